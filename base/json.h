@@ -1,0 +1,25 @@
+/* JSON text: appending to a buffer (the hot path), and reading through jansson. */
+#pragma once
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+
+/* Appends a JSON string; bytes that are not UTF-8 become U+FFFD, so the line is always valid. */
+void json_put_string(struct buf *b, const char *text);
+void json_put_string_n(struct buf *b, const char *text, size_t n);
+/* Appends a number in the shortest form that reads back equal; NaN and infinities become null. */
+void json_put_double(struct buf *b, double v);
+
+/* Parses one JSON value of n bytes. On success the caller owns it (json_decref). Duplicate keys are
+ * refused. Errors: ERR_INVALID with the position. */
+json_t *json_read(const char *text, size_t n, struct err *err);
+
+static inline void json_decref_p(json_t **j)
+{
+    json_decref(*j);
+}
+#define AUTO_JSON AUTO(json_decref_p)

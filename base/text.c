@@ -1,0 +1,177 @@
+#include "base/text.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <locale.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+bool text_double(const char *s, double *out)
+{
+    /* strtod would also take leading space and hexadecimal; a spec should not */
+    const char *p = s + (*s == '+' || *s == '-');
+    if (*s == '\0' || isspace((unsigned char)*s) || (p[0] == '0' && (p[1] == 'x' || p[1] == 'X')))
+        return false;
+    if (!isdigit((unsigned char)*p) && *p != '.' && strcasecmp(p, "inf") != 0 &&
+        strcasecmp(p, "infinity") != 0 && strcasecmp(p, "nan") != 0)
+        return false;
+    char *end;
+    double v = strtod(s, &end); /* the programs never call setlocale, so this is the C locale */
+    if (end == s || *end != '\0')
+        return false;
+    *out = v;
+    return true;
+}
+
+bool text_int(const char *s, int64_t *out)
+{
+    const char *p = s + (*s == '+' || *s == '-');
+    if (!isdigit((unsigned char)*p))
+        return false;
+    errno = 0;
+    char *end;
+    long long v = strtoll(s, &end, 10);
+    if (errno != 0 || *end != '\0')
+        return false;
+    *out = v;
+    return true;
+}
+
+struct unit {
+    const char *name;
+    double factor;
+};
+
+static bool scaled(const char *s, const struct unit *units, size_t n, uint64_t *out)
+{
+    char number[64];
+    size_t len = strspn(s, "0123456789.");
+    if (len == 0 || len >= sizeof(number))
+        return false;
+    memcpy(number, s, len);
+    number[len] = '\0';
+    double v;
+    if (!text_double(number, &v))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (strcasecmp(s + len, units[i].name) == 0) {
+            v = v * units[i].factor;
+            if (!(v < 9e18))
+                return false;
+            *out = (uint64_t)(v + 0.5);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool text_duration_ms(const char *s, uint64_t *out)
+{
+    static const struct unit units[] = {
+        {"", 1e3}, {"s", 1e3}, {"ms", 1}, {"m", 60e3}, {"min", 60e3}, {"h", 3600e3}, {"d", 86400e3},
+    };
+    return scaled(s, units, sizeof(units) / sizeof(units[0]), out);
+}
+
+bool text_size_bytes(const char *s, uint64_t *out)
+{
+    static const struct unit units[] = {
+        {"", 1},           {"b", 1},           {"k", 0x1p10},     {"ki", 0x1p10},    {"kib", 0x1p10},
+        {"kb", 1e3},       {"m", 0x1p20},      {"mi", 0x1p20},    {"mib", 0x1p20},   {"mb", 1e6},
+        {"g", 0x1p30},     {"gi", 0x1p30},     {"gib", 0x1p30},   {"gb", 1e9},       {"t", 0x1p40},
+        {"ti", 0x1p40},    {"tib", 0x1p40},    {"tb", 1e12},
+    };
+    return scaled(s, units, sizeof(units) / sizeof(units[0]), out);
+}
+
+char *text_from_double(double v, char out[static TEXT_DOUBLE_MAX])
+{
+    if (isnan(v))
+        return strcpy(out, "nan");
+    if (isinf(v))
+        return strcpy(out, v > 0 ? "inf" : "-inf");
+    char sci[32];
+    for (int precision = 0; precision < 17; precision++) {
+        (void)snprintf(sci, sizeof(sci), "%.*e", precision, v);
+        if (strtod(sci, NULL) == v)
+            break;
+    }
+    /* sci is [-]d[.ddd]e±xx: Python writes positional digits for -4 <= exponent < 16 */
+    char *e = strchr(sci, 'e');
+    int exponent = atoi(e + 1);
+    *e = '\0';
+    if (exponent < -4 || exponent >= 16) {
+        (void)snprintf(out, TEXT_DOUBLE_MAX, "%se%c%02d", sci, exponent < 0 ? '-' : '+',
+                       abs(exponent) % 1000);
+        return out;
+    }
+    const char *dot = strchr(sci, '.');
+    int digits = dot != NULL ? (int)strlen(dot + 1) : 0;
+    int decimals = digits - exponent;
+    (void)snprintf(out, TEXT_DOUBLE_MAX, "%.*f", decimals > 1 ? decimals : 1, v);
+    return out;
+}
+
+#define NEAREST_MAX 48
+
+static size_t distance(const char *a, const char *b)
+{
+    size_t n = strlen(b);
+    size_t row[NEAREST_MAX + 1];
+    for (size_t j = 0; j <= n; j++)
+        row[j] = j;
+    for (size_t i = 1; a[i - 1] != '\0'; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= n; j++) {
+            size_t up = row[j];
+            size_t best = diagonal + (a[i - 1] != b[j - 1]);
+            best = up + 1 < best ? up + 1 : best;
+            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
+            diagonal = up;
+            row[j] = best;
+        }
+    }
+    return row[n];
+}
+
+const char *text_nearest(const char *word, const char *const *candidates, size_t n)
+{
+    size_t len = strlen(word);
+    if (len > NEAREST_MAX)
+        return NULL;
+    size_t limit = len < 4 ? 1 : len < 8 ? 2 : 3;
+    const char *nearest = NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (strlen(candidates[i]) > NEAREST_MAX)
+            continue;
+        size_t d = distance(word, candidates[i]);
+        if (d <= limit) {
+            limit = d - (d > 0);
+            nearest = candidates[i];
+            if (d == 0)
+                break;
+        }
+    }
+    return nearest;
+}
+
+char *text_human_ms(uint64_t ms, char out[static 32])
+{
+    uint64_t s = (ms + 500) / 1000;
+    if (ms < 1000)
+        (void)snprintf(out, 32, "%" PRIu64 " ms", ms);
+    else if (ms < 9950)
+        (void)snprintf(out, 32, "%.1f s", (double)ms / 1000);
+    else if (s < 60)
+        (void)snprintf(out, 32, "%" PRIu64 " s", s);
+    else if (s < 3600)
+        (void)snprintf(out, 32, "%" PRIu64 "m %02" PRIu64 "s", s / 60, s % 60);
+    else
+        (void)snprintf(out, 32, "%" PRIu64 "h %02" PRIu64 "m", s / 3600, s / 60 % 60);
+    return out;
+}
