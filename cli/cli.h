@@ -1,0 +1,25 @@
+/* What the subcommands share: the dispatch table and exit codes. One file per subcommand. */
+#pragma once
+
+/* design: these codes are the program's contract with shells, Airflow and Kubernetes */
+enum exit_code {
+    EXIT_OK = 0,         /* proof met */
+    EXIT_UNMET = 1,      /* target or proof not met */
+    EXIT_USAGE = 2,      /* bad spec or usage */
+    EXIT_TIME = 3,       /* out of time: partial, resumable */
+    EXIT_HALT = 4,       /* a halt rule fired */
+    EXIT_STALLED = 5,    /* stalled, retries spent */
+    EXIT_STORE = 6,      /* store down or incompatible */
+    EXIT_PREEMPTED = 75, /* stopped from outside, state saved, run again to continue */
+    EXIT_NOTHING = 99,   /* nothing to do (--skip-if-done) */
+};
+
+struct command {
+    const char *name;
+    const char *summary; /* one line for `forkless --help` */
+    /* argv[0] is the subcommand's name. Returns an exit_code. */
+    int (*main)(int argc, char **argv);
+};
+
+/* Prints "forkless: MESSAGE" on stderr, with a colour only on a terminal. */
+void cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -1,0 +1,69 @@
+/* forkless: the program's entry and the list of its subcommands. */
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "cli/cli.h"
+
+static const struct command commands[] = {
+    {NULL, NULL, NULL},
+};
+
+void cli_error(const char *fmt, ...)
+{
+    bool colour = isatty(STDERR_FILENO) && getenv("NO_COLOR") == NULL;
+    va_list ap;
+    va_start(ap, fmt);
+    (void)fprintf(stderr, "%sforkless:%s ", colour ? "\033[31m" : "", colour ? "\033[0m" : "");
+    (void)vfprintf(stderr, fmt, ap);
+    (void)fputc('\n', stderr);
+    va_end(ap);
+}
+
+static void help(void)
+{
+    (void)printf("forkless runs hyperparameter sweeps that cannot hang silently.\n\n"
+                 "  forkless COMMAND [OPTION …]      forkless COMMAND --help teaches by example\n\n");
+    for (const struct command *c = commands; c->name != NULL; c++)
+        (void)printf("  %-10s %s\n", c->name, c->summary);
+}
+
+static int unknown(const char *name)
+{
+    const char *names[ARRAY_LEN(commands)];
+    size_t n = 0;
+    for (const struct command *c = commands; c->name != NULL; c++)
+        names[n++] = c->name;
+    const char *near = text_nearest(name, names, n);
+    if (near != NULL)
+        cli_error("unknown command '%s': did you mean '%s'?", name, near);
+    else
+        cli_error("unknown command '%s': see forkless --help", name);
+    return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        help();
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        help();
+        return EXIT_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        (void)puts("forkless " FORKLESS_VERSION);
+        return EXIT_OK;
+    }
+    for (const struct command *c = commands; c->name != NULL; c++) {
+        if (strcmp(argv[1], c->name) == 0)
+            return c->main(argc - 1, argv + 1);
+    }
+    return unknown(argv[1]);
+}

@@ -1,0 +1,29 @@
+#include <criterion/criterion.h>
+
+#include "base/json.h"
+
+static const char *quoted(const char *text, size_t n)
+{
+    static struct buf b;
+    buf_clear(&b);
+    json_put_string_n(&b, text, n);
+    return buf_str(&b);
+}
+
+Test(json, strings_are_always_valid_utf8)
+{
+    cr_expect_str_eq(quoted("a\"b\\c\n\x01", 7), "\"a\\\"b\\\\c\\n\\u0001\"");
+    cr_expect_str_eq(quoted("\xc3\xa9", 2), "\"\xc3\xa9\"");
+    cr_expect_str_eq(quoted("\xff", 1), "\"\xef\xbf\xbd\"");             /* no such lead byte */
+    cr_expect_str_eq(quoted("\xed\xa0\x80", 3), "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""); /* surrogate */
+    cr_expect_str_eq(quoted("\xc0\x80", 2), "\"\xef\xbf\xbd\xef\xbf\xbd\""); /* overlong */
+}
+
+Test(json, read_reports_where_it_failed)
+{
+    struct err err = {0};
+    cr_expect_null(json_read("{\"a\":1,\"a\":2}", 13, &err));
+    cr_expect_eq(err.code, ERR_INVALID);
+    cr_expect_null(json_read("[1,", 3, &err));
+    cr_expect(strstr(err.msg, "line 1") != NULL);
+}

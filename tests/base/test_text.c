@@ -1,0 +1,62 @@
+#include <criterion/criterion.h>
+#include <math.h>
+
+#include "base/text.h"
+
+static const char *repr(double v)
+{
+    static char out[TEXT_DOUBLE_MAX];
+    return text_from_double(v, out);
+}
+
+/* The right-hand sides are what CPython 3.11 prints for repr(x). */
+Test(text, doubles_print_as_python_repr)
+{
+    cr_expect_str_eq(repr(0.1), "0.1");
+    cr_expect_str_eq(repr(1e-5), "1e-05");
+    cr_expect_str_eq(repr(0.0001), "0.0001");
+    cr_expect_str_eq(repr(1e16), "1e+16");
+    cr_expect_str_eq(repr(1e15), "1000000000000000.0");
+    cr_expect_str_eq(repr(2.0), "2.0");
+    cr_expect_str_eq(repr(-0.0), "-0.0");
+    cr_expect_str_eq(repr(123456.789), "123456.789");
+    cr_expect_str_eq(repr(1.0 / 3), "0.3333333333333333");
+    cr_expect_str_eq(repr(1.7976931348623157e308), "1.7976931348623157e+308");
+    cr_expect_str_eq(repr(5e-324), "5e-324");
+}
+
+Test(text, numbers_are_taken_whole_or_not_at_all)
+{
+    double d;
+    int64_t i;
+    cr_expect(text_double("1e-4", &d) && d == 1e-4);
+    cr_expect(text_double("-.5", &d) && d == -0.5);
+    cr_expect(text_double("inf", &d) && isinf(d));
+    cr_expect(text_double("nan", &d) && isnan(d));
+    cr_expect(!text_double("", &d) && !text_double("1x", &d) && !text_double(" 1", &d));
+    cr_expect(!text_double("0x10", &d) && !text_double("nano", &d) && !text_double("+", &d));
+    cr_expect(text_int("-12", &i) && i == -12);
+    cr_expect(!text_int("1.0", &i) && !text_int("99999999999999999999", &i) && !text_int("", &i));
+}
+
+Test(text, durations_and_sizes_carry_their_units)
+{
+    uint64_t v;
+    cr_expect(text_duration_ms("5m", &v) && v == 300000);
+    cr_expect(text_duration_ms("250ms", &v) && v == 250);
+    cr_expect(text_duration_ms("1.5h", &v) && v == 5400000);
+    cr_expect(text_duration_ms("90", &v) && v == 90000);
+    cr_expect(!text_duration_ms("5 m", &v) && !text_duration_ms("m", &v) && !text_duration_ms("5x", &v));
+    cr_expect(text_size_bytes("8GiB", &v) && v == 8ull << 30);
+    cr_expect(text_size_bytes("3G", &v) && v == 3ull << 30);
+    cr_expect(text_size_bytes("100MB", &v) && v == 100000000);
+    cr_expect(!text_size_bytes("GiB", &v) && !text_size_bytes("1.2.3G", &v));
+}
+
+Test(text, nearest_suggests_only_what_is_near)
+{
+    static const char *const keys[] = {"trials", "storage", "sampler"};
+    cr_expect_str_eq(text_nearest("tirals", keys, 3), "trials");
+    cr_expect_str_eq(text_nearest("smapler", keys, 3), "sampler");
+    cr_expect_null(text_nearest("zzz", keys, 3));
+}
