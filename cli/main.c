@@ -35,7 +35,7 @@ static void help(void)
 
 static int unknown(const char *name)
 {
-    const char *names[ARRAY_LEN(commands)];
+    const char *names[ARRAY_LEN(commands)] = {NULL};
     size_t n = 0;
     for (const struct command *c = commands; c->name != NULL; c++)
         names[n++] = c->name;
