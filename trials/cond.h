@@ -17,6 +17,7 @@ typedef bool cond_lookup(void *ctx, const char *name, struct value *out);
 /* On success *out is the caller's. Errors: ERR_INVALID; the message names the column within text. */
 int cond_parse(struct cond **out, const char *text, struct err *err);
 void cond_destroy(struct cond *c);
+/* Whether the condition holds. */
 bool cond_eval(const struct cond *c, cond_lookup *lookup, void *ctx);
 /* Calls visit for each name used. */
 void cond_names(const struct cond *c, void (*visit)(void *ctx, const char *name), void *ctx);
