@@ -1,6 +1,12 @@
 # Tests: Criterion programs under ctest, one per source folder and subject.
 pkg_check_modules(CRITERION REQUIRED IMPORTED_TARGET criterion>=2.4)
 
+# Only tests load gRPC. Its .pc drags in some sixty libraries that a user of the shared one need not name.
+find_library(GRPC_LIB grpc REQUIRED)
+find_library(GPR_LIB gpr REQUIRED)
+add_library(grpc_c INTERFACE)
+target_link_libraries(grpc_c INTERFACE ${GRPC_LIB} ${GPR_LIB} Threads::Threads)
+
 # criterion_test(name LABELS unit SOURCES test_x.c … LIBS forkless_base …)
 function(criterion_test name)
   cmake_parse_arguments(T "" "TIMEOUT" "LABELS;SOURCES;LIBS" ${ARGN})
@@ -34,4 +40,23 @@ function(fuzz_target name)
            -print_final_stats=1 ${CMAKE_CURRENT_BINARY_DIR}/${name}.found ${T_CORPUS})
   file(MAKE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/${name}.found)
   set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT 60)
+endfunction()
+
+# python_test(name SCRIPT test_x.py ARGS …): a script run by the Python that has the pinned peers
+# (tests/interop/requirements.txt). Skipped where there is none; ./dev test always has one.
+function(python_test name)
+  cmake_parse_arguments(T "" "SCRIPT;TIMEOUT" "LABELS;ARGS" ${ARGN})
+  if(NOT T_LABELS)
+    set(T_LABELS integration)
+  endif()
+  if(NOT T_TIMEOUT)
+    set(T_TIMEOUT 300)
+  endif()
+  if(FORKLESS_SANITIZE STREQUAL "thread")
+    return()
+  endif()
+  add_test(NAME ${name} COMMAND ${PROJECT_SOURCE_DIR}/tests/lib/python
+           ${CMAKE_CURRENT_SOURCE_DIR}/${T_SCRIPT} ${T_ARGS})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${T_TIMEOUT} LABELS "${T_LABELS}"
+    SKIP_RETURN_CODE 77)
 endfunction()
