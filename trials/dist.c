@@ -7,8 +7,16 @@
 #include "trials/decimal.h"
 #include "trials/space.h"
 
-/* The largest low + k * step that is not above high. Optuna decides in decimal arithmetic on the
- * shortest text forms, for in binary 0.3 is no multiple of 0.1. */
+/* How many whole steps lie between low and high. Optuna counts in decimal arithmetic on the
+ * shortest text forms, for in binary 0.3 is no multiple of 0.1. False: too many to be told apart.
+ */
+static bool count_steps(double low, double high, double step, __int128 *k, bool *exact)
+{
+    struct decimal l = decimal_from(low), minus = {.m = -l.m, .e = l.e};
+    return decimal_divide(decimal_add(decimal_from(high), minus), decimal_from(step), k, exact);
+}
+
+/* The largest low + k * step that is not above high. */
 static double grid_high(double low, double high, double step)
 {
     __int128 k;
