@@ -222,6 +222,7 @@ static int read_rest(struct parser *p, struct cond_node *n, bool *negated)
         int rc = push_operand(p, n);
         if (rc < 0)
             return rc;
+        skip_space(p);
         at = p->at;
         enum cond_op op;
         return take_op(p, &op) ? fail(p, at, "join comparisons with 'and': a < b and b < c") : 0;

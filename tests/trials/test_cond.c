@@ -98,7 +98,7 @@ Test(cond, mistakes_name_their_column)
         {"a not 3", "column 3: expected 'in' after 'not'"},
         {"(a == 1", "column 8: expected ')'"},
         {"a == 1)", "column 7: expected 'and', 'or' or the end"},
-        {"a == 1.2.3", "column 9: this is not a number"},
+        {"a == 1.2.3", "column 6: this is not a number"},
         {"and b", "column 1: expected a name or a value before this word"},
         {"3", "column 2: expected a comparison: == != < <= > >= in"},
         {"a == 1 b", "column 8: expected 'and', 'or' or the end"},
