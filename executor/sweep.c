@@ -1,0 +1,517 @@
+#include "executor/sweep.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+enum slot_state { SLOT_FREE, SLOT_CLAIMING, SLOT_RUNNING, SLOT_IDLE, SLOT_LEAVING };
+
+struct slot {
+    enum slot_state state;
+    int study;
+    bool alive; /* a worker process stands behind it */
+    int tries;  /* of the trial in it, before this one */
+};
+
+struct study {
+    struct sw_study_conf conf;
+    struct sw_counts counts; /* as the store last said */
+    bool opened;
+    int64_t attempts;  /* made so far, by earlier runs and this one */
+    int64_t hangs;     /* of them: stalled, deadlocked or out of time */
+    int claiming;      /* slots that ask */
+    int running;       /* slots that run a trial of it */
+    int saving;        /* outcomes on their way to the store */
+    int saving_good;   /* of them: counting towards the target */
+    uint64_t again_ms; /* no claim before this; UINT64_MAX = not until something changes */
+    bool any_good;     /* a trial has counted: no flapping any more */
+    int flaps;         /* failures in a row from the start, all of flap_class */
+    enum fail_class flap_class;
+};
+
+struct sweep {
+    struct sw_conf conf;
+    struct study *studies;
+    struct slot *slots;
+    struct sw_action *actions;
+    int n_actions, cap_actions;
+    uint64_t started_ms;
+    uint64_t now_ms; /* of the last event */
+    bool admit;
+    bool proving;
+    bool over;
+    enum sw_reason reason; /* of the stop; SW_RUNNING while none */
+    enum fail_class halted_by;
+    int signals;
+    uint64_t term_ms; /* when running trials are told to stop; 0 = already or never */
+    uint64_t kill_ms; /* when what is left is killed; 0 = already or never */
+};
+
+int sw_create(struct sweep **out, const struct sw_conf *conf, uint64_t now_ms, struct err *err)
+{
+    assert(conf->slots > 0 && conf->n_studies > 0);
+    struct sweep *s = calloc(1, sizeof(*s));
+    if (s == NULL)
+        return err_set(err, ERR_NOMEM, "sweep");
+    s->conf = *conf;
+    s->started_ms = now_ms;
+    s->admit = true;
+    /* a step gives each slot at most a finish, a stop, a kill and a claim, and one for the whole */
+    s->cap_actions = 4 * conf->slots + 2;
+    s->studies = calloc((size_t)conf->n_studies, sizeof(*s->studies));
+    s->slots = calloc((size_t)conf->slots, sizeof(*s->slots));
+    s->actions = calloc((size_t)s->cap_actions, sizeof(*s->actions));
+    if (s->studies == NULL || s->slots == NULL || s->actions == NULL) {
+        sw_destroy(s);
+        return err_set(err, ERR_NOMEM, "sweep of %d slots", conf->slots);
+    }
+    for (int i = 0; i < conf->n_studies; i++)
+        s->studies[i].conf = conf->studies[i];
+    *out = s;
+    return 0;
+}
+
+void sw_destroy(struct sweep *s)
+{
+    if (s == NULL)
+        return;
+    free(s->studies);
+    free(s->slots);
+    free(s->actions);
+    free(s);
+}
+
+static struct sw_action *act(struct sweep *s, enum sw_action_type type, int slot)
+{
+    assert(s->n_actions < s->cap_actions);
+    struct sw_action *a = &s->actions[s->n_actions++];
+    *a = (struct sw_action){.type = type, .slot = slot, .study = -1};
+    if (slot >= 0)
+        a->study = s->slots[slot].study;
+    return a;
+}
+
+static bool counts_as_good(const struct study *st, enum trial_state state)
+{
+    return state == TRIAL_COMPLETE || (state == TRIAL_PRUNED && !st->conf.complete_only);
+}
+
+static int64_t good(const struct study *st)
+{
+    return st->counts.complete + (st->conf.complete_only ? 0 : st->counts.pruned);
+}
+
+static int64_t under_way(const struct study *st)
+{
+    return st->claiming + st->running + st->saving;
+}
+
+/* Tries of a class that says nothing about the trial itself are free. */
+static bool is_attempt(enum trial_state state, enum fail_class fail)
+{
+    return state != TRIAL_FAIL || (fail != FAIL_PREEMPTED && fail != FAIL_LOST);
+}
+
+static bool is_hang(enum fail_class fail)
+{
+    return fail == FAIL_STALLED || fail == FAIL_FORK_DEADLOCK || fail == FAIL_TIMEOUT;
+}
+
+static bool attempts_spent(const struct study *st)
+{
+    return st->conf.attempts > 0 && st->attempts + st->claiming + st->running >= st->conf.attempts;
+}
+
+static bool study_met(const struct study *st)
+{
+    return st->opened && good(st) >= st->conf.target;
+}
+
+static bool study_over(const struct study *st)
+{
+    return under_way(st) == 0 && st->opened && (study_met(st) || attempts_spent(st));
+}
+
+/* Whether to ask the store for a trial now. saving_good is counted by the store only when it is
+ * durable. */
+static bool study_wants(const struct study *st, uint64_t now_ms)
+{
+    int64_t ours = st->claiming + st->running + st->saving_good;
+    return st->opened && now_ms >= st->again_ms && !attempts_spent(st) &&
+           good(st) + ours < st->conf.target;
+}
+
+static int pick_study(const struct sweep *s, uint64_t now_ms, int preferred)
+{
+    if (preferred >= 0 && study_wants(&s->studies[preferred], now_ms))
+        return preferred;
+    for (int i = 0; i < s->conf.n_studies; i++) {
+        if (study_wants(&s->studies[i], now_ms))
+            return i;
+    }
+    return -1;
+}
+
+static void claim(struct sweep *s, int slot, int study)
+{
+    s->slots[slot].state = SLOT_CLAIMING;
+    s->slots[slot].study = study;
+    s->studies[study].claiming++;
+    (void)act(s, SW_DO_CLAIM, slot);
+}
+
+static void release(struct sweep *s, int slot)
+{
+    s->slots[slot].state = SLOT_LEAVING;
+    (void)act(s, SW_DO_RELEASE, slot);
+}
+
+static int busy_slots(const struct sweep *s)
+{
+    int n = 0;
+    for (int i = 0; i < s->conf.slots; i++)
+        n += s->slots[i].state != SLOT_FREE;
+    return n;
+}
+
+static void fill_slots(struct sweep *s, uint64_t now_ms)
+{
+    int busy = busy_slots(s);
+    for (int i = 0; i < s->conf.slots; i++) {
+        struct slot *slot = &s->slots[i];
+        if (slot->state == SLOT_IDLE) {
+            /* a live worker serves its own study only */
+            if (study_wants(&s->studies[slot->study], now_ms))
+                claim(s, i, slot->study);
+            else
+                release(s, i);
+        } else if (slot->state == SLOT_FREE && (s->admit || busy == 0)) {
+            int study = pick_study(s, now_ms, -1);
+            if (study < 0)
+                continue;
+            claim(s, i, study);
+            busy++;
+        }
+    }
+}
+
+static bool all_quiet(const struct sweep *s)
+{
+    for (int i = 0; i < s->conf.n_studies; i++) {
+        if (under_way(&s->studies[i]) > 0)
+            return false;
+    }
+    return busy_slots(s) == 0;
+}
+
+static void leave(struct sweep *s, enum sw_reason reason)
+{
+    s->reason = reason;
+    s->over = true;
+    act(s, SW_DO_EXIT, -1)->reason = reason;
+}
+
+static enum sw_reason unmet_reason(const struct sweep *s)
+{
+    int64_t attempts = 0, hangs = 0;
+    for (int i = 0; i < s->conf.n_studies; i++) {
+        const struct study *st = &s->studies[i];
+        if (!study_met(st)) {
+            attempts += st->attempts - good(st);
+            hangs += st->hangs;
+        }
+    }
+    return hangs > 0 && hangs * 2 >= attempts ? SW_STALLED : SW_UNMET;
+}
+
+/* No new trial; running ones may end by themselves until term_ms. The first reason stands, but a
+ * signal or a lost store says more than a wish to stop. */
+static void begin_stop(struct sweep *s, enum sw_reason reason, uint64_t now_ms, uint64_t term_ms)
+{
+    if (s->reason == SW_RUNNING || reason == SW_STORE) {
+        s->reason = reason;
+        s->term_ms = term_ms > 0 ? term_ms : 1;
+        s->kill_ms = now_ms + s->conf.grace_ms;
+    }
+    for (int i = 0; i < s->conf.slots; i++) {
+        if (s->slots[i].state == SLOT_IDLE)
+            release(s, i);
+    }
+}
+
+static void stop_slots(struct sweep *s, enum sw_action_type how)
+{
+    for (int i = 0; i < s->conf.slots; i++) {
+        if (s->slots[i].alive)
+            (void)act(s, how, i);
+    }
+}
+
+static void check_deadlines(struct sweep *s, uint64_t now_ms)
+{
+    if (s->reason == SW_RUNNING && s->conf.wall_ms > 0 && now_ms - s->started_ms >= s->conf.wall_ms)
+        begin_stop(s, SW_TIME, now_ms, now_ms);
+    if (s->reason != SW_RUNNING && s->term_ms > 0 && now_ms >= s->term_ms) {
+        s->term_ms = 0;
+        stop_slots(s, SW_DO_STOP);
+    }
+    if (s->kill_ms > 0 && now_ms >= s->kill_ms) {
+        s->kill_ms = 0;
+        stop_slots(s, SW_DO_KILL);
+    }
+}
+
+/* What follows from the state reached, after every event. */
+static void conclude(struct sweep *s, uint64_t now_ms)
+{
+    if (s->over || s->proving)
+        return;
+    check_deadlines(s, now_ms);
+    if (s->reason != SW_RUNNING) {
+        if (all_quiet(s))
+            leave(s, s->reason);
+        return;
+    }
+    fill_slots(s, now_ms);
+    if (!all_quiet(s))
+        return;
+    bool met = true;
+    for (int i = 0; i < s->conf.n_studies; i++) {
+        if (!study_over(&s->studies[i]))
+            return;
+        met = met && study_met(&s->studies[i]);
+    }
+    if (!met) {
+        leave(s, unmet_reason(s));
+        return;
+    }
+    s->proving = true;
+    (void)act(s, SW_DO_PROVE, -1);
+}
+
+static void on_opened(struct sweep *s, const struct sw_event *ev)
+{
+    struct study *st = &s->studies[ev->study];
+    st->opened = true;
+    st->counts = ev->counts;
+    st->attempts = ev->attempts;
+    st->any_good = good(st) > 0;
+}
+
+/* A retry without limit, or one that is left. */
+static bool may_retry(const struct sweep *s, enum fail_class fail, int tries)
+{
+    int times = s->conf.retry[fail].times;
+    return times < 0 || tries < times;
+}
+
+static uint64_t backoff(const struct sw_retry *r, int tries)
+{
+    int doublings = tries < 16 ? tries : 16;
+    return r->backoff_ms << doublings;
+}
+
+static void finish(struct sweep *s, int slot, enum trial_state state, enum fail_class fail,
+                   uint64_t now_ms)
+{
+    struct study *st = &s->studies[s->slots[slot].study];
+    int tries = s->slots[slot].tries;
+    struct sw_action *a = act(s, SW_DO_FINISH, slot);
+    a->state = state;
+    a->fail = fail;
+    a->retry = state == TRIAL_FAIL && may_retry(s, fail, tries);
+    /* a preempted trial is for the next run: nothing to wait for */
+    a->due_ms = a->retry ? now_ms + backoff(&s->conf.retry[fail], tries) : 0;
+    st->saving++;
+    st->saving_good += counts_as_good(st, state);
+    st->attempts += is_attempt(state, fail);
+    st->hangs += state == TRIAL_FAIL && is_hang(fail);
+}
+
+static void on_claimed(struct sweep *s, const struct sw_event *ev)
+{
+    struct slot *slot = &s->slots[ev->slot];
+    struct study *st = &s->studies[slot->study];
+    assert(slot->state == SLOT_CLAIMING);
+    st->claiming--;
+    if (ev->claim != SW_CLAIM_FAILED)
+        st->counts = ev->counts;
+    if (ev->claim == SW_CLAIM_OK) {
+        slot->tries = ev->tries;
+        if (s->reason != SW_RUNNING) {
+            /* the stop came in between: the trial is given back */
+            finish(s, ev->slot, TRIAL_FAIL, FAIL_PREEMPTED, ev->now_ms);
+            slot->state = slot->alive ? SLOT_IDLE : SLOT_FREE;
+        } else {
+            slot->state = SLOT_RUNNING;
+            slot->alive = true;
+            st->running++;
+            (void)act(s, SW_DO_START, ev->slot);
+        }
+    } else {
+        slot->state = slot->alive ? SLOT_IDLE : SLOT_FREE;
+        if (ev->claim == SW_CLAIM_FULL)
+            st->again_ms = ev->now_ms + s->conf.poll_ms;
+        else if (ev->claim == SW_CLAIM_LATER)
+            st->again_ms = ev->due_ms;
+        else
+            begin_stop(s, SW_STORE, ev->now_ms, ev->now_ms);
+    }
+    if (s->reason != SW_RUNNING && slot->state == SLOT_IDLE)
+        release(s, ev->slot);
+}
+
+static void watch_flapping(struct sweep *s, struct study *st, const struct sw_event *ev)
+{
+    if (st->any_good || s->conf.flap <= 0)
+        return;
+    if (ev->state != TRIAL_FAIL) {
+        st->any_good = true;
+        return;
+    }
+    if (!is_attempt(ev->state, ev->fail))
+        return;
+    st->flaps = st->flaps > 0 && st->flap_class == ev->fail ? st->flaps + 1 : 1;
+    st->flap_class = ev->fail;
+    if (st->flaps >= s->conf.flap && s->reason == SW_RUNNING) {
+        s->halted_by = ev->fail;
+        begin_stop(s, SW_HALTED, ev->now_ms, ev->now_ms);
+    }
+}
+
+static void on_ended(struct sweep *s, const struct sw_event *ev)
+{
+    struct slot *slot = &s->slots[ev->slot];
+    struct study *st = &s->studies[slot->study];
+    assert(slot->state == SLOT_RUNNING);
+    st->running--;
+    finish(s, ev->slot, ev->state, ev->fail, ev->now_ms);
+    slot->state = ev->goes_on ? SLOT_IDLE : SLOT_LEAVING;
+    watch_flapping(s, st, ev);
+    if (s->reason != SW_RUNNING && slot->state == SLOT_IDLE)
+        release(s, ev->slot);
+}
+
+static void on_saved(struct sweep *s, const struct sw_event *ev)
+{
+    struct study *st = &s->studies[ev->study];
+    assert(st->saving > 0);
+    st->saving--;
+    st->saving_good -= counts_as_good(st, ev->state);
+    if (ev->saved == SW_SAVED_FAILED) {
+        begin_stop(s, SW_STORE, ev->now_ms, ev->now_ms);
+        return;
+    }
+    st->counts = ev->counts;
+    /* a failure, or a trial that somebody else ended, makes room for another try */
+    if (ev->saved == SW_SAVED_TAKEN || ev->state == TRIAL_FAIL)
+        st->again_ms = 0;
+}
+
+static void on_gone(struct sweep *s, const struct sw_event *ev)
+{
+    struct slot *slot = &s->slots[ev->slot];
+    assert(slot->alive && slot->state != SLOT_RUNNING);
+    slot->alive = false;
+    if (slot->state != SLOT_CLAIMING)
+        slot->state = SLOT_FREE;
+}
+
+static void on_signal(struct sweep *s, const struct sw_event *ev)
+{
+    s->signals++;
+    if (s->signals == 1) {
+        begin_stop(s, SW_PREEMPTED, ev->now_ms, ev->now_ms + s->conf.grace_ms / 2);
+        s->reason = s->reason == SW_STORE ? SW_STORE : SW_PREEMPTED;
+        s->proving = false; /* the proof's answer comes too late */
+    } else {
+        s->term_ms = 0;
+        s->kill_ms = 0;
+        stop_slots(s, SW_DO_KILL);
+    }
+}
+
+static void on_proved(struct sweep *s, const struct sw_event *ev)
+{
+    if (!s->proving)
+        return;
+    s->proving = false;
+    leave(s, ev->proven ? SW_MET : SW_UNPROVEN);
+}
+
+int sw_step(struct sweep *s, const struct sw_event *ev, const struct sw_action **actions)
+{
+    s->n_actions = 0;
+    s->now_ms = ev->now_ms;
+    switch (ev->type) {
+    case SW_EV_OPENED:
+        on_opened(s, ev);
+        break;
+    case SW_EV_CLAIMED:
+        on_claimed(s, ev);
+        break;
+    case SW_EV_ENDED:
+        on_ended(s, ev);
+        break;
+    case SW_EV_SAVED:
+        on_saved(s, ev);
+        break;
+    case SW_EV_GONE:
+        on_gone(s, ev);
+        break;
+    case SW_EV_ADMIT:
+        s->admit = ev->admit;
+        break;
+    case SW_EV_SIGNAL:
+        on_signal(s, ev);
+        break;
+    case SW_EV_PROVED:
+        on_proved(s, ev);
+        break;
+    case SW_EV_TICK:
+        break;
+    }
+    conclude(s, ev->now_ms);
+    *actions = s->actions;
+    return s->n_actions;
+}
+
+uint64_t sw_due(const struct sweep *s)
+{
+    uint64_t due = UINT64_MAX;
+    if (s->over || s->proving)
+        return due;
+    if (s->reason != SW_RUNNING)
+        return s->term_ms > 0 ? s->term_ms : s->kill_ms > 0 ? s->kill_ms : due;
+    if (s->conf.wall_ms > 0)
+        due = s->started_ms + s->conf.wall_ms;
+    for (int i = 0; i < s->conf.n_studies; i++) {
+        const struct study *st = &s->studies[i];
+        /* what was due already has been weighed: it waits for a slot, not for time */
+        if (st->again_ms > s->now_ms && st->again_ms < due && study_wants(st, UINT64_MAX))
+            due = st->again_ms;
+    }
+    return due;
+}
+
+enum sw_reason sw_reason(const struct sweep *s)
+{
+    return s->reason;
+}
+
+const char *sw_reason_name(enum sw_reason r)
+{
+    static const char *const names[] = {
+        [SW_RUNNING] = "running", [SW_MET] = "met",         [SW_UNPROVEN] = "unproven",
+        [SW_UNMET] = "unmet",     [SW_STALLED] = "stalled", [SW_TIME] = "time",
+        [SW_HALTED] = "halted",   [SW_STORE] = "store",     [SW_PREEMPTED] = "preempted",
+    };
+    return names[r];
+}
+
+enum fail_class sw_flap_class(const struct sweep *s)
+{
+    return s->halted_by;
+}

@@ -1,0 +1,192 @@
+#include "executor/worker.h"
+
+#include <assert.h>
+
+/* A silent worker's CPU time is looked at so many times before the stall limit. */
+#define PROBES_PER_STALL 4u
+
+typedef unsigned action_fn(struct wk *w, uint64_t now_ms);
+
+/* clang-format off */
+static const unsigned allowed[WK_STATES] = {
+    [WK_IDLE]        = 1u << WK_RUNNING | 1u << WK_LEAVING | 1u << WK_TERMINATING | 1u << WK_KILLING | 1u << WK_DEAD,
+    [WK_RUNNING]     = 1u << WK_IDLE | 1u << WK_EVIDENCE | 1u << WK_TERMINATING | 1u << WK_KILLING | 1u << WK_DEAD,
+    [WK_LEAVING]     = 1u << WK_TERMINATING | 1u << WK_KILLING | 1u << WK_DEAD,
+    [WK_EVIDENCE]    = 1u << WK_TERMINATING | 1u << WK_KILLING | 1u << WK_DEAD,
+    [WK_TERMINATING] = 1u << WK_KILLING | 1u << WK_DEAD,
+    [WK_KILLING]     = 1u << WK_DEAD,
+    [WK_DEAD]        = 0,
+};
+/* clang-format on */
+
+static void move(struct wk *w, enum wk_state to)
+{
+    assert(allowed[w->state] & 1u << to);
+    w->state = to;
+    w->due_ms = 0;
+}
+
+static uint64_t probe_interval(const struct wk *w)
+{
+    uint64_t ms = w->conf.stall_ms / PROBES_PER_STALL;
+    return ms > 0 ? ms : 1;
+}
+
+static unsigned ignore(struct wk *w, uint64_t now_ms)
+{
+    (void)w;
+    (void)now_ms;
+    return 0;
+}
+
+static unsigned begin_trial(struct wk *w, uint64_t now_ms)
+{
+    move(w, WK_RUNNING);
+    w->started_ms = now_ms;
+    w->active_ms = now_ms;
+    w->probe_ms = now_ms + probe_interval(w);
+    return 0;
+}
+
+static unsigned end_trial(struct wk *w, uint64_t now_ms)
+{
+    move(w, WK_IDLE);
+    w->active_ms = now_ms;
+    return 0;
+}
+
+static unsigned beat(struct wk *w, uint64_t now_ms)
+{
+    w->active_ms = now_ms;
+    w->probe_ms = now_ms + probe_interval(w);
+    return 0;
+}
+
+static unsigned terminate(struct wk *w, uint64_t now_ms)
+{
+    move(w, WK_TERMINATING);
+    w->due_ms = now_ms + w->conf.grace_ms;
+    return WK_DO_TERM;
+}
+
+static unsigned release(struct wk *w, uint64_t now_ms)
+{
+    move(w, WK_LEAVING);
+    w->due_ms = now_ms + w->conf.grace_ms;
+    return 0;
+}
+
+static unsigned stop(struct wk *w, uint64_t now_ms)
+{
+    w->reason = WK_STOPPED;
+    return terminate(w, now_ms);
+}
+
+static unsigned kill_now(struct wk *w, uint64_t now_ms)
+{
+    (void)now_ms;
+    if (w->reason == WK_BY_ITSELF || w->state == WK_EVIDENCE)
+        w->reason = WK_STOPPED;
+    move(w, WK_KILLING);
+    return WK_DO_KILL;
+}
+
+static unsigned hang(struct wk *w, uint64_t now_ms, enum wk_reason reason)
+{
+    w->reason = reason;
+    move(w, WK_EVIDENCE);
+    w->due_ms = now_ms + w->conf.evidence_ms;
+    return WK_DO_EVIDENCE;
+}
+
+static unsigned watch(struct wk *w, uint64_t now_ms)
+{
+    if (w->conf.trial_ms > 0 && now_ms - w->started_ms >= w->conf.trial_ms)
+        return hang(w, now_ms, WK_TIMEOUT);
+    if (w->conf.stall_ms == 0)
+        return 0;
+    if (now_ms - w->active_ms >= w->conf.stall_ms)
+        return hang(w, now_ms, WK_STALLED);
+    if (now_ms >= w->probe_ms) {
+        w->probe_ms = now_ms + probe_interval(w);
+        return WK_DO_PROBE;
+    }
+    return 0;
+}
+
+static unsigned deadline(struct wk *w, uint64_t now_ms)
+{
+    return now_ms >= w->due_ms ? terminate(w, now_ms) : 0;
+}
+
+static unsigned grace_over(struct wk *w, uint64_t now_ms)
+{
+    return now_ms >= w->due_ms ? kill_now(w, now_ms) : 0;
+}
+
+static unsigned reap(struct wk *w, uint64_t now_ms)
+{
+    (void)now_ms;
+    move(w, WK_DEAD);
+    return WK_DO_REAP;
+}
+
+/* A wish to stop waits for the evidence, whose deadline is short; an order to end now does not, and
+ * the trial then counts as stopped, not as hung: nothing is killed for a hang without its evidence.
+ */
+/* clang-format off */
+static action_fn *const actions[WK_STATES][WK_EVENTS] = {
+    /*                   TRIAL        RESULT     ACTIVITY TICK        RELEASE  STOP       KILL      EVIDENCE   EXIT */
+    [WK_IDLE]        = { begin_trial, ignore,    ignore,  ignore,     release, stop,      kill_now, ignore,    reap },
+    [WK_RUNNING]     = { ignore,      end_trial, beat,    watch,      ignore,  stop,      kill_now, ignore,    reap },
+    [WK_LEAVING]     = { ignore,      ignore,    ignore,  deadline,   ignore,  terminate, kill_now, ignore,    reap },
+    [WK_EVIDENCE]    = { ignore,      ignore,    ignore,  deadline,   ignore,  ignore,    kill_now, terminate, reap },
+    [WK_TERMINATING] = { ignore,      ignore,    ignore,  grace_over, ignore,  ignore,    kill_now, ignore,    reap },
+    [WK_KILLING]     = { ignore,      ignore,    ignore,  ignore,     ignore,  ignore,    ignore,   ignore,    reap },
+    [WK_DEAD]        = { ignore,      ignore,    ignore,  ignore,     ignore,  ignore,    ignore,   ignore,    ignore },
+};
+/* clang-format on */
+
+void wk_init(struct wk *w, const struct wk_conf *conf, uint64_t now_ms)
+{
+    *w = (struct wk){.conf = *conf, .state = WK_IDLE, .active_ms = now_ms};
+}
+
+unsigned wk_step(struct wk *w, struct wk_event ev)
+{
+    return actions[w->state][ev.type](w, ev.now_ms);
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+uint64_t wk_due(const struct wk *w)
+{
+    uint64_t due = UINT64_MAX;
+    switch (w->state) {
+    case WK_RUNNING:
+        if (w->conf.trial_ms > 0)
+            due = w->started_ms + w->conf.trial_ms;
+        if (w->conf.stall_ms > 0)
+            due = earlier(due, earlier(w->probe_ms, w->active_ms + w->conf.stall_ms));
+        return due;
+    case WK_LEAVING:
+    case WK_EVIDENCE:
+    case WK_TERMINATING:
+        return w->due_ms;
+    default:
+        return UINT64_MAX;
+    }
+}
+
+const char *wk_state_name(enum wk_state s)
+{
+    static const char *const names[WK_STATES] = {
+        [WK_IDLE] = "idle",         [WK_RUNNING] = "running",         [WK_LEAVING] = "leaving",
+        [WK_EVIDENCE] = "evidence", [WK_TERMINATING] = "terminating", [WK_KILLING] = "killing",
+        [WK_DEAD] = "dead",
+    };
+    return names[s];
+}

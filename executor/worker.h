@@ -1,0 +1,84 @@
+/* The life of one worker process, as a pure step: an event with its time goes in, what to do comes
+ * out. No clock, no I/O, no allocation; executor.c translates.
+ *
+ *          TRIAL                    RESULT            RELEASE
+ *   idle ─────────▶ running ───────────────────▶ idle ────────▶ leaving (≤ grace)
+ *                     │ stalled, out of time                       │ still there
+ *                     ▼                 ask to stop, from anywhere ▼
+ *                  evidence (≤ 5 s) ──────────────────────▶ terminating ──▶ killing ──▶ dead
+ *                                                             (≤ grace)     (until it is gone)
+ *   EXIT leads to dead from anywhere.
+ *
+ * A silent worker is probed (PROBE: the shell looks at the CPU time of its process tree and reports
+ * ACTIVITY if that moved) before it is called stalled. Evidence comes before every kill for a hang.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum wk_state {
+    WK_IDLE,
+    WK_RUNNING,
+    WK_LEAVING,
+    WK_EVIDENCE,
+    WK_TERMINATING,
+    WK_KILLING,
+    WK_DEAD,
+    WK_STATES,
+};
+
+enum wk_event_type {
+    WK_EV_TRIAL,    /* a trial was given to the worker */
+    WK_EV_RESULT,   /* the trial's outcome arrived; the worker lives on */
+    WK_EV_ACTIVITY, /* channel, output or CPU time moved */
+    WK_EV_TICK,     /* time passed */
+    WK_EV_RELEASE,  /* it was told that there is no more to do */
+    WK_EV_STOP,     /* end it: TERM, grace, KILL (preempted, pruned, broken channel) */
+    WK_EV_KILL,     /* end it now */
+    WK_EV_EVIDENCE, /* stacks are written down */
+    WK_EV_EXIT,     /* the process is gone */
+    WK_EVENTS,
+};
+
+/* Why the worker is being ended by us. */
+enum wk_reason { WK_BY_ITSELF, WK_STALLED, WK_TIMEOUT, WK_STOPPED };
+
+/* What to do, in this order. */
+enum {
+    WK_DO_PROBE = 1 << 0,    /* look whether CPU time moved since the last probe */
+    WK_DO_EVIDENCE = 1 << 1, /* collect stacks; answer with WK_EV_EVIDENCE */
+    WK_DO_TERM = 1 << 2,     /* SIGTERM to the whole tree */
+    WK_DO_KILL = 1 << 3,     /* SIGKILL to the whole tree */
+    WK_DO_REAP = 1 << 4,     /* end what is left of the tree; the worker is over */
+};
+
+/* Milliseconds; 0 = never. */
+struct wk_conf {
+    uint64_t stall_ms;    /* no progress for so long is a hang */
+    uint64_t trial_ms;    /* hard limit of one trial */
+    uint64_t grace_ms;    /* from TERM to KILL */
+    uint64_t evidence_ms; /* at most so long for the evidence */
+};
+
+struct wk {
+    struct wk_conf conf;
+    enum wk_state state;
+    enum wk_reason reason;
+    uint64_t started_ms; /* of the current trial */
+    uint64_t active_ms;  /* last progress */
+    uint64_t probe_ms;   /* next probe; 0 = none due */
+    uint64_t due_ms;     /* deadline of leaving, evidence, terminating */
+};
+
+struct wk_event {
+    enum wk_event_type type;
+    uint64_t now_ms; /* the loop's clock; never runs backwards */
+};
+
+void wk_init(struct wk *w, const struct wk_conf *conf, uint64_t now_ms);
+/* Returns WK_DO_* bits. */
+unsigned wk_step(struct wk *w, struct wk_event ev);
+/* When the next TICK is needed; UINT64_MAX = not at all. O(1). */
+uint64_t wk_due(const struct wk *w);
+const char *wk_state_name(enum wk_state s);

@@ -1,0 +1,681 @@
+/* Drives the sweep and the worker machines with a virtual clock through random sweeps: workers that
+ * die, hang, ignore SIGTERM or linger; a store that is slow or gives up; signals; executors that
+ * are killed and started again, also two on one study. After every event the design's invariants
+ * are checked.
+ *
+ *   sim [SWEEPS [SEED]]      SWEEPS random sweeps from SEED (printed)
+ *   sim -v SEED              replays one, with its trace */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/rng.h"
+#include "executor/sweep.h"
+#include "executor/worker.h"
+
+enum { MAX_SLOTS = 4, MAX_STUDIES = 3, MAX_TRIALS = 4096, MAX_EXECUTORS = 2, MAX_QUEUE = 4096 };
+
+/* --- the modelled world -------------------------------------------------------------------------
+ */
+
+struct model_trial {
+    enum trial_state state;
+    int tries;
+    int owner; /* executor, -1 = none */
+    uint64_t not_before;
+};
+
+struct model_study {
+    struct model_trial trials[MAX_TRIALS];
+    int n;
+    int64_t target;
+};
+
+struct sim_worker {
+    bool alive;
+    struct wk fsm;
+    bool has_trial;
+    int study, trial;
+    unsigned life; /* distinguishes this process from its predecessors in the slot */
+    bool hangs, burns_cpu, ignores_term, exiting;
+    bool evidence;
+    uint64_t hang_seen;
+    int trials_left;
+};
+
+struct executor {
+    bool up;
+    unsigned epoch;
+    struct sweep *sweep;
+    struct sim_worker workers[MAX_SLOTS];
+    int claimed[MAX_SLOTS]; /* trial claimed for the slot, to be started */
+    uint64_t store_free;
+    bool signalled, over;
+    enum sw_reason reason;
+};
+
+enum what {
+    TO_SWEEP,
+    STORE_CLAIM,
+    STORE_FINISH,
+    WORKER_OUTCOME,
+    WORKER_EXIT,
+    EVIDENCE,
+    TICK,
+    CRASH,
+    SIGNAL
+};
+
+struct event {
+    uint64_t at, order;
+    enum what what;
+    int executor, slot;
+    unsigned epoch, life;
+    struct sw_event ev;
+    struct sw_action action;
+    int trial;
+};
+
+static struct {
+    struct rng rng;
+    uint64_t now, order;
+    struct event queue[MAX_QUEUE];
+    int queued;
+    struct model_study studies[MAX_STUDIES];
+    struct sw_study_conf study_conf[MAX_STUDIES];
+    struct sw_conf conf;
+    struct wk_conf wk_conf;
+    struct executor executors[MAX_EXECUTORS];
+    int n_executors, reuse;
+    int p_fail, p_hang, p_store_fail; /* per mille */
+    bool friendly;                    /* no fault that could prevent the target */
+    bool proof_fails;
+    uint64_t seed;
+    bool verbose;
+    uint64_t events;
+} w;
+
+static void trace(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static void trace(const char *fmt, ...)
+{
+    if (!w.verbose)
+        return;
+    va_list ap;
+    va_start(ap, fmt);
+    (void)printf("[%" PRIu64 "] ", w.now);
+    (void)vprintf(fmt, ap);
+    (void)putchar('\n');
+    va_end(ap);
+}
+
+#define CHECK(cond, ...)                                                                           \
+    do {                                                                                           \
+        if (!(cond)) {                                                                             \
+            (void)fprintf(stderr, "sweep of seed %" PRIu64 " at %" PRIu64 " ms: ", w.seed, w.now); \
+            (void)fprintf(stderr, __VA_ARGS__);                                                    \
+            (void)fprintf(stderr, " (%s)\nreplay: sim -v %" PRIu64 "\n", #cond, w.seed);           \
+            exit(1);                                                                               \
+        }                                                                                          \
+    } while (0)
+
+static uint64_t below(uint64_t n)
+{
+    return rng_below(&w.rng, n);
+}
+
+static bool per_mille(int p)
+{
+    return (int)below(1000) < p;
+}
+
+static struct event *post(uint64_t at, enum what what, int executor, int slot)
+{
+    CHECK(w.queued < MAX_QUEUE, "event queue is full");
+    struct event *e = &w.queue[w.queued++];
+    *e = (struct event){.at = at,
+                        .order = w.order++,
+                        .what = what,
+                        .executor = executor,
+                        .slot = slot,
+                        .epoch = w.executors[executor].epoch};
+    return e;
+}
+
+static bool next_event(struct event *out)
+{
+    if (w.queued == 0)
+        return false;
+    int first = 0;
+    for (int i = 1; i < w.queued; i++) {
+        const struct event *a = &w.queue[i], *b = &w.queue[first];
+        if (a->at < b->at || (a->at == b->at && a->order < b->order))
+            first = i;
+    }
+    *out = w.queue[first];
+    w.queue[first] = w.queue[--w.queued];
+    return true;
+}
+
+/* --- the model store: the rules of store_trial_claim and store_trial_finish
+ * ---------------------------- */
+
+static struct sw_counts count(const struct model_study *m)
+{
+    struct sw_counts c = {0};
+    for (int i = 0; i < m->n; i++) {
+        switch (m->trials[i].state) {
+        case TRIAL_COMPLETE:
+            c.complete++;
+            break;
+        case TRIAL_PRUNED:
+            c.pruned++;
+            break;
+        case TRIAL_FAIL:
+            c.failed++;
+            break;
+        case TRIAL_RUNNING:
+            c.running++;
+            break;
+        case TRIAL_WAITING:
+            c.waiting++;
+            break;
+        }
+    }
+    return c;
+}
+
+static int64_t good(int study)
+{
+    struct sw_counts c = count(&w.studies[study]);
+    return c.complete + (w.study_conf[study].complete_only ? 0 : c.pruned);
+}
+
+static int add_trial(struct model_study *m, enum trial_state state, int tries, uint64_t not_before)
+{
+    CHECK(m->n < MAX_TRIALS, "more trials than any sweep needs");
+    m->trials[m->n] =
+        (struct model_trial){.state = state, .tries = tries, .owner = -1, .not_before = not_before};
+    return m->n++;
+}
+
+static struct sw_event model_claim(int executor, int study, int *trial)
+{
+    struct model_study *m = &w.studies[study];
+    struct sw_counts c = count(m);
+    struct sw_event ev = {.type = SW_EV_CLAIMED, .study = study, .claim = SW_CLAIM_FULL};
+    uint64_t soonest = UINT64_MAX;
+    if (good(study) + c.running < m->target) {
+        for (int i = 0; i < m->n && ev.claim != SW_CLAIM_OK; i++) {
+            struct model_trial *t = &m->trials[i];
+            if (t->state != TRIAL_WAITING)
+                continue;
+            if (t->not_before > w.now) {
+                soonest = t->not_before < soonest ? t->not_before : soonest;
+                continue;
+            }
+            *trial = i;
+            ev.claim = SW_CLAIM_OK;
+        }
+        if (ev.claim != SW_CLAIM_OK && good(study) + c.running + c.waiting < m->target) {
+            *trial = add_trial(m, TRIAL_RUNNING, 0, 0);
+            ev.claim = SW_CLAIM_OK;
+        } else if (ev.claim != SW_CLAIM_OK && soonest != UINT64_MAX) {
+            ev.claim = SW_CLAIM_LATER;
+            ev.due_ms = soonest;
+        }
+    }
+    if (ev.claim == SW_CLAIM_OK) {
+        m->trials[*trial].state = TRIAL_RUNNING;
+        m->trials[*trial].owner = executor;
+        ev.tries = m->trials[*trial].tries;
+    }
+    ev.counts = count(m);
+    return ev;
+}
+
+static void model_finish(int study, int trial, const struct sw_action *a)
+{
+    struct model_study *m = &w.studies[study];
+    struct model_trial *t = &m->trials[trial];
+    CHECK(t->state == TRIAL_RUNNING, "trial %d of study %d finished twice", trial, study);
+    t->state = a->state;
+    if (a->retry)
+        (void)add_trial(m, TRIAL_WAITING, a->fail == FAIL_PREEMPTED ? t->tries : t->tries + 1,
+                        a->due_ms);
+    CHECK(good(study) <= m->target, "study %d has more than its target", study);
+}
+
+/* --- the modelled shell -------------------------------------------------------------------------
+ */
+
+static void feed_sweep(int executor, struct sw_event ev);
+
+static uint64_t store_latency(struct executor *x)
+{
+    uint64_t latency = per_mille(5) ? 30000 : 1 + below(40);
+    uint64_t at = (x->store_free > w.now ? x->store_free : w.now) + latency;
+    x->store_free = at;
+    return at;
+}
+
+static void schedule_tick(int executor, uint64_t due)
+{
+    if (due != UINT64_MAX)
+        (void)post(due > w.now ? due : w.now + 1, TICK, executor, -1);
+}
+
+static void feed_worker(int executor, int slot, enum wk_event_type type);
+
+static void do_worker(int executor, int slot, unsigned bits)
+{
+    struct sim_worker *k = &w.executors[executor].workers[slot];
+    if (bits != 0)
+        trace("x%d w%d %s: do %x", executor, slot, wk_state_name(k->fsm.state), bits);
+    if ((bits & WK_DO_PROBE) && k->burns_cpu)
+        feed_worker(executor, slot, WK_EV_ACTIVITY);
+    if (bits & WK_DO_EVIDENCE) {
+        k->hang_seen = w.now;
+        struct event *e = post(w.now + below(8000), EVIDENCE, executor, slot);
+        e->life = k->life;
+        k->evidence = true;
+    }
+    if (bits & (WK_DO_TERM | WK_DO_KILL)) {
+        bool hang = k->fsm.reason == WK_STALLED || k->fsm.reason == WK_TIMEOUT;
+        CHECK(!hang || k->evidence, "killed for a hang without evidence");
+        if (hang)
+            CHECK(w.now - k->hang_seen <= 5000 + w.wk_conf.grace_ms + 1 &&
+                      w.now - k->hang_seen < 60000,
+                  "%" PRIu64 " ms from hang to kill", w.now - k->hang_seen);
+    }
+    if (((bits & WK_DO_KILL) || ((bits & WK_DO_TERM) && !k->ignores_term)) && !k->exiting) {
+        k->exiting = !!(bits & WK_DO_KILL);
+        struct event *e =
+            post(w.now + 1 + below(bits & WK_DO_KILL ? 50 : 3000), WORKER_EXIT, executor, slot);
+        e->life = k->life;
+        e->trial = -1;
+    }
+}
+
+static void feed_worker(int executor, int slot, enum wk_event_type type)
+{
+    struct sim_worker *k = &w.executors[executor].workers[slot];
+    do_worker(executor, slot, wk_step(&k->fsm, (struct wk_event){type, w.now}));
+    schedule_tick(executor, wk_due(&k->fsm));
+}
+
+static void begin_trial(int executor, int slot, int study, int trial)
+{
+    struct executor *x = &w.executors[executor];
+    struct sim_worker *k = &x->workers[slot];
+    if (!k->alive) {
+        unsigned life = k->life + 1;
+        *k = (struct sim_worker){.alive = true, .life = life, .trials_left = w.reuse};
+        wk_init(&k->fsm, &w.wk_conf, w.now);
+    }
+    CHECK(!k->has_trial, "slot %d runs two trials", slot);
+    k->has_trial = true;
+    k->study = study;
+    k->trial = trial;
+    k->trials_left--;
+    k->hangs = per_mille(w.p_hang);
+    k->burns_cpu = k->hangs ? false : per_mille(100);
+    k->ignores_term = per_mille(200);
+    feed_worker(executor, slot, WK_EV_TRIAL);
+    if (!k->hangs) {
+        struct event *e =
+            post(w.now + 1 + below(per_mille(50) ? 400000 : 5000), WORKER_OUTCOME, executor, slot);
+        e->life = k->life;
+    }
+}
+
+static void store_action(int executor, enum what what, const struct sw_action *a, int trial)
+{
+    struct event *e = post(store_latency(&w.executors[executor]), what, executor, a->slot);
+    e->action = *a;
+    e->trial = trial;
+}
+
+static void obey(int executor, const struct sw_action *a)
+{
+    struct executor *x = &w.executors[executor];
+    trace("x%d action %d slot %d study %d state %d class %s%s", executor, a->type, a->slot,
+          a->study, a->state, fail_class_name(a->fail), a->retry ? " retry" : "");
+    switch (a->type) {
+    case SW_DO_CLAIM:
+        CHECK(!x->signalled, "a claim after the signal");
+        store_action(executor, STORE_CLAIM, a, -1);
+        break;
+    case SW_DO_START:
+        CHECK(!x->signalled, "a start after the signal");
+        begin_trial(executor, a->slot, a->study, x->claimed[a->slot]);
+        break;
+    case SW_DO_FINISH: {
+        struct sim_worker *k = &x->workers[a->slot];
+        int trial = k->has_trial ? k->trial : x->claimed[a->slot];
+        k->has_trial = false;
+        store_action(executor, STORE_FINISH, a, trial);
+        break;
+    }
+    case SW_DO_RELEASE:
+        feed_worker(executor, a->slot, WK_EV_RELEASE);
+        if (per_mille(900)) {
+            struct event *e = post(w.now + 1 + below(500), WORKER_EXIT, executor, a->slot);
+            e->life = x->workers[a->slot].life;
+        }
+        break;
+    case SW_DO_STOP:
+        feed_worker(executor, a->slot, WK_EV_STOP);
+        break;
+    case SW_DO_KILL:
+        feed_worker(executor, a->slot, WK_EV_KILL);
+        break;
+    case SW_DO_PROVE: {
+        struct event *e = post(store_latency(x), TO_SWEEP, executor, -1);
+        bool met = true;
+        for (int i = 0; i < w.conf.n_studies; i++)
+            met = met && good(i) >= w.studies[i].target;
+        CHECK(met, "a proof is asked for, but the target is not met");
+        e->ev = (struct sw_event){.type = SW_EV_PROVED, .proven = !w.proof_fails};
+        break;
+    }
+    case SW_DO_EXIT:
+        CHECK(!x->over, "two exits");
+        x->over = true;
+        x->reason = a->reason;
+        for (int i = 0; i < w.conf.slots; i++)
+            CHECK(!x->workers[i].alive, "exit with worker %d alive", i);
+        CHECK(a->reason != SW_MET || !x->signalled, "exit 0 after a signal");
+        CHECK(a->reason != SW_MET || !w.proof_fails, "exit 0 without proof");
+        if (a->reason == SW_MET) {
+            for (int i = 0; i < w.conf.n_studies; i++)
+                CHECK(good(i) == w.studies[i].target, "study %d: %" PRId64 " of %" PRId64, i,
+                      good(i), w.studies[i].target);
+        }
+        break;
+    }
+}
+
+static void feed_sweep(int executor, struct sw_event ev)
+{
+    struct executor *x = &w.executors[executor];
+    const struct sw_action *actions;
+    struct sw_action copy[64];
+    ev.now_ms = w.now;
+    int n = sw_step(x->sweep, &ev, &actions);
+    CHECK(n <= 64, "%d actions", n);
+    if (n > 0)
+        memcpy(copy, actions, (size_t)n * sizeof(*actions)); /* obeying may step again */
+    for (int i = 0; i < n; i++)
+        obey(executor, &copy[i]);
+    schedule_tick(executor, sw_due(x->sweep));
+}
+
+static void end_trial(int executor, int slot, enum trial_state state, enum fail_class fail,
+                      bool goes_on)
+{
+    struct sw_event ev = {
+        .type = SW_EV_ENDED, .slot = slot, .state = state, .fail = fail, .goes_on = goes_on};
+    feed_sweep(executor, ev);
+}
+
+static void draw_outcome(enum trial_state *state, enum fail_class *fail)
+{
+    *fail = FAIL_NONE;
+    if (per_mille(w.p_fail)) {
+        static const enum fail_class classes[] = {FAIL_EXIT, FAIL_OOM, FAIL_NAN, FAIL_SIGNAL,
+                                                  FAIL_EXIT};
+        *state = TRIAL_FAIL;
+        *fail = classes[below(ARRAY_LEN(classes))];
+    } else {
+        *state = per_mille(300) ? TRIAL_PRUNED : TRIAL_COMPLETE;
+    }
+}
+
+static void worker_exit(int executor, int slot)
+{
+    struct executor *x = &w.executors[executor];
+    struct sim_worker *k = &x->workers[slot];
+    static const enum fail_class classes[] = {
+        [WK_BY_ITSELF] = FAIL_EXIT,
+        [WK_STALLED] = FAIL_STALLED,
+        [WK_TIMEOUT] = FAIL_TIMEOUT,
+        [WK_STOPPED] = FAIL_PREEMPTED,
+    };
+    feed_worker(executor, slot, WK_EV_EXIT);
+    CHECK(k->fsm.state == WK_DEAD, "exit leaves the worker %s", wk_state_name(k->fsm.state));
+    k->alive = false;
+    if (k->has_trial)
+        end_trial(executor, slot, TRIAL_FAIL, classes[k->fsm.reason], false);
+    feed_sweep(executor, (struct sw_event){.type = SW_EV_GONE, .slot = slot});
+}
+
+static void worker_outcome(int executor, int slot)
+{
+    struct sim_worker *k = &w.executors[executor].workers[slot];
+    if (!k->has_trial || k->fsm.state != WK_RUNNING)
+        return;
+    enum trial_state state;
+    enum fail_class fail;
+    draw_outcome(&state, &fail);
+    if (per_mille(300)) { /* by its exit */
+        feed_worker(executor, slot, WK_EV_EXIT);
+        k->alive = false;
+        end_trial(executor, slot, state, fail, false);
+        feed_sweep(executor, (struct sw_event){.type = SW_EV_GONE, .slot = slot});
+        return;
+    }
+    bool goes_on = k->trials_left > 0 && per_mille(900);
+    feed_worker(executor, slot, WK_EV_RESULT);
+    if (!goes_on)
+        feed_worker(executor, slot, WK_EV_RELEASE);
+    if (!goes_on && per_mille(900)) {
+        struct event *e = post(w.now + 1 + below(300), WORKER_EXIT, executor, slot);
+        e->life = k->life;
+    }
+    end_trial(executor, slot, state, fail, goes_on);
+}
+
+static void start_executor(int executor)
+{
+    struct executor *x = &w.executors[executor];
+    struct err err;
+    unsigned epoch = x->epoch + 1;
+    sw_destroy(x->sweep);
+    unsigned lives[MAX_SLOTS];
+    for (int i = 0; i < MAX_SLOTS; i++)
+        lives[i] = x->workers[i].life;
+    *x = (struct executor){.up = true, .epoch = epoch, .store_free = w.now};
+    for (int i = 0; i < MAX_SLOTS; i++)
+        x->workers[i].life = lives[i];
+    CHECK(sw_create(&x->sweep, &w.conf, w.now, &err) == 0, "%s", err.msg);
+    for (int i = 0; i < w.conf.n_studies; i++) {
+        struct model_study *m = &w.studies[i];
+        /* an owner that is gone leaves its running trials lost: they are failed and queued again */
+        for (int t = 0, n = m->n; t < n; t++) {
+            if (m->trials[t].state == TRIAL_RUNNING && m->trials[t].owner == executor) {
+                m->trials[t].state = TRIAL_FAIL;
+                (void)add_trial(m, TRIAL_WAITING, m->trials[t].tries, 0);
+            }
+        }
+        struct event *e = post(w.now + 1 + below(50), TO_SWEEP, executor, -1);
+        e->ev = (struct sw_event){.type = SW_EV_OPENED, .study = i, .counts = count(m)};
+    }
+}
+
+static void deliver(const struct event *e)
+{
+    struct executor *x = &w.executors[e->executor];
+    struct sim_worker *k = e->slot >= 0 ? &x->workers[e->slot] : NULL;
+    if (e->epoch != x->epoch || !x->up || x->over)
+        return;
+    switch (e->what) {
+    case TO_SWEEP:
+        feed_sweep(e->executor, e->ev);
+        break;
+    case STORE_CLAIM: {
+        struct sw_event ev = {
+            .type = SW_EV_CLAIMED, .claim = SW_CLAIM_FAILED, .study = e->action.study};
+        if (!per_mille(w.p_store_fail))
+            ev = model_claim(e->executor, e->action.study, &x->claimed[e->slot]);
+        ev.slot = e->slot;
+        post(w.now + below(5), TO_SWEEP, e->executor, e->slot)->ev = ev;
+        break;
+    }
+    case STORE_FINISH: {
+        struct sw_event ev = {.type = SW_EV_SAVED,
+                              .study = e->action.study,
+                              .state = e->action.state,
+                              .saved = SW_SAVED_FAILED};
+        if (!per_mille(w.p_store_fail)) {
+            model_finish(e->action.study, e->trial, &e->action);
+            ev.saved = SW_SAVED_OK;
+        }
+        ev.counts = count(&w.studies[e->action.study]);
+        post(w.now + below(5), TO_SWEEP, e->executor, e->slot)->ev = ev;
+        break;
+    }
+    case WORKER_OUTCOME:
+        if (k->alive && k->life == e->life)
+            worker_outcome(e->executor, e->slot);
+        break;
+    case WORKER_EXIT:
+        if (k->alive && k->life == e->life)
+            worker_exit(e->executor, e->slot);
+        break;
+    case EVIDENCE:
+        if (k->alive && k->life == e->life)
+            feed_worker(e->executor, e->slot, WK_EV_EVIDENCE);
+        break;
+    case TICK:
+        for (int i = 0; i < w.conf.slots; i++) {
+            if (x->workers[i].alive && wk_due(&x->workers[i].fsm) <= w.now)
+                feed_worker(e->executor, i, WK_EV_TICK);
+        }
+        if (sw_due(x->sweep) <= w.now)
+            feed_sweep(e->executor, (struct sw_event){.type = SW_EV_TICK});
+        break;
+    case SIGNAL:
+        trace("x%d signal", e->executor);
+        x->signalled = true;
+        feed_sweep(e->executor, (struct sw_event){.type = SW_EV_SIGNAL});
+        break;
+    case CRASH:
+        trace("x%d is killed", e->executor);
+        start_executor(e->executor);
+        break;
+    }
+}
+
+/* --- one random sweep ----------------------------------------------------------------------------
+ */
+
+static void draw_world(uint64_t seed, bool verbose)
+{
+    for (int i = 0; i < MAX_EXECUTORS; i++)
+        sw_destroy(w.executors[i].sweep);
+    w.now = 1000;
+    w.order = w.events = 0;
+    w.queued = 0;
+    memset(w.executors, 0, sizeof(w.executors));
+    w.seed = seed;
+    w.verbose = verbose;
+    rng_seed(&w.rng, seed);
+    w.friendly = per_mille(300);
+    w.proof_fails = !w.friendly && per_mille(100);
+    w.reuse = per_mille(500) ? 1 : 2 + (int)below(5);
+    w.p_fail = w.friendly ? (int)below(300) : (int)below(700);
+    w.p_hang = per_mille(700) ? 0 : (int)below(400);
+    w.p_store_fail = w.friendly || per_mille(800) ? 0 : 20;
+    w.n_executors = per_mille(800) ? 1 : 2;
+    w.wk_conf = (struct wk_conf){.stall_ms = per_mille(900) ? 20000 : 0,
+                                 .trial_ms = per_mille(500) ? 60000 : 0,
+                                 .grace_ms = below(20000),
+                                 .evidence_ms = 5000};
+    if (w.wk_conf.stall_ms == 0 && w.wk_conf.trial_ms == 0)
+        w.p_hang = 0;
+    w.conf = (struct sw_conf){.slots = 1 + (int)below(MAX_SLOTS),
+                              .n_studies = 1 + (int)below(MAX_STUDIES),
+                              .studies = w.study_conf,
+                              .grace_ms = below(20000),
+                              .poll_ms = 1000};
+    for (int i = 0; i < FAIL_CLASSES; i++)
+        w.conf.retry[i] = (struct sw_retry){.times = (int)below(3), .backoff_ms = below(5000)};
+    w.conf.retry[FAIL_PREEMPTED] = w.conf.retry[FAIL_LOST] = (struct sw_retry){.times = -1};
+    w.conf.flap = w.friendly ? 0 : (int)below(6);
+    w.conf.wall_ms = !w.friendly && per_mille(200) ? 1 + below(200000) : 0;
+    for (int i = 0; i < w.conf.n_studies; i++) {
+        int64_t target = (int64_t)below(8);
+        w.studies[i].n = 0;
+        w.studies[i].target = target;
+        w.study_conf[i] =
+            (struct sw_study_conf){.target = target,
+                                   .complete_only = per_mille(500),
+                                   .attempts = w.friendly ? 0 : target + (int64_t)below(10)};
+    }
+    for (int i = 0; i < w.n_executors; i++)
+        start_executor(i);
+    if (per_mille(400)) { /* killed and started again */
+        for (uint64_t n = 1 + below(3); n > 0; n--)
+            post(w.now + below(60000), CRASH, (int)below((uint64_t)w.n_executors), -1);
+    }
+    if (!w.friendly && per_mille(400)) {
+        uint64_t at = w.now + below(60000);
+        post(at, SIGNAL, 0, -1);
+        if (per_mille(300))
+            post(at + below(10000), SIGNAL, 0, -1);
+    }
+    /* these come from outside and hit whichever executor is up then */
+    for (int i = 0; i < w.queued; i++) {
+        if (w.queue[i].what == CRASH || w.queue[i].what == SIGNAL)
+            w.queue[i].epoch = 0;
+    }
+}
+
+static void run_world(uint64_t seed, bool verbose)
+{
+    draw_world(seed, verbose);
+    struct event e;
+    while (next_event(&e)) {
+        CHECK(++w.events < 200000 && e.at < 100ull * 3600 * 1000, "the sweep does not end");
+        w.now = e.at > w.now ? e.at : w.now;
+        if (e.what == CRASH || e.what == SIGNAL)
+            e.epoch = w.executors[e.executor].epoch;
+        deliver(&e);
+    }
+    for (int i = 0; i < w.n_executors; i++) {
+        const struct executor *x = &w.executors[i];
+        CHECK(x->over, "executor %d never ended: %s", i, sw_reason_name(sw_reason(x->sweep)));
+        trace("x%d over: %s", i, sw_reason_name(x->reason));
+        if (w.friendly)
+            CHECK(x->reason == SW_MET, "nothing prevented the target, but it ended %s",
+                  sw_reason_name(x->reason));
+        if (x->signalled && w.p_store_fail == 0)
+            CHECK(x->reason == SW_PREEMPTED, "a signal ended as %s", sw_reason_name(x->reason));
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 3 && strcmp(argv[1], "-v") == 0) {
+        run_world(strtoull(argv[2], NULL, 10), true);
+        return 0;
+    }
+    uint64_t n = argc > 1 ? strtoull(argv[1], NULL, 10) : 100000;
+    uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : (uint64_t)time(NULL) * 1000003u;
+    (void)printf("%" PRIu64 " sweeps from seed %" PRIu64 "\n", n, seed);
+    uint64_t events = 0, met = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        run_world(seed + i, false);
+        events += w.events;
+        met += w.executors[0].reason == SW_MET;
+    }
+    (void)printf("%" PRIu64 " events, %" PRIu64 " sweeps met their target, no invariant broken\n",
+                 events, met);
+    for (int i = 0; i < MAX_EXECUTORS; i++)
+        sw_destroy(w.executors[i].sweep);
+    return 0;
+}
