@@ -23,7 +23,7 @@ bool buf_reserve(struct buf *b, size_t n)
 {
     if (b->failed)
         return false;
-    if (n < b->cap - b->len && b->cap > 0)
+    if (n < b->cap - b->len && b->data != NULL)
         return true;
     size_t cap = b->cap < 64 ? 64 : b->cap;
     while (cap - b->len <= n) {
