@@ -1,10 +1,6 @@
 /* forkless: the program's entry and the list of its subcommands. */
-#include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/text.h"
@@ -14,21 +10,11 @@ static const struct command commands[] = {
     {NULL, NULL, NULL},
 };
 
-void cli_error(const char *fmt, ...)
-{
-    bool colour = isatty(STDERR_FILENO) && getenv("NO_COLOR") == NULL;
-    va_list ap;
-    va_start(ap, fmt);
-    (void)fprintf(stderr, "%sforkless:%s ", colour ? "\033[31m" : "", colour ? "\033[0m" : "");
-    (void)vfprintf(stderr, fmt, ap);
-    (void)fputc('\n', stderr);
-    va_end(ap);
-}
-
 static void help(void)
 {
-    (void)printf("forkless runs hyperparameter sweeps that cannot hang silently.\n\n"
-                 "  forkless COMMAND [OPTION …]      forkless COMMAND --help teaches by example\n\n");
+    (void)printf(
+        "forkless runs hyperparameter sweeps that cannot hang silently.\n\n"
+        "  forkless COMMAND [OPTION …]      forkless COMMAND --help teaches by example\n\n");
     for (const struct command *c = commands; c->name != NULL; c++)
         (void)printf("  %-10s %s\n", c->name, c->summary);
 }
@@ -53,7 +39,8 @@ int main(int argc, char **argv)
         help();
         return EXIT_USAGE;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
         help();
         return EXIT_OK;
     }
