@@ -1,0 +1,274 @@
+#include "trials/samplers/kernels.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "trials/samplers/kernels_sum.h"
+#include "trials/samplers/parzen.h"
+
+/* From 99 observations on parzen_sharpest is constant, and bandwidths change locally only. */
+#define LOCAL_FROM 99
+
+int kernels_init(struct kernels *k, const struct axis *axes, size_t d, struct err *err)
+{
+    *k = (struct kernels){.axes = axes, .d = d, .stale = true};
+    k->of = calloc(d > 0 ? d : 1, sizeof(*k->of));
+    return k->of != NULL ? 0 : err_set(err, ERR_NOMEM, "kernels of %zu axes", d);
+}
+
+void kernels_free(struct kernels *k)
+{
+    for (size_t dim = 0; k->of != NULL && dim < k->d; dim++) {
+        free(k->of[dim].place);
+        free(k->of[dim].mu);
+        free(k->of[dim].sharp);
+        free(k->of[dim].scale);
+        free(k->of[dim].order);
+    }
+    free(k->of);
+    free(k->number);
+    *k = (struct kernels){0};
+}
+
+static bool resize(void *array, size_t n, size_t size)
+{
+    void *p;
+    memcpy(&p, array, sizeof(p));
+    p = reallocarray(p, n, size);
+    if (p != NULL)
+        memcpy(array, &p, sizeof(p));
+    return p != NULL;
+}
+
+static bool reserve(struct kernels *k)
+{
+    if (k->n < k->capacity)
+        return true;
+    size_t n = k->capacity + (k->capacity / 2 > 64 ? k->capacity / 2 : 64);
+    n = (n + KERNEL_BLOCK - 1) / KERNEL_BLOCK * KERNEL_BLOCK;
+    for (size_t dim = 0; dim < k->d; dim++) {
+        struct kernel_axis *x = &k->of[dim];
+        if (!resize(&x->place, n, sizeof(double)) || !resize(&x->mu, n, sizeof(float)) ||
+            !resize(&x->sharp, n, sizeof(float)) || !resize(&x->scale, n, sizeof(float)) ||
+            !resize(&x->order, n, sizeof(uint32_t)))
+            return false;
+        /* the sums run over whole blocks: what lies behind the last component must be a number */
+        memset(x->mu + k->n, 0, (n - k->n) * sizeof(float));
+        memset(x->sharp + k->n, 0, (n - k->n) * sizeof(float));
+    }
+    if (!resize(&k->number, n, sizeof(int64_t)))
+        return false;
+    k->capacity = n;
+    return true;
+}
+
+static size_t number_position(const struct kernels *k, int64_t number)
+{
+    size_t low = 0, high = k->n;
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        if (k->number[mid] < number)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+/* Where component i stands, or would stand, among the n of the order. */
+static size_t order_position(const struct kernel_axis *x, size_t n, double place, uint32_t i)
+{
+    size_t low = 0, high = n;
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        uint32_t at = x->order[mid];
+        if (x->place[at] < place || (x->place[at] == place && at < i))
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+static double bandwidth_at(const struct kernels *k, size_t dim, size_t rank)
+{
+    const struct kernel_axis *x = &k->of[dim];
+    const struct axis *a = &k->axes[dim];
+    double place = x->place[x->order[rank]];
+    double left = place - (rank == 0 ? a->from : x->place[x->order[rank - 1]]);
+    double right = (rank + 1 == k->n ? a->to : x->place[x->order[rank + 1]]) - place;
+    return parzen_bandwidth_of(a, left, right, rank, k->n);
+}
+
+/* Computes the bandwidths of ranks first … last, LANES at a time. */
+static void refresh(struct kernels *k, size_t dim, size_t first, size_t last)
+{
+    struct kernel_axis *x = &k->of[dim];
+    double range = k->axes[dim].to - k->axes[dim].from;
+    for (size_t r = first; r <= last; r += KERNEL_BATCH) {
+        float mu[KERNEL_BATCH] = {0}, sharp[KERNEL_BATCH] = {0}, scale[KERNEL_BATCH];
+        size_t n = last - r + 1 < KERNEL_BATCH ? last - r + 1 : KERNEL_BATCH;
+        for (size_t i = 0; i < n; i++) {
+            mu[i] = x->mu[x->order[r + i]];
+            sharp[i] = (float)(range / bandwidth_at(k, dim, r + i) * M_SQRT1_2);
+        }
+        kernels_scale(mu, sharp, k->axes[dim].step > 0, scale);
+        for (size_t i = 0; i < n; i++) {
+            x->sharp[x->order[r + i]] = sharp[i];
+            x->scale[x->order[r + i]] = scale[i];
+        }
+    }
+}
+
+static void refresh_around(struct kernels *k, size_t dim, size_t rank)
+{
+    if (k->n < LOCAL_FROM || k->stale) {
+        k->stale = true; /* before the next sum */
+        return;
+    }
+    refresh(k, dim, rank > 0 ? rank - 1 : 0, rank + 1 < k->n ? rank + 1 : k->n - 1);
+}
+
+static void refresh_all(struct kernels *k)
+{
+    for (size_t dim = 0; dim < k->d && k->n > 0; dim++) {
+        if (k->axes[dim].kind != DIST_CHOICE)
+            refresh(k, dim, 0, k->n - 1);
+    }
+    k->stale = false;
+}
+
+#define OPEN(array, at, n)                                                                         \
+    memmove((array) + (at) + 1, (array) + (at), ((n) - (at)) * sizeof(*(array)))
+#define CLOSE(array, at, n)                                                                        \
+    memmove((array) + (at), (array) + (at) + 1, ((n) - (at)-1) * sizeof(*(array)))
+
+static void axis_add(struct kernels *k, size_t dim, uint32_t at, double place)
+{
+    struct kernel_axis *x = &k->of[dim];
+    const struct axis *a = &k->axes[dim];
+    OPEN(x->place, at, k->n);
+    OPEN(x->mu, at, k->n);
+    OPEN(x->sharp, at, k->n);
+    OPEN(x->scale, at, k->n);
+    x->place[at] = place;
+    x->sharp[at] = 0;
+    x->scale[at] = 0;
+    if (a->kind == DIST_CHOICE) {
+        x->mu[at] = (float)place;
+        return;
+    }
+    x->mu[at] = (float)((place - a->from) / (a->to - a->from));
+    for (size_t r = 0; at < k->n && r < k->n; r++)
+        x->order[r] += x->order[r] >= at;
+    size_t rank = order_position(x, k->n, place, at);
+    OPEN(x->order, rank, k->n);
+    x->order[rank] = at;
+}
+
+int kernels_add(struct kernels *k, int64_t number, const double *places, struct err *err)
+{
+    if (!reserve(k))
+        return err_set(err, ERR_NOMEM, "kernels of %zu trials", k->n + 1);
+    uint32_t at = (uint32_t)number_position(k, number);
+    for (size_t dim = 0; dim < k->d; dim++)
+        axis_add(k, dim, at, places[dim]);
+    OPEN(k->number, at, k->n);
+    k->number[at] = number;
+    k->n++;
+    for (size_t dim = 0; dim < k->d; dim++) {
+        if (k->axes[dim].kind != DIST_CHOICE)
+            refresh_around(k, dim, order_position(&k->of[dim], k->n, places[dim], at));
+    }
+    return 0;
+}
+
+static size_t axis_remove(struct kernels *k, size_t dim, uint32_t at)
+{
+    struct kernel_axis *x = &k->of[dim];
+    size_t rank = 0;
+    if (k->axes[dim].kind != DIST_CHOICE) {
+        rank = order_position(x, k->n, x->place[at], at);
+        CLOSE(x->order, rank, k->n);
+        for (size_t r = 0; r + 1 < k->n; r++)
+            x->order[r] -= x->order[r] > at;
+    }
+    CLOSE(x->place, at, k->n);
+    CLOSE(x->mu, at, k->n);
+    CLOSE(x->sharp, at, k->n);
+    CLOSE(x->scale, at, k->n);
+    return rank;
+}
+
+void kernels_remove(struct kernels *k, int64_t number)
+{
+    uint32_t at = (uint32_t)number_position(k, number);
+    assert(at < k->n && k->number[at] == number);
+    CLOSE(k->number, at, k->n);
+    size_t n = k->n - 1;
+    for (size_t dim = 0; dim < k->d; dim++) {
+        k->n = n + 1;
+        size_t rank = axis_remove(k, dim, at);
+        k->n = n;
+        if (k->axes[dim].kind != DIST_CHOICE && n > 0)
+            refresh_around(k, dim, rank < n ? rank : n - 1);
+    }
+    k->n = n;
+}
+
+/* One point as the sum wants it. */
+static void prepare(const struct kernels *k, const double *values, struct kernel_point *out)
+{
+    double prior = 0, kernels = (double)k->n + 1;
+    for (size_t dim = 0; dim < k->d; dim++) {
+        const struct axis *a = &k->axes[dim];
+        struct kernel_coordinate *c = &out->at[dim];
+        double range = a->to - a->from;
+        if (a->kind == DIST_CHOICE) {
+            double choices = (double)a->n_choices;
+            double miss = 1 / kernels / (1 + choices / kernels);
+            *c = (struct kernel_coordinate){.kind = KERNEL_CHOICE, .at = (float)values[dim]};
+            c->hit = (float)log((1 + 1 / kernels) / (1 + choices / kernels));
+            c->miss = (float)log(miss);
+            prior -= log(choices);
+        } else if (a->step == 0) {
+            double u = (axis_place(a, values[dim]) - a->from) / range;
+            *c = (struct kernel_coordinate){.kind = KERNEL_POINT, .at = (float)u};
+            prior += kernels_prior_density(u);
+        } else {
+            double left = (axis_place(a, values[dim] - a->step / 2) - a->from) / range;
+            double right = (axis_place(a, values[dim] + a->step / 2) - a->from) / range;
+            *c = (struct kernel_coordinate){
+                .kind = KERNEL_CELL, .at = (float)left, .to = (float)right};
+            prior += kernels_prior_mass(left, right);
+        }
+    }
+    out->prior = prior;
+}
+
+int kernels_log_pdf(struct kernels *k, const double *values, size_t m, double *out, struct err *err)
+{
+    AUTO_FREE struct kernel_coordinate *at = calloc(m * k->d + 1, sizeof(*at));
+    AUTO_FREE struct kernel_point *points = calloc(m + 1, sizeof(*points));
+    if (at == NULL || points == NULL)
+        return err_set(err, ERR_NOMEM, "density at %zu points", m);
+    if (k->stale)
+        refresh_all(k);
+    for (size_t i = 0; i < m; i++) {
+        points[i].at = at + i * k->d;
+        prepare(k, values + i * k->d, &points[i]);
+    }
+    return kernels_sum(k, points, m, out, err);
+}
+
+double kernels_log_volume(const struct kernels *k)
+{
+    double sum = 0;
+    for (size_t dim = 0; dim < k->d; dim++) {
+        if (k->axes[dim].kind != DIST_CHOICE && k->axes[dim].step == 0)
+            sum += log(k->axes[dim].to - k->axes[dim].from);
+    }
+    return sum;
+}
