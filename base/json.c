@@ -1,5 +1,6 @@
 #include "base/json.h"
 
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 
@@ -67,5 +68,19 @@ json_t *json_read(const char *text, size_t n, struct err *err)
     json_t *j = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &at);
     if (j == NULL)
         (void)err_set(err, ERR_INVALID, "JSON, line %d column %d: %s", at.line, at.column, at.text);
+    return j;
+}
+
+json_t *json_read_file(const char *path, struct err *err)
+{
+    AUTO_FCLOSE FILE *f = fopen(path, "re");
+    if (f == NULL) {
+        (void)err_sys(err, errno, "%s", path);
+        return NULL;
+    }
+    json_error_t at;
+    json_t *j = json_loadf(f, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &at);
+    if (j == NULL)
+        (void)err_set(err, ERR_INVALID, "%s:%d:%d: %s", path, at.line, at.column, at.text);
     return j;
 }

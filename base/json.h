@@ -17,6 +17,8 @@ void json_put_double(struct buf *b, double v);
 /* Parses one JSON value of n bytes. On success the caller owns it (json_decref). Duplicate keys are
  * refused. Errors: ERR_INVALID with the position. */
 json_t *json_read(const char *text, size_t n, struct err *err);
+/* The same from a file. Errors: ERR_IO, ERR_INVALID with the file's name and the position. */
+json_t *json_read_file(const char *path, struct err *err);
 
 static inline void json_decref_p(json_t **j)
 {
