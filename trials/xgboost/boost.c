@@ -1,0 +1,141 @@
+#include "trials/xgboost/boost.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+int boost_start(struct boost *b, const struct trial_conf *conf, const struct measures *measures,
+                const struct part *train, const struct part *test, size_t classes, struct err *err)
+{
+    *b = (struct boost){
+        .conf = conf, .measures = measures, .train = train, .test = test, .classes = classes};
+    if (conf->objective->focal) {
+        b->grad = malloc(train->rows * sizeof(*b->grad));
+        b->hess = malloc(train->rows * sizeof(*b->hess));
+    }
+    b->native_now = calloc(measures->n_natives + 1, sizeof(*b->native_now));
+    b->native_best = calloc(measures->n_natives + 1, sizeof(*b->native_best));
+    if (b->native_now == NULL || b->native_best == NULL ||
+        (conf->objective->focal && (b->grad == NULL || b->hess == NULL)))
+        return err_set(err, ERR_NOMEM, "out of memory for %zu gradients", train->rows);
+    return xgb_booster(&b->booster, conf, train->matrix, test != NULL ? test->matrix : NULL,
+                       classes, measures->natives, measures->n_natives, err);
+}
+
+void boost_finish(struct boost *b)
+{
+    if (b->booster != NULL)
+        (void)XGBoosterFree(b->booster);
+    free(b->grad);
+    free(b->hess);
+    free(b->best_pred);
+    free(b->native_now);
+    free(b->native_best);
+    *b = (struct boost){0};
+}
+
+static int focal_step(struct boost *b, struct err *err)
+{
+    const float *margin;
+    size_t n;
+    int rc = xgb_predict(b->booster, b->train->matrix, true, &margin, &n, err);
+    if (rc < 0)
+        return rc;
+    focal_round(&b->conf->focal, margin, b->train->label, n, b->grad, b->hess);
+    if (XGBoosterBoostOneIter(b->booster, b->train->matrix, b->grad, b->hess, n) != 0)
+        return xgb_error(err, "boost");
+    return 0;
+}
+
+static int step(struct boost *b, struct err *err)
+{
+    int rc = 0;
+    if (b->conf->objective->focal)
+        rc = focal_step(b, err);
+    else if (XGBoosterUpdateOneIter(b->booster, (int)b->rounds, b->train->matrix) != 0)
+        rc = xgb_error(err, "boost");
+    b->rounds += rc == 0;
+    return rc;
+}
+
+static struct predictions predictions_of(const struct boost *b, const float *pred)
+{
+    return (struct predictions){
+        .pred = pred,
+        .label = b->test->label,
+        .rows = b->test->rows,
+        .classes = b->classes,
+        .threshold = b->conf->threshold,
+    };
+}
+
+static int keep_best(struct boost *b, const float *pred, size_t n, struct err *err)
+{
+    if (b->best_pred == NULL) {
+        b->best_pred = malloc(n * sizeof(*b->best_pred));
+        if (b->best_pred == NULL)
+            return err_set(err, ERR_NOMEM, "out of memory for %zu predictions", n);
+        b->n_pred = n;
+    }
+    memcpy(b->best_pred, pred, n * sizeof(*pred));
+    memcpy(b->native_best, b->native_now, b->measures->n_natives * sizeof(*b->native_now));
+    b->best_value = b->value;
+    b->best_rounds = b->rounds;
+    return 0;
+}
+
+/* Sets value; keeps the predictions when they are the ones that count so far. */
+static int measure(struct boost *b, struct err *err)
+{
+    const struct metric_ref *main = &b->measures->metrics[0];
+    const float *pred;
+    size_t n;
+    int rc = 0;
+    if (b->measures->n_natives > 0)
+        rc = xgb_evaluate(b->booster, b->test->matrix, (int)b->rounds, b->native_now,
+                          b->measures->n_natives, err);
+    if (rc == 0)
+        rc = xgb_predict(b->booster, b->test->matrix, false, &pred, &n, err);
+    if (rc < 0)
+        return rc;
+    struct predictions p = predictions_of(b, pred);
+    b->value = main->own != NULL ? main->own->eval(&p) : b->native_now[0];
+    bool better = b->best_pred == NULL || b->conf->early_stop == 0 ||
+                  (main->maximize ? b->value > b->best_value : b->value < b->best_value);
+    return better ? keep_best(b, pred, n, err) : 0;
+}
+
+int boost_until(struct boost *b, int64_t rounds, struct err *err)
+{
+    int64_t patience = b->conf->early_stop;
+    while (b->rounds < rounds && !b->finished) {
+        int rc = step(b, err);
+        bool due = patience > 0 || b->rounds == rounds;
+        if (rc == 0 && due && b->test != NULL)
+            rc = measure(b, err);
+        if (rc < 0)
+            return rc;
+        b->finished = b->rounds == b->conf->rounds ||
+                      (patience > 0 && b->test != NULL && b->rounds - b->best_rounds >= patience);
+    }
+    return 0;
+}
+
+double boost_metric(const struct boost *b, size_t i)
+{
+    const struct metric_ref *m = &b->measures->metrics[i];
+    struct predictions p = predictions_of(b, b->best_pred);
+    if (m->own != NULL)
+        return m->own->eval(&p);
+    for (size_t k = 0; k < b->measures->n_natives; k++) {
+        if (strcmp(b->measures->natives[k], m->name) == 0)
+            return b->native_best[k];
+    }
+    return NAN;
+}
+
+size_t boost_predicted_positives(const struct boost *b)
+{
+    struct predictions p = predictions_of(b, b->best_pred);
+    return metric_predicted_positives(&p);
+}

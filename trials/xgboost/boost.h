@@ -1,0 +1,44 @@
+/* One fold's model while it grows, round by round, with its metric and early stopping. */
+#pragma once
+
+#include "trials/xgboost/session.h"
+
+/* What a trial measures; metrics[0] is its objective value. */
+struct measures {
+    struct metric_ref *metrics; /* [n] owned */
+    size_t n;
+    const char **natives; /* [n_natives] owned: names of those XGBoost evaluates, in order;
+                              metrics[0] first if it is one */
+    size_t n_natives;
+};
+
+struct boost {
+    const struct trial_conf *conf;
+    const struct measures *measures;
+    const struct part *train, *test; /* test NULL: nothing is measured */
+    size_t classes;
+    BoosterHandle booster;
+    float *grad, *hess; /* [train->rows] for a custom objective */
+    int64_t rounds;     /* trained so far */
+    bool finished;      /* all rounds trained, or stopped early */
+    double value;       /* metrics[0] after `rounds` */
+    double best_value;
+    int64_t best_rounds; /* rounds of the best value; without early stopping the last */
+    float *best_pred;    /* [n_pred] test predictions after best_rounds */
+    size_t n_pred;
+    double *native_now, *native_best; /* [n_natives] */
+};
+
+/* Starts a model. *b is finished with boost_finish, also when this fails. */
+int boost_start(struct boost *b, const struct trial_conf *conf, const struct measures *measures,
+                const struct part *train, const struct part *test, size_t classes, struct err *err);
+void boost_finish(struct boost *b);
+
+/* Trains until `rounds` are done or early stopping says enough, and measures.
+ * Errors: xgb_error's; ERR_NOMEM. A value that is not finite is no error here. */
+int boost_until(struct boost *b, int64_t rounds, struct err *err);
+
+/* Metric i after best_rounds. */
+double boost_metric(const struct boost *b, size_t i);
+/* Binary: validation rows predicted positive at the threshold after best_rounds. */
+size_t boost_predicted_positives(const struct boost *b);

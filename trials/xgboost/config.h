@@ -1,0 +1,33 @@
+/* The worker's settings, read from the JSON form of a spec's `run:` mapping. README.md lists the
+ * keys. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/json.h"
+#include "trials/xgboost/folds.h"
+#include "trials/xgboost/objective.h"
+#include "trials/xgboost/table.h"
+
+struct config {
+    json_t *root; /* owned; every string here points into it */
+    struct table_conf table;
+    const struct objective *objective;
+    struct fold_conf folds;
+    int64_t rounds, early_stop, report_every;
+    double threshold;
+    const json_t *fixed;       /* object or NULL */
+    struct names eval_metrics; /* fixed.eval_metric */
+    const char *metric;        /* NULL: the objective's default */
+    const char *variant;       /* NULL: the objective's name */
+    const char *cache;         /* NULL: see cache_matrix */
+    bool save_model;
+};
+
+/* Takes root, also when it fails. name: of the file, for errors.
+ * Errors: ERR_INVALID "name: key: found …, expected …", with did-you-mean for unknown keys. */
+int config_read(struct config *out, json_t *root, const char *name, struct err *err);
+int config_load(struct config *out, const char *path, struct err *err);
+void config_finish(struct config *c);

@@ -1,0 +1,39 @@
+/* Metrics of a model's predictions, as scikit-learn defines them. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+
+enum task { TASK_BINARY = 1, TASK_REGRESSION = 2, TASK_MULTICLASS = 4 };
+
+struct predictions {
+    const float *pred;  /* binary: [rows] probability of 1; regression: [rows] value;
+                           multi-class: [rows][classes] probabilities */
+    const float *label; /* [rows] binary 0 or 1, multi-class 0 … classes-1 */
+    size_t rows;
+    size_t classes;   /* multi-class alone */
+    double threshold; /* binary: a probability of at least this is a predicted 1 */
+};
+
+struct metric {
+    const char *name;
+    unsigned tasks; /* enum task bits */
+    bool maximize;
+    bool both_classes; /* undefined (NaN) unless the labels hold 0 and 1 */
+    double (*eval)(const struct predictions *p);
+};
+
+/* One of: auc aucpr logloss brier f1 precision recall accuracy error (binary), rmse mse mae mape r2
+ * (regression), mlogloss merror accuracy (multi-class). NULL when there is none of that name for
+ * the task. The value is NaN where it is undefined or memory ran out. */
+const struct metric *metric_find(const char *name, enum task task);
+/* The metrics a trial of the task always records: *n of them. The first is the default objective.
+ */
+const char *const *metric_defaults(enum task task, size_t *n);
+/* All names, for did-you-mean. */
+const struct metric *metric_all(size_t *n);
+
+/* Rows with a probability of at least the threshold. Binary. */
+size_t metric_predicted_positives(const struct predictions *p);

@@ -1,0 +1,10 @@
+/* What a trial leaves behind: model.ubj, which Python's xgboost loads, and model.json beside it,
+ * which says how to feed it (features in order, codes of categories) and how to read what it says.
+ */
+#pragma once
+
+#include "trials/xgboost/boost.h"
+
+/* Writes the first `rounds` rounds of b's model into dir, each file all or nothing. */
+int model_save(const struct session *s, const struct trial_conf *conf, const struct boost *b,
+               int64_t rounds, const char *dir, struct err *err);

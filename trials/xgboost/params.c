@@ -1,0 +1,319 @@
+#include "trials/xgboost/params.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "trials/xgboost/config.h"
+
+/* Ours first, then XGBoost's as its 1.7 documentation lists them. */
+static const char *const known[] = {
+    "objective",
+    "rounds",
+    "early_stop",
+    "threshold",
+    "focal_alpha",
+    "focal_gamma",
+    "eval_metric",
+    "booster",
+    "verbosity",
+    "nthread",
+    "seed",
+    "random_state",
+    "seed_per_iteration",
+    "base_score",
+    "eta",
+    "learning_rate",
+    "gamma",
+    "min_split_loss",
+    "max_depth",
+    "max_leaves",
+    "min_child_weight",
+    "max_delta_step",
+    "subsample",
+    "sampling_method",
+    "colsample_bytree",
+    "colsample_bylevel",
+    "colsample_bynode",
+    "lambda",
+    "reg_lambda",
+    "alpha",
+    "reg_alpha",
+    "tree_method",
+    "grow_policy",
+    "max_bin",
+    "scale_pos_weight",
+    "num_parallel_tree",
+    "monotone_constraints",
+    "interaction_constraints",
+    "updater",
+    "refresh_leaf",
+    "predictor",
+    "sample_type",
+    "normalize_type",
+    "rate_drop",
+    "one_drop",
+    "skip_drop",
+    "feature_selector",
+    "top_k",
+    "tweedie_variance_power",
+    "huber_slope",
+    "max_cat_to_onehot",
+    "max_cat_threshold",
+};
+
+/* Names of other interfaces, and what they are called here. */
+static const struct {
+    const char *name, *ours;
+} aliases[] = {
+    {"num_boost_round", "rounds"}, {"num_round", "rounds"},
+    {"n_estimators", "rounds"},    {"early_stopping_rounds", "early_stop"},
+    {"n_jobs", "nthread"},         {"num_class", "objective: multi:softprob (classes are counted)"},
+};
+
+/* XGBoost's second names: a sampled learning_rate must replace a fixed eta. */
+static const struct {
+    const char *name, *first;
+} second_names[] = {
+    {"learning_rate", "eta"}, {"min_split_loss", "gamma"}, {"reg_lambda", "lambda"},
+    {"reg_alpha", "alpha"},   {"random_state", "seed"},
+};
+
+const char *const *params_known(size_t *n)
+{
+    *n = ARRAY_LEN(known);
+    return known;
+}
+
+/* The constant that names the parameter to XGBoost, or NULL. */
+static const char *known_name(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(second_names); i++) {
+        if (strcmp(second_names[i].name, name) == 0)
+            return second_names[i].first;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        if (strcmp(known[i], name) == 0)
+            return known[i];
+    }
+    return NULL;
+}
+
+int params_check_name(const char *name, struct err *err)
+{
+    if (known_name(name) != NULL)
+        return 0;
+    for (size_t i = 0; i < ARRAY_LEN(aliases); i++) {
+        if (strcmp(aliases[i].name, name) == 0)
+            return err_set(err, ERR_INVALID, "parameter '%s' is called %s here", name,
+                           aliases[i].ours);
+    }
+    const char *near = text_nearest(name, known, ARRAY_LEN(known));
+    if (near != NULL)
+        return err_set(err, ERR_INVALID, "XGBoost has no parameter '%s': did you mean '%s'?", name,
+                       near);
+    return err_set(err, ERR_INVALID, "XGBoost has no parameter '%s'", name);
+}
+
+static const struct setting *find(const struct trial_conf *t, const char *name)
+{
+    for (size_t i = 0; i < t->n_params; i++) {
+        if (strcmp(t->params[i].name, name) == 0)
+            return &t->params[i];
+    }
+    return NULL;
+}
+
+/* Takes value, also when it fails; NULL is out of memory. A later value replaces an earlier one. */
+static int put(struct trial_conf *t, const char *name, char *value, struct err *err)
+{
+    struct setting *p = (struct setting *)find(t, name);
+    if (value != NULL && p == NULL) {
+        struct setting *more = realloc(t->params, (t->n_params + 1) * sizeof(*more));
+        if (more != NULL) {
+            t->params = more;
+            p = &more[t->n_params++];
+            *p = (struct setting){.name = name};
+        }
+    }
+    if (value == NULL || p == NULL) {
+        free(value);
+        return err_set(err, ERR_NOMEM, "parameter %s", name);
+    }
+    free(p->value);
+    p->value = value;
+    return 0;
+}
+
+/* A list as XGBoost writes it: "(1,0,-1)" of numbers, JSON of lists (interaction_constraints). */
+static char *list_text(const json_t *v)
+{
+    char *text = json_dumps(v, JSON_COMPACT);
+    bool flat = text != NULL && json_array_size(v) > 0 && json_is_number(json_array_get(v, 0));
+    if (flat) {
+        text[0] = '(';
+        text[strlen(text) - 1] = ')';
+    }
+    return text;
+}
+
+static int value_text(const json_t *v, const char *name, char **out, struct err *err)
+{
+    char number[TEXT_DOUBLE_MAX];
+    switch (json_typeof(v)) {
+    case JSON_STRING:
+        *out = strdup(json_string_value(v));
+        return 0;
+    case JSON_INTEGER:
+        (void)snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(v));
+        *out = strdup(number);
+        return 0;
+    case JSON_REAL:
+        *out = strdup(text_from_double(json_real_value(v), number));
+        return 0;
+    case JSON_TRUE:
+    case JSON_FALSE:
+        *out = strdup(json_is_true(v) ? "1" : "0");
+        return 0;
+    case JSON_ARRAY:
+        *out = list_text(v);
+        return 0;
+    default:
+        return err_set(err, ERR_INVALID, "parameter %s: expected a number, a text or a list", name);
+    }
+}
+
+/* ---- parameters that are ours ---- */
+
+static int want_int(const json_t *v, const char *name, int64_t least, int64_t *out, struct err *err)
+{
+    if (!json_is_integer(v) || json_integer_value(v) < least || json_integer_value(v) > INT32_MAX)
+        return err_set(err, ERR_INVALID, "parameter %s: expected an integer of at least %" PRId64,
+                       name, least);
+    *out = json_integer_value(v);
+    return 0;
+}
+
+static int want_real(const json_t *v, const char *name, double least, double most, double *out,
+                     struct err *err)
+{
+    double d = json_is_number(v) ? json_number_value(v) : most + 1;
+    if (!(d >= least && d <= most))
+        return err_set(err, ERR_INVALID, "parameter %s: expected a number from %g to %g", name,
+                       least, most);
+    *out = d;
+    return 0;
+}
+
+/* Sets *ours when the name is one of ours. */
+static int take_ours(struct trial_conf *t, const char *name, const json_t *v, bool *ours,
+                     struct err *err)
+{
+    *ours = true;
+    if (strcmp(name, "rounds") == 0)
+        return want_int(v, name, 1, &t->rounds, err);
+    if (strcmp(name, "early_stop") == 0)
+        return want_int(v, name, 0, &t->early_stop, err);
+    if (strcmp(name, "threshold") == 0)
+        return want_real(v, name, 0, 1, &t->threshold, err);
+    if (strcmp(name, "focal_alpha") == 0)
+        return want_real(v, name, 0, 1, &t->focal.alpha, err);
+    if (strcmp(name, "focal_gamma") == 0)
+        return want_real(v, name, 0, FOCAL_GAMMA_MAX, &t->focal.gamma, err);
+    if (strcmp(name, "eval_metric") == 0)
+        return 0; /* the config has read it */
+    if (strcmp(name, "objective") == 0)
+        return json_is_string(v)
+                   ? objective_find(&t->objective, json_string_value(v), err)
+                   : err_set(err, ERR_INVALID, "parameter objective: expected a text");
+    *ours = false;
+    return 0;
+}
+
+static int take_all(struct trial_conf *t, const json_t *object, struct err *err)
+{
+    const char *name;
+    json_t *v;
+    json_object_foreach((json_t *)(uintptr_t)object, name, v)
+    {
+        bool ours;
+        int rc = params_check_name(name, err);
+        if (rc == 0)
+            rc = take_ours(t, name, v, &ours, err);
+        char *text = NULL;
+        if (rc == 0 && !ours)
+            rc = value_text(v, name, &text, err);
+        if (rc == 0 && !ours)
+            rc = put(t, known_name(name), text, err);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int put_number(struct trial_conf *t, const char *name, int64_t v, struct err *err)
+{
+    char text[24];
+    (void)snprintf(text, sizeof(text), "%" PRId64, v);
+    return put(t, name, strdup(text), err);
+}
+
+/* What a custom objective cannot honour, and the margin its gradients start from. */
+static int settle_focal(struct trial_conf *t, struct err *err)
+{
+    if (!t->objective->focal)
+        return 0;
+    if (find(t, "scale_pos_weight") != NULL)
+        return err_set(err, ERR_INVALID,
+                       "parameter scale_pos_weight has no effect with focal loss: weigh "
+                       "positives by focal_alpha");
+    int rc = focal_check(&t->focal, err);
+    if (rc == 0 && find(t, "base_score") == NULL)
+        rc = put(t, "base_score", strdup("0.5"), err);
+    return rc;
+}
+
+static int make(struct trial_conf *t, const struct config *config, const json_t *sampled,
+                uint32_t seed, int threads, struct err *err)
+{
+    int rc = put_number(t, "seed", seed, err);
+    if (rc == 0)
+        rc = put_number(t, "nthread", threads, err);
+    if (rc == 0)
+        rc = put_number(t, "verbosity", 1, err);
+    if (rc == 0 && config->fixed != NULL)
+        rc = take_all(t, config->fixed, err);
+    if (rc == 0 && sampled != NULL)
+        rc = take_all(t, sampled, err);
+    if (rc == 0)
+        rc = settle_focal(t, err);
+    return rc;
+}
+
+int trial_conf_make(struct trial_conf *out, const struct config *config, const json_t *sampled,
+                    uint32_t seed, int threads, struct err *err)
+{
+    struct trial_conf t = {
+        .objective = config->objective,
+        .focal = FOCAL_DEFAULT,
+        .rounds = config->rounds,
+        .early_stop = config->early_stop,
+        .threshold = config->threshold,
+    };
+    int rc = make(&t, config, sampled, seed, threads, err);
+    if (rc < 0) {
+        trial_conf_finish(&t);
+        return rc;
+    }
+    *out = t;
+    return 0;
+}
+
+void trial_conf_finish(struct trial_conf *t)
+{
+    for (size_t i = 0; i < t->n_params; i++)
+        free(t->params[i].value);
+    free(t->params);
+    *t = (struct trial_conf){0};
+}

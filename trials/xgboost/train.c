@@ -1,0 +1,236 @@
+#include "trials/xgboost/train.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "trials/xgboost/model.h"
+
+/* ---- what is measured ---- */
+
+/* Adds a metric once. */
+static int add_metric(struct measures *m, const struct objective *o, const char *name,
+                      struct err *err)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        if (strcmp(m->metrics[i].name, name) == 0)
+            return 0;
+    }
+    struct metric_ref ref;
+    int rc = objective_metric(&ref, o, name, err);
+    if (rc < 0)
+        return rc;
+    m->metrics[m->n++] = ref;
+    if (ref.own == NULL)
+        m->natives[m->n_natives++] = name;
+    return 0;
+}
+
+/* The objective value first, then what such tasks always record, then what the user asks for. */
+static int choose_metrics(struct measures *m, const struct config *config,
+                          const struct objective *o, struct err *err)
+{
+    size_t n;
+    const char *const *defaults = metric_defaults(o->task, &n);
+    size_t most = 1 + n + config->eval_metrics.n;
+    m->metrics = calloc(most, sizeof(*m->metrics));
+    m->natives = calloc(most, sizeof(*m->natives));
+    if (m->metrics == NULL || m->natives == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory for %zu metrics", most);
+    int rc = add_metric(m, o, config->metric != NULL ? config->metric : defaults[0], err);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = add_metric(m, o, defaults[i], err);
+    for (size_t i = 0; rc == 0 && i < config->eval_metrics.n; i++)
+        rc = add_metric(m, o, config->eval_metrics.v[i], err);
+    return rc;
+}
+
+/* ---- training ---- */
+
+struct run {
+    struct session *session;
+    const struct train_args *args;
+    struct train_result *result;
+    struct boost *folds; /* [session->plan.n] */
+    enum fail_class *fail;
+};
+
+static int not_finite(const struct run *r, double value, size_t fold, int64_t rounds,
+                      struct err *err)
+{
+    *r->fail = FAIL_NAN;
+    return err_set(err, ERR_INVALID, "%s of fold %zu is %s after %lld rounds",
+                   r->result->measures.metrics[0].name, fold + 1, isnan(value) ? "NaN" : "infinite",
+                   (long long)rounds);
+}
+
+/* Brings every fold to `rounds`; *value is their mean, *running whether any goes on after it. */
+static int advance(struct run *r, int64_t rounds, double *value, bool *running, struct err *err)
+{
+    size_t n = r->session->plan.n;
+    *value = 0;
+    *running = false;
+    for (size_t i = 0; i < n; i++) {
+        struct boost *b = &r->folds[i];
+        int rc = boost_until(b, rounds, err);
+        if (rc < 0)
+            return err_wrap(err, rc, "fold %zu", i + 1);
+        double v = b->finished ? b->best_value : b->value;
+        if (!isfinite(v))
+            return not_finite(r, v, i, b->rounds, err);
+        *value += v / (double)n;
+        *running |= !b->finished;
+    }
+    return 0;
+}
+
+static int train_folds(struct run *r, struct err *err)
+{
+    int64_t every = r->session->config->report_every, last = r->args->conf->rounds;
+    bool running = true;
+    for (int64_t done = 0; running;) {
+        double value;
+        bool prune = false;
+        done = last - done < every ? last : done + every;
+        int rc = advance(r, done, &value, &running, err);
+        if (rc == 0)
+            rc = r->args->on_value(r->args->arg, done, value, &prune, err);
+        if (rc < 0)
+            return rc;
+        if (prune) {
+            r->result->end = TRAIN_PRUNED;
+            return 0;
+        }
+    }
+    r->result->end = TRAIN_DONE;
+    return 0;
+}
+
+static int start_folds(struct run *r, struct err *err)
+{
+    struct session *s = r->session;
+    for (size_t i = 0; i < s->plan.n; i++) {
+        int rc = boost_start(&r->folds[i], r->args->conf, &r->result->measures, &s->train[i],
+                             &s->test[i], s->classes, err);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* ---- results ---- */
+
+static int summarize(struct run *r, struct err *err)
+{
+    struct train_result *out = r->result;
+    size_t n = r->session->plan.n;
+    out->folds = calloc(n, sizeof(*out->folds));
+    out->mean = calloc(out->measures.n, sizeof(*out->mean));
+    if (out->folds == NULL || out->mean == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory for %zu results", n);
+    out->n_folds = n;
+    for (size_t i = 0; i < n; i++) {
+        struct fold_result *f = &out->folds[i];
+        f->best_rounds = (size_t)r->folds[i].best_rounds;
+        f->metrics = calloc(out->measures.n, sizeof(*f->metrics));
+        if (f->metrics == NULL)
+            return err_set(err, ERR_NOMEM, "out of memory for %zu results", n);
+        for (size_t k = 0; k < out->measures.n; k++) {
+            f->metrics[k] = boost_metric(&r->folds[i], k);
+            out->mean[k] += f->metrics[k] / (double)n;
+        }
+        if (r->args->conf->objective->task == TASK_BINARY)
+            f->predicted_positives = boost_predicted_positives(&r->folds[i]);
+    }
+    return 0;
+}
+
+/* Trains on every row for as many rounds as were best on average: a model of k-fold validation. */
+static int train_on_all(struct run *r, struct err *err)
+{
+    double rounds = 0;
+    for (size_t i = 0; i < r->session->plan.n; i++)
+        rounds += (double)r->folds[i].best_rounds / (double)r->session->plan.n;
+    int rc = session_all_rows(r->session, err);
+    if (rc < 0)
+        return rc;
+    struct trial_conf conf = *r->args->conf; /* borrows its parameters */
+    conf.early_stop = 0;
+    conf.rounds = (int64_t)lround(rounds);
+    struct measures none = {0};
+    struct boost b;
+    rc = boost_start(&b, &conf, &none, &r->session->all, NULL, r->session->classes, err);
+    if (rc == 0)
+        rc = boost_until(&b, conf.rounds, err);
+    if (rc == 0)
+        rc = model_save(r->session, r->args->conf, &b, b.rounds, r->args->model_dir, err);
+    boost_finish(&b);
+    return rc;
+}
+
+/* The model to keep: of the most recent rows (hold-out's only fold, walk-forward's last), or of
+ * all. */
+static int save(struct run *r, struct err *err)
+{
+    if (r->args->model_dir == NULL)
+        return 0;
+    if (r->session->config->folds.kind == FOLDS_KFOLD)
+        return train_on_all(r, err);
+    const struct boost *last = &r->folds[r->session->plan.n - 1];
+    return model_save(r->session, r->args->conf, last, last->best_rounds, r->args->model_dir, err);
+}
+
+static int run(struct run *r, struct err *err)
+{
+    const struct objective *o = r->args->conf->objective;
+    uint64_t start = clock_mono_ns();
+    int rc = choose_metrics(&r->result->measures, r->session->config, o, err);
+    if (rc == 0)
+        rc = session_check(r->session, o, &r->result->measures.metrics[0], err);
+    if (rc == 0)
+        rc = session_matrices(r->session, err);
+    if (rc == 0)
+        rc = start_folds(r, err);
+    if (rc == 0)
+        rc = train_folds(r, err);
+    if (rc == 0 && r->result->end == TRAIN_DONE) {
+        rc = summarize(r, err);
+        if (rc == 0)
+            rc = save(r, err);
+    }
+    r->result->seconds = (double)(clock_mono_ns() - start) / 1e9;
+    return rc;
+}
+
+int train_trial(struct session *s, const struct train_args *args, struct train_result *out,
+                enum fail_class *fail, struct err *err)
+{
+    struct err why = {0};
+    *out = (struct train_result){0};
+    *fail = FAIL_NONE;
+    struct run r = {.session = s, .args = args, .result = out, .fail = fail};
+    r.folds = calloc(s->plan.n, sizeof(*r.folds));
+    int rc = r.folds != NULL ? run(&r, &why) : err_set(&why, ERR_NOMEM, "%zu folds", s->plan.n);
+    for (size_t i = 0; r.folds != NULL && i < s->plan.n; i++)
+        boost_finish(&r.folds[i]);
+    free(r.folds);
+    if (rc < 0) {
+        if (*fail == FAIL_NONE)
+            *fail = xgb_fail_class(&why);
+        train_result_finish(out);
+        return err_set(err, why.code, "%s", why.msg);
+    }
+    return 0;
+}
+
+void train_result_finish(struct train_result *r)
+{
+    for (size_t i = 0; i < r->n_folds; i++)
+        free(r->folds[i].metrics);
+    free(r->folds);
+    free(r->mean);
+    free(r->measures.metrics);
+    free(r->measures.natives);
+    *r = (struct train_result){0};
+}
