@@ -22,3 +22,5 @@ char *text_from_double(double v, char out[static TEXT_DOUBLE_MAX]);
 const char *text_nearest(const char *word, const char *const *candidates, size_t n);
 /* "3m 20s", "1.2 s", "2h 05m": for people. Returns out. */
 char *text_human_ms(uint64_t ms, char out[static 32]);
+/* Length in bytes (1-4) of the UTF-8 sequence at text, or 0 when there is none. */
+size_t text_utf8_len(const char *text, size_t n);

@@ -27,3 +27,21 @@ Test(json, read_reports_where_it_failed)
     cr_expect_null(json_read("[1,", 3, &err));
     cr_expect(strstr(err.msg, "line 1") != NULL);
 }
+Test(json, check_takes_what_python_reads)
+{
+    static const char *const good[] = {
+        "null", " [1, -2.5e-3, 1E+5, 0, -0.0] ", "NaN", "[Infinity, -Infinity]", "{\"a\": {\"b\": []}}",
+        "\"\\u00e9\\ud83d\\ude00\"", "\"\xc3\xa9\"", "{}",
+    };
+    static const char *const bad[] = {
+        "", "nan", "01", "1.", ".5", "[1,]", "{\"a\":1,}", "{a:1}", "'x'", "\"\n\"", "\"\xff\"",
+        "1 2", "-NaN", "\"\\x41\"", "\"open", "[", "tru", "\"\\u12g4\"",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(good); i++)
+        cr_expect(json_check(good[i], strlen(good[i])), "refused: %s", good[i]);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        cr_expect_not(json_check(bad[i], strlen(bad[i])), "taken: %s", bad[i]);
+    char deep[2000];
+    memset(deep, '[', sizeof(deep));
+    cr_expect_not(json_check(deep, sizeof(deep)));
+}
