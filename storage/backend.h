@@ -1,0 +1,82 @@
+/* For implementers of a store: the operations that a backend fills in. The public calls (store.c)
+ * check arguments first, so a backend may trust them; see storage.h for what each operation
+ * promises. */
+#pragma once
+
+#include <sys/types.h>
+
+#include "storage/storage.h"
+
+typedef int store_trial_fn(void *ctx, const struct trial *t);
+typedef int store_running_fn(void *ctx, const struct store_running *r);
+typedef int store_study_fn(void *ctx, const struct study_info *info);
+typedef int store_attr_fn(void *ctx, const struct trial_attr *attr);
+typedef int store_run_fn(void *ctx, const struct store_run *run);
+
+struct store_ops {
+    const char *scheme; /* "sqlite" */
+    void (*destroy)(struct store *s);
+
+    int (*begin)(struct store *s, struct err *err);
+    int (*commit)(struct store *s, bool durable, struct err *err);
+    void (*rollback)(struct store *s);
+
+    int (*study_create)(struct store *s, const char *name, const enum direction *directions,
+                        size_t n_directions, int64_t *study, struct err *err);
+    int (*study_find)(struct store *s, const char *name, int64_t *study, struct err *err);
+    /* *n_directions: in the room of directions, out the number there is. */
+    int (*study_directions)(struct store *s, int64_t study, enum direction *directions,
+                            size_t *n_directions, struct err *err);
+    int (*study_delete)(struct store *s, int64_t study, struct err *err);
+    int (*studies_each)(struct store *s, store_study_fn *fn, void *ctx, struct err *err);
+    int (*study_attr_set)(struct store *s, int64_t study, enum attr_kind kind, const char *key,
+                          const char *json, struct err *err);
+    int (*study_attr_get)(struct store *s, int64_t study, enum attr_kind kind, const char *key,
+                          char **json, struct err *err);
+    int (*study_attrs_each)(struct store *s, int64_t study, enum attr_kind kind, store_attr_fn *fn,
+                            void *ctx, struct err *err);
+    int (*study_counts)(struct store *s, int64_t study, int64_t counts[static TRIAL_STATES],
+                        struct err *err);
+
+    int (*trial_create)(struct store *s, int64_t study, const struct trial *tmpl, int64_t *id,
+                        int64_t *number, struct err *err);
+    int (*trial_claim)(struct store *s, int64_t study, const struct store_claim_opts *opts,
+                       struct store_claim *out, struct err *err);
+    int (*trial_params)(struct store *s, int64_t trial, const struct trial_param *params, size_t n,
+                        struct err *err);
+    int (*trial_steps)(struct store *s, int64_t trial, const struct trial_step *steps, size_t n,
+                       struct err *err);
+    int (*trial_attrs)(struct store *s, int64_t trial, enum attr_kind kind,
+                       const struct trial_attr *attrs, size_t n, struct err *err);
+    int (*trial_finish)(struct store *s, int64_t trial, enum trial_state state,
+                        const double *values, size_t n_values, struct err *err);
+    int (*trial_retry)(struct store *s, int64_t trial, const struct store_retry *retry,
+                       int64_t *retry_id, int64_t *retry_number, struct err *err);
+
+    int (*heartbeat)(struct store *s, const int64_t *trials, size_t n, struct err *err);
+    /* grace_s < 0: every running trial. */
+    int (*running_each)(struct store *s, int64_t study, double grace_s, store_running_fn *fn,
+                        void *ctx, struct err *err);
+
+    int (*trials_each)(struct store *s, int64_t study, const struct store_each_opts *opts,
+                       store_trial_fn *fn, void *ctx, struct err *err);
+    int (*trial_get)(struct store *s, int64_t trial, unsigned want, store_trial_fn *fn, void *ctx,
+                     struct err *err);
+    int (*trial_find)(struct store *s, int64_t study, int64_t number, int64_t *trial,
+                      struct err *err);
+    int (*trials_sync)(struct store *s, int64_t study, unsigned want, store_trial_fn *fn, void *ctx,
+                       struct err *err);
+
+    int (*run_start)(struct store *s, const struct store_run *run, struct err *err);
+    int (*run_end)(struct store *s, const char *run_id, const char *status, struct err *err);
+    int (*runs_each)(struct store *s, store_run_fn *fn, void *ctx, struct err *err);
+    int (*results_put)(struct store *s, const struct store_result *rows, size_t n, struct err *err);
+    int (*results_count)(struct store *s, const char *run_id, const char *study, const char *status,
+                         int64_t *n, struct err *err);
+};
+
+struct store {
+    const struct store_ops *ops;
+    pid_t owner; /* a forked child must not use the handle */
+    bool read_only;
+};

@@ -1,0 +1,258 @@
+/* Who runs what: taking the next trial, and queueing one again after it failed. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "storage/sqlite/reader.h"
+#include "storage/sqlite/trial.h"
+
+#define SELF(s) CONTAINER_OF(s, struct store_sqlite, base)
+
+/* What is queued: the oldest trial that is due, and those that are not. */
+struct queue {
+    struct open_trial *due;
+    int64_t n_later;
+    int64_t next_us; /* when the first of those is due */
+};
+
+static struct queue look_queue(struct trial_index *ix, int64_t now_us)
+{
+    struct queue found = {0};
+    if (ix->counts[TRIAL_WAITING] == 0)
+        return found;
+    for (size_t i = 0; i < ix->n_open && found.due == NULL; i++) {
+        struct open_trial *t = &ix->open[i];
+        if (t->state != TRIAL_WAITING)
+            continue;
+        if (t->not_before_us <= now_us) {
+            found.due = t;
+        } else {
+            found.n_later++;
+            if (found.next_us == 0 || t->not_before_us < found.next_us)
+                found.next_us = t->not_before_us;
+        }
+    }
+    return found;
+}
+
+static int put_owner(struct store_sqlite *q, int64_t trial, const char *owner, struct err *err)
+{
+    AUTO(buf_free) struct buf json = BUF_INIT;
+    if (owner == NULL)
+        return 0;
+    json_put_string(&json, owner);
+    if (json.failed)
+        return err_set(err, ERR_NOMEM, "owner");
+    const struct trial_attr attr = {.key = STORE_ATTR_OWNER, .json = buf_str(&json)};
+    return trial_put_attrs(q, trial, ATTR_SYSTEM, &attr, 1, err);
+}
+
+static const char *system_attr(const struct trial *t, const char *key)
+{
+    for (size_t i = 0; i < t->n_system_attrs; i++) {
+        if (strcmp(t->system_attrs[i].key, key) == 0)
+            return t->system_attrs[i].json;
+    }
+    return NULL;
+}
+
+static int claim_queued(struct store_sqlite *q, struct trial_index *ix, struct open_trial *due,
+                        const char *owner, struct store_claim *out, struct err *err)
+{
+    AUTO_RESET sqlite3_stmt *st = NULL;
+    char now[CLOCK_TEXT_MAX];
+    struct store_claim claim = {.kind = CLAIM_QUEUED, .id = due->id, .number = due->number};
+    int rc = sql_get(q, SQL_TRIAL_CLAIM, &st, err);
+    if (rc < 0)
+        return rc;
+    (void)sqlite3_bind_int64(st, 1, due->id);
+    encode_time(st, 2, clock_utc_us(), now);
+    rc = sql_step(q, st, err);
+    if (rc == 0 && sqlite3_changes(q->db) != 1) /* under the write lock the index is exact */
+        rc = err_set(err, ERR_CORRUPT, "%s: trial id %lld is not WAITING any more", q->path,
+                     (long long)due->id);
+    if (rc == 0)
+        rc = put_owner(q, due->id, owner, err);
+    if (rc == 0)
+        rc = reader_get(q, ix->study, due->id, WANT_ALL, &claim.trial, err);
+    if (rc < 0)
+        return rc;
+    due->own = true;
+    index_changed(ix, due->id, TRIAL_RUNNING);
+    claim.fixed_params = system_attr(claim.trial, "fixed_params");
+    *out = claim;
+    return 0;
+}
+
+static int claim_new(struct store_sqlite *q, struct trial_index *ix, const char *owner,
+                     struct store_claim *out, struct err *err)
+{
+    struct store_claim claim = {.kind = CLAIM_NEW};
+    int rc = trial_insert(q, ix, NULL, &claim.id, &claim.number, err);
+    if (rc == 0)
+        rc = put_owner(q, claim.id, owner, err);
+    if (rc == 0)
+        *out = claim;
+    return rc;
+}
+
+static int64_t count_done(const struct trial_index *ix, unsigned states)
+{
+    int64_t n = 0;
+    for (int state = 0; state < TRIAL_STATES; state++) {
+        if (state != TRIAL_RUNNING && (states & STORE_STATE_BIT(state)) != 0)
+            n += ix->counts[state];
+    }
+    return n;
+}
+
+static int claim(struct store_sqlite *q, int64_t study, const struct store_claim_opts *opts,
+                 struct store_claim *out, struct err *err)
+{
+    struct trial_index *ix;
+    int rc = index_get(q, study, &ix, err);
+    if (rc < 0)
+        return rc;
+    int64_t done = count_done(ix, opts->target_states);
+    int64_t room = opts->target < 0 ? INT64_MAX : opts->target - done - ix->counts[TRIAL_RUNNING];
+    if (room <= 0) {
+        *out = (struct store_claim){.kind = done >= opts->target ? CLAIM_FULL : CLAIM_LATER};
+        return 0;
+    }
+    struct queue queue = look_queue(ix, clock_utc_us());
+    if (queue.due != NULL)
+        return claim_queued(q, ix, queue.due, opts->owner, out, err);
+    if (room <= queue.n_later) {
+        *out = (struct store_claim){.kind = CLAIM_LATER, .due_us = queue.next_us};
+        return 0;
+    }
+    return claim_new(q, ix, opts->owner, out, err);
+}
+
+int sqlite_trial_claim(struct store *s, int64_t study, const struct store_claim_opts *opts,
+                       struct store_claim *out, struct err *err)
+{
+    struct store_sqlite *q = SELF(s);
+    struct store_claim taken = {0};
+    int rc = tx_enter(q, err);
+    if (rc < 0)
+        return rc;
+    rc = tx_leave(q, claim(q, study, opts, &taken, err), err);
+    if (rc == 0)
+        *out = taken;
+    return rc;
+}
+
+/* The text of retry_history with one more number, and the number of the first failed trial. */
+struct lineage {
+    char history[4096];
+    char first[24];
+    size_t retries; /* so far */
+};
+
+static int read_lineage(const struct trial *t, struct lineage *l, struct err *err)
+{
+    const char *history = system_attr(t, "retry_history");
+    const char *first = system_attr(t, "failed_trial");
+    AUTO_JSON json_t *list =
+        history != NULL ? json_read(history, strlen(history), err) : json_array();
+    if (!json_is_array(list))
+        return err_set(err, ERR_CORRUPT, "trial %lld: retry_history is no list: %.60s",
+                       (long long)t->number, history != NULL ? history : "out of memory");
+    AUTO(buf_free) struct buf b = BUF_INIT;
+    buf_putc(&b, '[');
+    for (size_t i = 0; i < json_array_size(list); i++)
+        buf_printf(&b, "%lld, ", (long long)json_integer_value(json_array_get(list, i)));
+    buf_printf(&b, "%lld]", (long long)t->number);
+    if (b.failed || b.len >= sizeof(l->history))
+        return err_set(err, ERR_NOMEM, "trial %lld: retry_history", (long long)t->number);
+    memcpy(l->history, b.data, b.len + 1);
+    (void)snprintf(l->first, sizeof(l->first), "%lld", (long long)t->number);
+    if (first != NULL)
+        (void)snprintf(l->first, sizeof(l->first), "%s", first);
+    l->retries = json_array_size(list);
+    return 0;
+}
+
+/* Ours, or about to be written anew: not for the clone. */
+static bool stays_behind(const char *key)
+{
+    return strncmp(key, "forkless:", strlen("forkless:")) == 0 ||
+           strcmp(key, "failed_trial") == 0 || strcmp(key, "retry_history") == 0;
+}
+
+static size_t copy_attrs(struct trial_attr *out, const struct trial_attr *attrs, size_t n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!stays_behind(attrs[i].key))
+            out[kept++] = attrs[i];
+    }
+    return kept;
+}
+
+static int insert_clone(struct store_sqlite *q, struct trial_index *ix, const struct trial *t,
+                        const struct lineage *l, int64_t not_before_us, int64_t *id,
+                        int64_t *number, struct err *err)
+{
+    char due[40];
+    AUTO_FREE struct trial_attr *user = calloc(t->n_user_attrs + 1, sizeof(*user));
+    AUTO_FREE struct trial_attr *system = calloc(t->n_system_attrs + 3, sizeof(*system));
+    if (user == NULL || system == NULL)
+        return err_set(err, ERR_NOMEM, "retry of trial %lld", (long long)t->number);
+    struct trial clone = {.state = TRIAL_WAITING,
+                          .params = t->params,
+                          .n_params = t->n_params,
+                          .user_attrs = user,
+                          .system_attrs = system};
+    clone.n_user_attrs = copy_attrs(user, t->user_attrs, t->n_user_attrs);
+    clone.n_system_attrs = copy_attrs(system, t->system_attrs, t->n_system_attrs);
+    system[clone.n_system_attrs++] = (struct trial_attr){"failed_trial", l->first};
+    system[clone.n_system_attrs++] = (struct trial_attr){"retry_history", l->history};
+    if (not_before_us > 0) {
+        (void)snprintf(due, sizeof(due), "%lld.%06lld", (long long)(not_before_us / 1000000),
+                       (long long)(not_before_us % 1000000));
+        system[clone.n_system_attrs++] = (struct trial_attr){STORE_ATTR_NOT_BEFORE, due};
+    }
+    return trial_insert(q, ix, &clone, id, number, err);
+}
+
+static int fail_and_queue(struct store_sqlite *q, int64_t trial, const struct store_retry *retry,
+                          int64_t *id, int64_t *number, struct err *err)
+{
+    struct trial_index *ix;
+    const struct trial *t = NULL;
+    struct lineage l;
+    int64_t study;
+    enum trial_state state;
+    int rc = trial_look(q, trial, &study, &state, err);
+    if (rc == 0)
+        rc = reader_get(q, study, trial, WANT_ALL & ~WANT_STEPS, &t, err);
+    if (rc == 0)
+        rc = read_lineage(t, &l, err);
+    if (rc == 0)
+        rc = trial_end(q, trial, TRIAL_FAIL, NULL, 0, &ix, err);
+    if (rc < 0)
+        return rc;
+    *id = *number = -1;
+    if (retry->max_retries >= 0 && l.retries >= (size_t)retry->max_retries)
+        return 0;
+    return insert_clone(q, ix, t, &l, retry->not_before_us, id, number, err);
+}
+
+int sqlite_trial_retry(struct store *s, int64_t trial, const struct store_retry *retry,
+                       int64_t *retry_id, int64_t *retry_number, struct err *err)
+{
+    struct store_sqlite *q = SELF(s);
+    int64_t id = -1;
+    int64_t number = -1;
+    int rc = tx_enter(q, err);
+    if (rc < 0)
+        return rc;
+    rc = tx_leave(q, fail_and_queue(q, trial, retry, &id, &number, err), err);
+    if (rc == 0) {
+        *retry_id = id;
+        *retry_number = number;
+    }
+    return rc;
+}

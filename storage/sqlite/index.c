@@ -1,0 +1,314 @@
+#include "storage/sqlite/index.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void index_destroy(struct trial_index *ix)
+{
+    dists_free(&ix->dists);
+    free(ix->open);
+    free(ix->ended);
+    free(ix->name);
+    free(ix);
+}
+
+void index_forget(struct store_sqlite *q)
+{
+    for (size_t i = 0; i < q->n_indexes; i++)
+        index_destroy(q->indexes[i]);
+    free(q->indexes);
+    q->indexes = NULL;
+    q->n_indexes = 0;
+}
+
+/* Back to knowing nothing but which study it is. */
+static void clear(struct trial_index *ix)
+{
+    free(ix->name);
+    ix->name = NULL;
+    dists_free(&ix->dists);
+    memset(ix->counts, 0, sizeof(ix->counts));
+    ix->total = ix->last_id = 0;
+    ix->n_open = ix->n_ended = 0;
+    ix->told = false;
+    ix->stale = true;
+}
+
+/* Position of the first open trial with an id not below. */
+static size_t position(const struct trial_index *ix, int64_t id)
+{
+    size_t lo = 0;
+    size_t hi = ix->n_open;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (ix->open[mid].id < id)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+struct open_trial *index_find(struct trial_index *ix, int64_t trial)
+{
+    size_t i = position(ix, trial);
+    return i < ix->n_open && ix->open[i].id == trial ? &ix->open[i] : NULL;
+}
+
+/* The array with room for one more element, or NULL. */
+static void *grow(void *array, size_t n, size_t *cap, size_t size, struct err *err)
+{
+    if (n < *cap)
+        return array;
+    size_t wanted = *cap == 0 ? 16 : *cap * 2;
+    void *grown = realloc(array, wanted * size);
+    if (grown == NULL)
+        (void)err_set(err, ERR_NOMEM, "index of %zu trials", n);
+    else
+        *cap = wanted;
+    return grown;
+}
+
+int index_created(struct trial_index *ix, const struct open_trial *t, struct err *err)
+{
+    if (!trial_state_finished(t->state)) {
+        struct open_trial *open = grow(ix->open, ix->n_open, &ix->cap_open, sizeof(*open), err);
+        if (open == NULL)
+            return -ERR_NOMEM;
+        ix->open = open;
+        open[ix->n_open++] = *t;
+    }
+    ix->counts[t->state]++;
+    ix->total++;
+    ix->last_id = t->id;
+    return 0;
+}
+
+void index_changed(struct trial_index *ix, int64_t trial, enum trial_state state)
+{
+    struct open_trial *t = index_find(ix, trial);
+    if (t == NULL)
+        return; /* created by another since the last look: the next one sees it */
+    ix->counts[t->state]--;
+    ix->counts[state]++;
+    t->state = state;
+    if (!trial_state_finished(state))
+        return;
+    size_t i = (size_t)(t - ix->open);
+    memmove(t, t + 1, (ix->n_open - i - 1) * sizeof(*t));
+    ix->n_open--;
+}
+
+static int note_ended(struct trial_index *ix, int64_t trial, struct err *err)
+{
+    int64_t *ended = grow(ix->ended, ix->n_ended, &ix->cap_ended, sizeof(*ended), err);
+    if (ended == NULL)
+        return -ERR_NOMEM;
+    ix->ended = ended;
+    ended[ix->n_ended++] = trial;
+    return 0;
+}
+
+static int read_state(struct store_sqlite *q, sqlite3_stmt *st, int column, int64_t trial,
+                      enum trial_state *out, struct err *err)
+{
+    if (!trial_state_from_name(sql_text(st, column), out))
+        return err_set(err, ERR_CORRUPT, "%s: trial id %lld has the state '%.20s'", q->path,
+                       (long long)trial, sql_text(st, column));
+    return 0;
+}
+
+int trial_look(struct store_sqlite *q, int64_t trial, int64_t *study, enum trial_state *state,
+               struct err *err)
+{
+    AUTO_RESET sqlite3_stmt *st = NULL;
+    int rc = sql_get(q, SQL_TRIAL_LOOK, &st, err);
+    if (rc < 0)
+        return rc;
+    (void)sqlite3_bind_int64(st, 1, trial);
+    rc = sql_step(q, st, err);
+    if (rc == 0)
+        return err_set(err, ERR_NOTFOUND, "there is no trial with id %lld", (long long)trial);
+    if (rc < 0)
+        return rc;
+    *study = sqlite3_column_int64(st, 0);
+    return read_state(q, st, 1, trial, state, err);
+}
+
+/* Looks the open trials up again. *gone: one is no longer there, so nothing known can be trusted.
+ */
+static int refresh_open(struct store_sqlite *q, struct trial_index *ix, bool *gone, struct err *err)
+{
+    for (size_t i = 0; i < ix->n_open;) {
+        struct open_trial t = ix->open[i];
+        enum trial_state state;
+        int64_t study;
+        int rc = trial_look(q, t.id, &study, &state, err);
+        *gone = rc == -ERR_NOTFOUND || (rc == 0 && study != ix->study);
+        if (*gone)
+            return 0;
+        if (rc == 0 && trial_state_finished(state))
+            rc = note_ended(ix, t.id, err);
+        if (rc < 0)
+            return rc;
+        if (state != t.state)
+            index_changed(ix, t.id, state);
+        if (!trial_state_finished(state))
+            i++;
+    }
+    return 0;
+}
+
+/* When a WAITING trial may be claimed. */
+static int read_not_before(struct store_sqlite *q, struct open_trial *t, struct err *err)
+{
+    AUTO_RESET sqlite3_stmt *st = NULL;
+    int rc = sql_get(q, SQL_INDEX_NOT_BEFORE, &st, err);
+    if (rc < 0)
+        return rc;
+    (void)sqlite3_bind_int64(st, 1, t->id);
+    rc = sql_step(q, st, err);
+    if (rc == 1)
+        t->not_before_us = (int64_t)(sqlite3_column_double(st, 0) * 1e6);
+    return rc < 0 ? rc : 0;
+}
+
+static int refresh_new(struct store_sqlite *q, struct trial_index *ix, struct err *err)
+{
+    AUTO_RESET sqlite3_stmt *st = NULL;
+    int rc = sql_get(q, SQL_INDEX_NEW, &st, err);
+    if (rc < 0)
+        return rc;
+    (void)sqlite3_bind_int64(st, 1, ix->study);
+    (void)sqlite3_bind_int64(st, 2, ix->last_id);
+    while ((rc = sql_step(q, st, err)) == 1) {
+        struct open_trial t = {.id = sqlite3_column_int64(st, 0),
+                               .number = sqlite3_column_int64(st, 1)};
+        rc = read_state(q, st, 2, t.id, &t.state, err);
+        if (rc == 0 && t.state == TRIAL_WAITING)
+            rc = read_not_before(q, &t, err);
+        if (rc == 0)
+            rc = index_created(ix, &t, err);
+        if (rc == 0 && ix->told && trial_state_finished(t.state))
+            rc = note_ended(ix, t.id, err);
+        if (rc < 0)
+            return rc;
+    }
+    return rc;
+}
+
+/* Whether the study is still the one the index knows: ids are used again after a deletion. */
+static int same_study(struct store_sqlite *q, struct trial_index *ix, bool *same, struct err *err)
+{
+    AUTO_RESET sqlite3_stmt *st = NULL;
+    int64_t last = 0;
+    int rc = sql_get(q, SQL_STUDY_NAME, &st, err);
+    if (rc < 0)
+        return rc;
+    (void)sqlite3_bind_int64(st, 1, ix->study);
+    rc = sql_step(q, st, err);
+    if (rc == 0)
+        return err_set(err, ERR_NOTFOUND, "there is no study with id %lld", (long long)ix->study);
+    if (rc < 0)
+        return rc;
+    *same = ix->name != NULL && strcmp(ix->name, sql_text(st, 0)) == 0;
+    if (!*same) {
+        free(ix->name);
+        ix->name = strdup(sql_text(st, 0));
+        return ix->name == NULL ? err_set(err, ERR_NOMEM, "study") : 0;
+    }
+    AUTO_RESET sqlite3_stmt *newest = NULL;
+    rc = sql_get(q, SQL_INDEX_LAST, &newest, err);
+    if (rc < 0)
+        return rc;
+    (void)sqlite3_bind_int64(newest, 1, ix->study);
+    rc = sql_int(q, newest, &last, err);
+    *same = last >= ix->last_id;
+    return rc < 0 ? rc : 0;
+}
+
+static int load_study(struct store_sqlite *q, struct trial_index *ix, struct err *err)
+{
+    enum direction directions[1];
+    size_t n = ARRAY_LEN(directions);
+    bool ignored;
+    clear(ix);
+    int rc = same_study(q, ix, &ignored, err);
+    if (rc == 0)
+        rc = sqlite_study_directions(&q->base, ix->study, directions, &n, err);
+    ix->n_directions = n;
+    return rc < 0 ? rc : refresh_new(q, ix, err);
+}
+
+static int refresh(struct store_sqlite *q, struct trial_index *ix, struct err *err)
+{
+    bool same = false;
+    bool gone = false;
+    int rc = same_study(q, ix, &same, err);
+    if (rc == 0 && same)
+        rc = refresh_open(q, ix, &gone, err);
+    if (rc == 0)
+        rc = same && !gone ? refresh_new(q, ix, err) : load_study(q, ix, err);
+    if (rc < 0) {
+        clear(ix); /* half refreshed is worse than unknown */
+        return rc;
+    }
+    ix->stale = false;
+    ix->news = true;
+    return 0;
+}
+
+/* Marks all indexes stale when another connection has written. */
+static int check_version(struct store_sqlite *q, struct err *err)
+{
+    AUTO_RESET sqlite3_stmt *st = NULL;
+    int64_t version = 0;
+    int rc = sql_get(q, SQL_DATA_VERSION, &st, err);
+    if (rc == 0)
+        rc = sql_int(q, st, &version, err);
+    if (rc < 0)
+        return rc;
+    if (version != q->data_version) {
+        q->data_version = version;
+        for (size_t i = 0; i < q->n_indexes; i++)
+            q->indexes[i]->stale = true;
+    }
+    return 0;
+}
+
+static struct trial_index *add(struct store_sqlite *q, int64_t study)
+{
+    struct trial_index **grown =
+        realloc(q->indexes, (q->n_indexes + 1) * sizeof(struct trial_index *));
+    if (grown == NULL)
+        return NULL;
+    q->indexes = grown;
+    struct trial_index *ix = calloc(1, sizeof(*ix));
+    if (ix == NULL)
+        return NULL;
+    ix->study = study;
+    ix->stale = true;
+    q->indexes[q->n_indexes++] = ix;
+    return ix;
+}
+
+int index_get(struct store_sqlite *q, int64_t study, struct trial_index **out, struct err *err)
+{
+    struct trial_index *ix = NULL;
+    int rc = check_version(q, err);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < q->n_indexes && ix == NULL; i++) {
+        if (q->indexes[i]->study == study)
+            ix = q->indexes[i];
+    }
+    if (ix == NULL && (ix = add(q, study)) == NULL)
+        return err_set(err, ERR_NOMEM, "index of a study");
+    if (ix->stale) {
+        rc = refresh(q, ix, err);
+        if (rc < 0)
+            return rc;
+    }
+    *out = ix;
+    return 0;
+}

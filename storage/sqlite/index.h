@@ -1,0 +1,47 @@
+/* What the handle knows of a study without asking the database: how many trials there are in each
+ * state, and which are not finished. It makes a claim cost the same in a study of any size.
+ *
+ * The database's version number (PRAGMA data_version) tells when another connection wrote. Then the
+ * open trials are looked up again and new ones read; finished ones never change, so that is all. */
+#pragma once
+
+#include "storage/sqlite/dists.h"
+#include "storage/sqlite/sqlite.h"
+
+struct open_trial {
+    int64_t id, number;
+    int64_t not_before_us; /* WAITING: not to be claimed before, UTC; 0 = at once */
+    enum trial_state state;
+    bool own; /* claimed or created through this handle */
+};
+
+struct trial_index {
+    int64_t study;
+    char *name;
+    size_t n_directions;
+    int64_t counts[TRIAL_STATES];
+    int64_t total;   /* trials of the study */
+    int64_t last_id; /* the newest trial's */
+    bool stale;      /* another connection wrote since */
+
+    struct open_trial *open; /* RUNNING and WAITING, by id */
+    size_t n_open, cap_open;
+
+    bool told;      /* store_trials_sync has told everything once */
+    bool news;      /* others wrote since the last sync */
+    int64_t *ended; /* finished by others since the last sync */
+    size_t n_ended, cap_ended;
+
+    struct dists dists; /* what the study's parameters are, as written by us */
+};
+
+/* The study's index, up to date. Only inside a transaction. Errors: ERR_NOTFOUND. */
+int index_get(struct store_sqlite *q, int64_t study, struct trial_index **out, struct err *err);
+/* Forgets everything: a transaction whose writes the indexes know was rolled back. */
+void index_forget(struct store_sqlite *q);
+/* The open trial, or NULL. */
+struct open_trial *index_find(struct trial_index *ix, int64_t trial);
+/* This handle created a trial. Errors: ERR_NOMEM. */
+int index_created(struct trial_index *ix, const struct open_trial *t, struct err *err);
+/* This handle changed a trial's state. */
+void index_changed(struct trial_index *ix, int64_t trial, enum trial_state state);

@@ -1,0 +1,149 @@
+/* Inside the SQLite backend: the handle, its statements and transactions, and what its files share.
+ */
+#pragma once
+
+#include <sqlite3.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "storage/backend.h"
+#include "storage/sqlite/sql.h"
+
+struct trial_index;
+struct reader;
+
+struct store_sqlite {
+    struct store base;
+    sqlite3 *db;
+    sqlite3_stmt *stmts[SQL_COUNT]; /* prepared at first use, kept for the handle's life */
+    char *path;
+    int busy_ms;
+    bool wal;
+    bool results_ready; /* the results tables are there, in our version */
+    bool in_batch;
+    bool batch_broken;            /* a write failed half way: the batch cannot be committed */
+    struct trial_index **indexes; /* one for each study that was used */
+    size_t n_indexes;
+    int64_t data_version;  /* PRAGMA data_version when the indexes were last checked */
+    struct reader *reader; /* memory for reading trials, reused; NULL until needed */
+};
+
+int store_sqlite_open(struct store **out, const char *url, const struct store_opts *opts,
+                      struct err *err);
+
+/* ---- sql.c: statements ---- */
+
+/* The statement, reset and without bindings. Errors: as sql_fail. */
+int sql_get(struct store_sqlite *q, enum sql id, sqlite3_stmt **out, struct err *err);
+/* 1 = a row, 0 = done, negative = error. A statement that is done or failed is reset. */
+int sql_step(struct store_sqlite *q, sqlite3_stmt *st, struct err *err);
+/* Runs a statement that needs no binding and returns no row. */
+int sql_run(struct store_sqlite *q, enum sql id, struct err *err);
+/* Steps a statement for the one integer it returns. 1 = there was a row, 0 = none. */
+int sql_int(struct store_sqlite *q, sqlite3_stmt *st, int64_t *out, struct err *err);
+/* Runs SQL text that is used once. */
+int sql_exec(struct store_sqlite *q, const char *sql, struct err *err);
+/* Sets err from the connection's last error. */
+int sql_fail(struct store_sqlite *q, struct err *err);
+/* The text is not copied: it must live until the statement is reset. NULL binds NULL. */
+void sql_bind_text(sqlite3_stmt *st, int i, const char *text);
+/* Column i as text, never NULL. */
+const char *sql_text(sqlite3_stmt *st, int i);
+
+static inline void sql_reset_p(sqlite3_stmt **st)
+{
+    if (*st != NULL)
+        (void)sqlite3_reset(*st); /* repeats the error of the last step */
+}
+#define AUTO_RESET AUTO(sql_reset_p)
+
+/* ---- tx.c: transactions ---- */
+
+/* Begins a write transaction unless a batch is open. */
+int tx_enter(struct store_sqlite *q, struct err *err);
+/* Ends what tx_enter began: commits, or rolls back when rc is an error. In a batch an error that
+ * may have left a half-done write breaks the batch. Returns rc or the commit's error. */
+int tx_leave(struct store_sqlite *q, int rc, struct err *err);
+/* The same for a snapshot over several reads. */
+int tx_enter_read(struct store_sqlite *q, struct err *err);
+int tx_leave_read(struct store_sqlite *q, int rc);
+
+int sqlite_begin(struct store *s, struct err *err);
+int sqlite_commit(struct store *s, bool durable, struct err *err);
+void sqlite_rollback(struct store *s);
+
+/* ---- schema.c ---- */
+
+/* Creates or checks the tables. Errors: ERR_UNSUPPORTED, ERR_NOTFOUND (read-only, none there). */
+int schema_open(struct store_sqlite *q, struct err *err);
+
+/* ---- encode.c: values and times as Optuna stores them ---- */
+
+/* Binds a value and its type at i and i + 1. */
+void encode_value(sqlite3_stmt *st, int i, double v);
+/* Reads the columns i and i + 1; false when they are no pair that Optuna writes. */
+bool decode_value(sqlite3_stmt *st, int i, double *out);
+/* Binds the time; 0 is NULL. text is the memory of the binding. */
+void encode_time(sqlite3_stmt *st, int i, int64_t utc_us, char text[static CLOCK_TEXT_MAX]);
+/* "YYYY-MM-DD HH:MM:SS[.f…]", with ' ' or 'T', perhaps with 'Z'; NULL is 0. */
+bool decode_time(const char *text, int64_t *utc_us);
+
+/* ---- the operations, by file ---- */
+
+int sqlite_study_create(struct store *s, const char *name, const enum direction *directions,
+                        size_t n_directions, int64_t *study, struct err *err);
+int sqlite_study_find(struct store *s, const char *name, int64_t *study, struct err *err);
+int sqlite_study_directions(struct store *s, int64_t study, enum direction *directions,
+                            size_t *n_directions, struct err *err);
+int sqlite_study_delete(struct store *s, int64_t study, struct err *err);
+int sqlite_studies_each(struct store *s, store_study_fn *fn, void *ctx, struct err *err);
+int sqlite_study_attr_set(struct store *s, int64_t study, enum attr_kind kind, const char *key,
+                          const char *json, struct err *err);
+int sqlite_study_attr_get(struct store *s, int64_t study, enum attr_kind kind, const char *key,
+                          char **json, struct err *err);
+int sqlite_study_attrs_each(struct store *s, int64_t study, enum attr_kind kind, store_attr_fn *fn,
+                            void *ctx, struct err *err);
+int sqlite_study_counts(struct store *s, int64_t study, int64_t counts[static TRIAL_STATES],
+                        struct err *err);
+
+int sqlite_trial_create(struct store *s, int64_t study, const struct trial *tmpl, int64_t *id,
+                        int64_t *number, struct err *err);
+int sqlite_trial_claim(struct store *s, int64_t study, const struct store_claim_opts *opts,
+                       struct store_claim *out, struct err *err);
+int sqlite_trial_params(struct store *s, int64_t trial, const struct trial_param *params, size_t n,
+                        struct err *err);
+int sqlite_trial_steps(struct store *s, int64_t trial, const struct trial_step *steps, size_t n,
+                       struct err *err);
+int sqlite_trial_attrs(struct store *s, int64_t trial, enum attr_kind kind,
+                       const struct trial_attr *attrs, size_t n, struct err *err);
+int sqlite_trial_finish(struct store *s, int64_t trial, enum trial_state state,
+                        const double *values, size_t n_values, struct err *err);
+int sqlite_trial_retry(struct store *s, int64_t trial, const struct store_retry *retry,
+                       int64_t *retry_id, int64_t *retry_number, struct err *err);
+
+int sqlite_heartbeat(struct store *s, const int64_t *trials, size_t n, struct err *err);
+int sqlite_running_each(struct store *s, int64_t study, double grace_s, store_running_fn *fn,
+                        void *ctx, struct err *err);
+
+int sqlite_trials_each(struct store *s, int64_t study, const struct store_each_opts *opts,
+                       store_trial_fn *fn, void *ctx, struct err *err);
+int sqlite_trial_get(struct store *s, int64_t trial, unsigned want, store_trial_fn *fn, void *ctx,
+                     struct err *err);
+int sqlite_trial_find(struct store *s, int64_t study, int64_t number, int64_t *trial,
+                      struct err *err);
+int sqlite_trials_sync(struct store *s, int64_t study, unsigned want, store_trial_fn *fn, void *ctx,
+                       struct err *err);
+
+int sqlite_run_start(struct store *s, const struct store_run *run, struct err *err);
+int sqlite_run_end(struct store *s, const char *run_id, const char *status, struct err *err);
+int sqlite_runs_each(struct store *s, store_run_fn *fn, void *ctx, struct err *err);
+int sqlite_results_put(struct store *s, const struct store_result *rows, size_t n, struct err *err);
+int sqlite_results_count(struct store *s, const char *run_id, const char *study, const char *status,
+                         int64_t *n, struct err *err);
+
+/* Inside a transaction: the trial's study and state. Errors: ERR_NOTFOUND. (index.c) */
+int trial_look(struct store_sqlite *q, int64_t trial, int64_t *study, enum trial_state *state,
+               struct err *err);
+/* Errors: ERR_NOTFOUND. (study.c) */
+int study_check(struct store_sqlite *q, int64_t study, struct err *err);

@@ -1,0 +1,322 @@
+/* Writing trials: creation, parameters, steps, attributes, the end. */
+#include "storage/sqlite/trial.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SELF(s) CONTAINER_OF(s, struct store_sqlite, base)
+
+/* The study's first distribution of that name, if it has any. */
+static int load_first(struct store_sqlite *q, int64_t study, struct dist_entry *e, struct err *err)
+{
+    AUTO_RESET sqlite3_stmt *st = NULL;
+    int rc = sql_get(q, SQL_FIRST_DISTRIBUTION, &st, err);
+    if (rc < 0)
+        return rc;
+    (void)sqlite3_bind_int64(st, 1, study);
+    sql_bind_text(st, 2, e->name);
+    rc = sql_step(q, st, err);
+    if (rc != 1)
+        return rc;
+    const char *text = sql_text(st, 0);
+    struct err why = {0};
+    if (dist_read_json(&e->first, text, (size_t)sqlite3_column_bytes(st, 0), &why) < 0)
+        return err_set(err, ERR_CORRUPT, "%s: distribution of '%s': %s", q->path, e->name, why.msg);
+    e->has_first = true;
+    return 0;
+}
+
+static int incompatible(const struct dist_entry *e, const struct dist *d, struct err *err)
+{
+    AUTO(buf_free) struct buf here = BUF_INIT;
+    AUTO(buf_free) struct buf there = BUF_INIT;
+    dist_put_json(&here, d);
+    dist_put_json(&there, &e->first);
+    return err_set(
+        err, ERR_CONFLICT,
+        "parameter '%s' is %.160s, but the study has it as %.160s: only ranges may change", e->name,
+        buf_str(&here), buf_str(&there));
+}
+
+/* Whether the parameters may stand beside the study's; nothing is written. Errors: ERR_CONFLICT. */
+static int check_params(struct store_sqlite *q, struct trial_index *ix,
+                        const struct trial_param *params, size_t n, struct err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct dist_entry *e = dists_entry(&ix->dists, params[i].name);
+        if (e == NULL)
+            return err_set(err, ERR_NOMEM, "parameter '%s'", params[i].name);
+        int rc = e->has_first ? 0 : load_first(q, ix->study, e, err);
+        if (rc < 0)
+            return rc;
+        if (e->has_first && !dist_compatible(&e->first, params[i].dist))
+            return incompatible(e, params[i].dist, err);
+    }
+    return 0;
+}
+
+/* Writes parameters that check_params has passed. */
+static int put_params(struct store_sqlite *q, struct trial_index *ix, int64_t trial,
+                      const struct trial_param *params, size_t n, struct err *err)
+{
+    AUTO_RESET sqlite3_stmt *st = NULL;
+    int rc = sql_get(q, SQL_TRIAL_PARAM_INSERT, &st, err);
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        struct dist_entry *e = dists_entry(&ix->dists, params[i].name);
+        rc = e == NULL ? err_set(err, ERR_NOMEM, "parameter '%s'", params[i].name)
+                       : dist_entry_write(e, params[i].dist, err);
+        if (rc == 0 && !e->has_first) {
+            rc = dist_copy(&e->first, params[i].dist, err);
+            e->has_first = rc == 0;
+        }
+        if (rc < 0)
+            return rc;
+        (void)sqlite3_bind_int64(st, 1, trial);
+        sql_bind_text(st, 2, e->name);
+        (void)sqlite3_bind_double(st, 3, params[i].value);
+        (void)sqlite3_bind_text(st, 4, e->text, (int)e->text_len, SQLITE_STATIC);
+        rc = sql_step(q, st, err);
+    }
+    return rc;
+}
+
+static int put_steps(struct store_sqlite *q, int64_t trial, const struct trial_step *steps,
+                     size_t n, struct err *err)
+{
+    AUTO_RESET sqlite3_stmt *st = NULL;
+    int rc = sql_get(q, SQL_TRIAL_STEP_SET, &st, err);
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        (void)sqlite3_bind_int64(st, 1, trial);
+        (void)sqlite3_bind_int64(st, 2, steps[i].step);
+        encode_value(st, 3, steps[i].value);
+        rc = sql_step(q, st, err);
+    }
+    return rc;
+}
+
+int trial_put_attrs(struct store_sqlite *q, int64_t trial, enum attr_kind kind,
+                    const struct trial_attr *attrs, size_t n, struct err *err)
+{
+    AUTO_RESET sqlite3_stmt *st = NULL;
+    int rc = sql_get(q, kind == ATTR_USER ? SQL_TRIAL_USER_ATTR_SET : SQL_TRIAL_SYSTEM_ATTR_SET,
+                     &st, err);
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        (void)sqlite3_bind_int64(st, 1, trial);
+        sql_bind_text(st, 2, attrs[i].key);
+        sql_bind_text(st, 3, attrs[i].json);
+        rc = sql_step(q, st, err);
+    }
+    return rc;
+}
+
+static int put_values(struct store_sqlite *q, int64_t trial, const double *values, size_t n,
+                      struct err *err)
+{
+    AUTO_RESET sqlite3_stmt *st = NULL;
+    int rc = sql_get(q, SQL_TRIAL_VALUE_SET, &st, err);
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        (void)sqlite3_bind_int64(st, 1, trial);
+        (void)sqlite3_bind_int64(st, 2, (int64_t)i);
+        encode_value(st, 3, values[i]);
+        rc = sql_step(q, st, err);
+    }
+    return rc;
+}
+
+/* Whether a trial may end so. Errors: ERR_INVALID. */
+static int check_count(const struct trial_index *ix, enum trial_state state, size_t n,
+                       struct err *err)
+{
+    bool may_lack = state != TRIAL_COMPLETE;
+    if (n == ix->n_directions || (n == 0 && may_lack))
+        return 0;
+    return err_set(err, ERR_INVALID, "a %s trial of study '%s' needs %zu value%s, not %zu",
+                   trial_state_name(state), ix->name, ix->n_directions,
+                   ix->n_directions == 1 ? "" : "s", n);
+}
+
+static int insert_row(struct store_sqlite *q, const struct trial_index *ix, const struct trial *t,
+                      int64_t *id, struct err *err)
+{
+    AUTO_RESET sqlite3_stmt *st = NULL;
+    char start[CLOCK_TEXT_MAX], complete[CLOCK_TEXT_MAX];
+    int rc = sql_get(q, SQL_TRIAL_INSERT, &st, err);
+    if (rc < 0)
+        return rc;
+    (void)sqlite3_bind_int64(st, 1,
+                             ix->total); /* Optuna: the trials of the study with a smaller id */
+    (void)sqlite3_bind_int64(st, 2, ix->study);
+    sql_bind_text(st, 3, trial_state_name(t->state));
+    encode_time(st, 4, t->start_us, start);
+    encode_time(st, 5, t->complete_us, complete);
+    rc = sql_step(q, st, err);
+    *id = sqlite3_last_insert_rowid(q->db);
+    return rc;
+}
+
+static int64_t not_before(const struct trial *t)
+{
+    for (size_t i = 0; i < t->n_system_attrs; i++) {
+        if (strcmp(t->system_attrs[i].key, STORE_ATTR_NOT_BEFORE) == 0)
+            return (int64_t)(atof(t->system_attrs[i].json) * 1e6);
+    }
+    return 0;
+}
+
+/* The times that a state demands. */
+static void complete_times(struct trial *t)
+{
+    int64_t now = clock_utc_us();
+    if (t->state == TRIAL_WAITING) {
+        t->start_us = t->complete_us = 0;
+        return;
+    }
+    if (t->start_us == 0)
+        t->start_us = t->complete_us != 0 ? t->complete_us : now;
+    if (t->state == TRIAL_RUNNING)
+        t->complete_us = 0;
+    else if (t->complete_us == 0)
+        t->complete_us = now;
+}
+
+int trial_insert(struct store_sqlite *q, struct trial_index *ix, const struct trial *tmpl,
+                 int64_t *id, int64_t *number, struct err *err)
+{
+    struct trial t = tmpl != NULL ? *tmpl : (struct trial){.state = TRIAL_RUNNING};
+    struct open_trial open = {.number = ix->total, .not_before_us = not_before(&t), .own = true};
+    complete_times(&t);
+    open.state = t.state;
+    int rc = check_params(q, ix, t.params, t.n_params, err);
+    if (rc == 0 && trial_state_finished(t.state))
+        rc = check_count(ix, t.state, t.n_values, err);
+    if (rc == 0)
+        rc = insert_row(q, ix, &t, &open.id, err);
+    if (rc == 0)
+        rc = put_params(q, ix, open.id, t.params, t.n_params, err);
+    if (rc == 0)
+        rc = put_steps(q, open.id, t.steps, t.n_steps, err);
+    if (rc == 0)
+        rc = put_values(q, open.id, t.values, t.n_values, err);
+    if (rc == 0)
+        rc = trial_put_attrs(q, open.id, ATTR_USER, t.user_attrs, t.n_user_attrs, err);
+    if (rc == 0)
+        rc = trial_put_attrs(q, open.id, ATTR_SYSTEM, t.system_attrs, t.n_system_attrs, err);
+    if (rc == 0)
+        rc = index_created(ix, &open, err);
+    if (rc == 0) {
+        *id = open.id;
+        *number = open.number;
+    }
+    return rc;
+}
+
+static int create(struct store_sqlite *q, int64_t study, const struct trial *tmpl, int64_t *id,
+                  int64_t *number, struct err *err)
+{
+    struct trial_index *ix;
+    int rc = index_get(q, study, &ix, err);
+    return rc < 0 ? rc : trial_insert(q, ix, tmpl, id, number, err);
+}
+
+int sqlite_trial_create(struct store *s, int64_t study, const struct trial *tmpl, int64_t *id,
+                        int64_t *number, struct err *err)
+{
+    struct store_sqlite *q = SELF(s);
+    int rc = tx_enter(q, err);
+    return rc < 0 ? rc : tx_leave(q, create(q, study, tmpl, id, number, err), err);
+}
+
+/* Errors: ERR_NOTFOUND, ERR_FINISHED. */
+static int look_unfinished(struct store_sqlite *q, int64_t trial, int64_t *study, struct err *err)
+{
+    enum trial_state state;
+    int rc = trial_look(q, trial, study, &state, err);
+    if (rc == 0 && trial_state_finished(state))
+        rc = err_set(err, ERR_FINISHED, "trial id %lld is already %s and cannot change",
+                     (long long)trial, trial_state_name(state));
+    return rc;
+}
+
+static int set_params(struct store_sqlite *q, int64_t trial, const struct trial_param *params,
+                      size_t n, struct err *err)
+{
+    struct trial_index *ix;
+    int64_t study;
+    int rc = look_unfinished(q, trial, &study, err);
+    if (rc == 0)
+        rc = index_get(q, study, &ix, err);
+    if (rc == 0)
+        rc = check_params(q, ix, params, n, err);
+    return rc < 0 ? rc : put_params(q, ix, trial, params, n, err);
+}
+
+int sqlite_trial_params(struct store *s, int64_t trial, const struct trial_param *params, size_t n,
+                        struct err *err)
+{
+    struct store_sqlite *q = SELF(s);
+    int rc = tx_enter(q, err);
+    return rc < 0 ? rc : tx_leave(q, set_params(q, trial, params, n, err), err);
+}
+
+int sqlite_trial_steps(struct store *s, int64_t trial, const struct trial_step *steps, size_t n,
+                       struct err *err)
+{
+    struct store_sqlite *q = SELF(s);
+    int64_t study;
+    int rc = tx_enter(q, err);
+    if (rc < 0)
+        return rc;
+    rc = look_unfinished(q, trial, &study, err);
+    if (rc == 0)
+        rc = put_steps(q, trial, steps, n, err);
+    return tx_leave(q, rc, err);
+}
+
+int sqlite_trial_attrs(struct store *s, int64_t trial, enum attr_kind kind,
+                       const struct trial_attr *attrs, size_t n, struct err *err)
+{
+    struct store_sqlite *q = SELF(s);
+    int64_t study;
+    int rc = tx_enter(q, err);
+    if (rc < 0)
+        return rc;
+    rc = look_unfinished(q, trial, &study, err);
+    if (rc == 0)
+        rc = trial_put_attrs(q, trial, kind, attrs, n, err);
+    return tx_leave(q, rc, err);
+}
+
+int trial_end(struct store_sqlite *q, int64_t trial, enum trial_state state, const double *values,
+              size_t n_values, struct trial_index **ix, struct err *err)
+{
+    AUTO_RESET sqlite3_stmt *st = NULL;
+    char now[CLOCK_TEXT_MAX];
+    int64_t study;
+    int rc = look_unfinished(q, trial, &study, err);
+    if (rc == 0)
+        rc = index_get(q, study, ix, err);
+    if (rc == 0)
+        rc = check_count(*ix, state, n_values, err);
+    if (rc == 0)
+        rc = sql_get(q, SQL_TRIAL_END, &st, err);
+    if (rc < 0)
+        return rc;
+    (void)sqlite3_bind_int64(st, 1, trial);
+    sql_bind_text(st, 2, trial_state_name(state));
+    encode_time(st, 3, clock_utc_us(), now);
+    rc = sql_step(q, st, err);
+    if (rc == 0)
+        rc = put_values(q, trial, values, n_values, err);
+    if (rc == 0)
+        index_changed(*ix, trial, state);
+    return rc;
+}
+
+int sqlite_trial_finish(struct store *s, int64_t trial, enum trial_state state,
+                        const double *values, size_t n_values, struct err *err)
+{
+    struct store_sqlite *q = SELF(s);
+    struct trial_index *ix;
+    int rc = tx_enter(q, err);
+    return rc < 0 ? rc : tx_leave(q, trial_end(q, trial, state, values, n_values, &ix, err), err);
+}

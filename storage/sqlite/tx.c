@@ -1,0 +1,121 @@
+/* Transactions: one for each call, or one for the calls of a batch. */
+#include <assert.h>
+
+#include "storage/sqlite/index.h"
+#include "storage/sqlite/sqlite.h"
+
+/* Makes the commits so far durable. Under WAL with synchronous=NORMAL a commit only writes the log;
+ * what synchronous=FULL would add is this sync of it. Done here, each commit of a handle can
+ * choose. */
+static int sync_log(struct store_sqlite *q, struct err *err)
+{
+    sqlite3_file *log = NULL;
+    if (!q->wal) /* the rollback journal runs with synchronous=FULL */
+        return 0;
+    if (sqlite3_file_control(q->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *)&log) !=
+        SQLITE_OK)
+        return sql_fail(q, err);
+    if (log == NULL || log->pMethods == NULL) /* nothing was ever written */
+        return 0;
+    if (log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) != SQLITE_OK)
+        return err_set(err, ERR_UNAVAILABLE, "%s: the write-ahead log could not be synced to disk",
+                       q->path);
+    return 0;
+}
+
+/* Leaves no transaction behind, and forgets what was known of one that is gone. */
+static void roll_back(struct store_sqlite *q)
+{
+    if (!sqlite3_get_autocommit(q->db))       /* some errors have rolled back already */
+        (void)sql_run(q, SQL_ROLLBACK, NULL); /* fails only when there is nothing to roll back */
+    index_forget(q);
+}
+
+static int commit(struct store_sqlite *q, bool durable, struct err *err)
+{
+    int rc = sql_run(q, SQL_COMMIT, err);
+    if (rc < 0) {
+        roll_back(q);
+        return rc;
+    }
+    return durable ? sync_log(q, err) : 0;
+}
+
+/* Whether rc is a refusal, given before anything was written. */
+static bool refusal(int rc)
+{
+    return rc == -ERR_INVALID || rc == -ERR_NOTFOUND || rc == -ERR_EXISTS || rc == -ERR_FINISHED ||
+           rc == -ERR_CONFLICT;
+}
+
+int tx_enter(struct store_sqlite *q, struct err *err)
+{
+    if (!q->in_batch)
+        return sql_run(q, SQL_BEGIN_WRITE, err);
+    if (q->batch_broken)
+        return err_set(err, ERR_UNAVAILABLE,
+                       "%s: an earlier write of this batch failed, the batch has to be repeated",
+                       q->path);
+    return 0;
+}
+
+int tx_leave(struct store_sqlite *q, int rc, struct err *err)
+{
+    if (q->in_batch) {
+        q->batch_broken = q->batch_broken || (rc < 0 && !refusal(rc));
+        return rc;
+    }
+    if (rc >= 0)
+        return commit(q, true, err);
+    if (refusal(rc))
+        (void)sql_run(q, SQL_ROLLBACK, NULL); /* nothing was written */
+    else
+        roll_back(q);
+    return rc;
+}
+
+int tx_enter_read(struct store_sqlite *q, struct err *err)
+{
+    return q->in_batch ? 0 : sql_run(q, SQL_BEGIN_READ, err);
+}
+
+int tx_leave_read(struct store_sqlite *q, int rc)
+{
+    if (!q->in_batch && !sqlite3_get_autocommit(q->db))
+        (void)sql_run(q, SQL_COMMIT, NULL); /* the end of a snapshot cannot fail */
+    return rc;
+}
+
+int sqlite_begin(struct store *s, struct err *err)
+{
+    struct store_sqlite *q = CONTAINER_OF(s, struct store_sqlite, base);
+    assert(!q->in_batch);
+    int rc = sql_run(q, SQL_BEGIN_WRITE, err);
+    if (rc < 0)
+        return rc;
+    q->in_batch = true;
+    q->batch_broken = false;
+    return 0;
+}
+
+int sqlite_commit(struct store *s, bool durable, struct err *err)
+{
+    struct store_sqlite *q = CONTAINER_OF(s, struct store_sqlite, base);
+    assert(q->in_batch);
+    int rc = tx_enter(q, err);
+    if (rc == 0)
+        rc = commit(q, durable, err);
+    else
+        roll_back(q);
+    q->in_batch = false;
+    return rc;
+}
+
+void sqlite_rollback(struct store *s)
+{
+    struct store_sqlite *q = CONTAINER_OF(s, struct store_sqlite, base);
+    if (!q->in_batch)
+        return;
+    roll_back(q);
+    q->in_batch = false;
+}
