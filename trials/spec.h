@@ -50,7 +50,13 @@ struct spec_source {
  * first. Errors: ERR_INVALID, ERR_IO (the file), ERR_NOMEM. */
 int spec_load(struct spec_doc **out, const struct spec_source *src, struct buf *problems,
               struct err *err);
-void spec_doc_destroy(struct spec_doc *doc);
+void spec_doc_destroy(struct spec_doc *doc); /* NULL is fine */
+
+/* What is allowed but looks like a mistake, a line each; "" when there is nothing. The document's.
+ */
+const char *spec_notes(const struct spec_doc *doc);
+/* Appends every key with its type, default and meaning, as Markdown. */
+void spec_put_reference(struct buf *b);
 
 /* Number of matrix combinations; 1 without a matrix. The last key of the matrix varies fastest. */
 size_t spec_cells(const struct spec_doc *doc);
@@ -73,11 +79,12 @@ enum spec_runner { RUN_COMMAND, RUN_XGBOOST };
 
 struct spec_run {
     enum spec_runner runner;
-    struct spec_template *command; /* RUN_COMMAND: see spec_argv */
-    struct spec_template
-        *env; /* additions to the worker's environment: see spec_env; may be empty */
-    const char
-        *config; /* RUN_XGBOOST: JSON text of the worker's settings, relative paths as written */
+    /* RUN_COMMAND: see spec_argv */
+    struct spec_template *command;
+    /* additions to the worker's environment: see spec_env */
+    struct spec_template *env;
+    /* RUN_XGBOOST: JSON text of the worker's settings, with `metric`; relative paths as written */
+    const char *config;
     const char *cwd;            /* working directory of workers; NULL: the executor's */
     const char *dir;            /* run directory; trials live in <dir>/<study>/<number>/ */
     unsigned trials_per_worker; /* >= 1; more than 1: the worker is reused over its channel */
@@ -93,22 +100,19 @@ struct spec_retry {
 };
 
 struct spec {
-    struct pool *pool; /* owns what no other comment gives an owner */
-    const char *file;  /* as given, "command line" without a file */
-    const char
-        *digest; /* 16 hex digits over the resolved document of this cell: changes when it does */
+    struct pool *pool;      /* owns what no other comment gives an owner */
+    const char *file;       /* as given, "command line" without a file */
     struct spec_pair *cell; /* the matrix values of this cell, in the order of the matrix */
     size_t n_cell;
 
     struct {
         const char *name;
-        const char
-            *storage; /* URL as Optuna writes it: sqlite:///forkless.db. May hold a password. */
+        const char *storage; /* URL as Optuna writes it; may hold a password */
         enum direction direction;
         const char *metric; /* what stdout lines and results call the objective */
     } study;
 
-    /* At most one of trials and complete is set. With neither, wall_ms is, and its end is success.
+    /* At most one of trials and complete is set; with neither wall_ms is, and its end is success.
      */
     struct {
         int64_t trials;   /* target of COMPLETE + PRUNED trials; 0: none */
@@ -118,13 +122,11 @@ struct spec {
     } budget;
 
     struct spec_run run;
-    struct space
-        space; /* parameters that can be active in this cell; may be empty (define-by-run) */
+    struct space space; /* what can be active in this cell; may be empty (define-by-run) */
     struct spec_fixed *fixed;
     size_t n_fixed;
-    uint64_t seed; /* of the study; also in sampler.seed */
-    struct sampler_conf
-        sampler; /* complete: space points to the space above, so do not copy the struct */
+    uint64_t seed;               /* of the study; also in sampler.seed */
+    struct sampler_conf sampler; /* its space is the one above, so never copy the struct */
     struct pruner_conf pruner;
 
     struct {
@@ -145,8 +147,7 @@ struct spec {
     struct {
         int64_t rows;      /* of the table, over all studies of the run; 0: not asked for */
         const char *table; /* never NULL */
-        int64_t trials; /* finished trials of this study, counted as the budget counts; re-read from
-                           the store */
+        int64_t trials;    /* finished trials of this study, counted as the budget counts */
     } prove;
 
     struct {

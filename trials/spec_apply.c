@@ -1,0 +1,179 @@
+/* What the command line adds to the document: settings, options, the command. */
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "trials/spec_keys.h"
+#include "trials/spec_read.h"
+
+bool spec_is_param_text(const char *text)
+{
+    return strncmp(text, "float:", 6) == 0 || strncmp(text, "int:", 4) == 0 ||
+           strncmp(text, "choice:", 7) == 0;
+}
+
+/* `sampler: tpe` becomes `sampler: {tpe: {}}` when something is set below it. */
+static bool widen(struct spec_doc *doc, struct yaml_node *node)
+{
+    struct yaml_node *inner = yaml_container(doc->pool, node->origin, YAML_MAP);
+    struct yaml_node *outer = yaml_container(doc->pool, node->origin, YAML_MAP);
+    if (inner == NULL || outer == NULL || !yaml_set(doc->pool, outer, node->text, inner))
+        return false;
+    outer->line = node->line;
+    outer->column = node->column;
+    *node = *outer;
+    return true;
+}
+
+/* How much of the path the mapping's own key takes: keys may hold dots (optimizer.lr). */
+static size_t key_length(const struct yaml_node *map, const char *path)
+{
+    size_t best = strcspn(path, ".");
+    for (size_t i = 0; i < map->n; i++) {
+        size_t n = strlen(map->pairs[i].key);
+        if (n > best && strncmp(path, map->pairs[i].key, n) == 0 &&
+            (path[n] == '.' || path[n] == '\0'))
+            best = n;
+    }
+    return best;
+}
+
+static int no_memory(const struct spec_doc *doc, struct problems *p)
+{
+    return err_set(&p->first, ERR_NOMEM, "%s", doc->origin);
+}
+
+static int set_path(struct spec_doc *doc, const char *path, struct yaml_node *value,
+                    struct problems *p)
+{
+    struct yaml_node *map = doc->root;
+    for (const char *at = path;;) {
+        size_t n = key_length(map, at);
+        AUTO_FREE char *key = strndup(at, n);
+        if (key == NULL)
+            return no_memory(doc, p);
+        if (n == 0) {
+            problem_at(p, value, "", "an empty name in the path '%.60s'", path);
+            return 0;
+        }
+        if (at[n] == '\0')
+            return yaml_set(doc->pool, map, key, value) ? 0 : no_memory(doc, p);
+        struct yaml_node *below = yaml_get(map, key);
+        if (below == NULL || below->kind == YAML_NULL) {
+            below = yaml_container(doc->pool, value->origin, YAML_MAP);
+            if (below == NULL || !yaml_set(doc->pool, map, key, below))
+                return no_memory(doc, p);
+        } else if (below->kind == YAML_TEXT && map == doc->root && !widen(doc, below)) {
+            return no_memory(doc, p);
+        }
+        if (below->kind != YAML_MAP) {
+            problem_at(p, value, "", "'%.*s' is not a mapping, so nothing can be set in it",
+                       (int)(at + n - path), path);
+            return 0;
+        }
+        map = below;
+        at += n + 1;
+    }
+}
+
+/* The value is YAML where it starts like a list, a mapping or a quoted text, else one plain scalar.
+ */
+static int parse_value(struct spec_doc *doc, const char *origin, const char *text,
+                       struct yaml_node **out, struct problems *p)
+{
+    *out = NULL;
+    if (*text != '\0' && strchr("[{\"'", *text) != NULL) {
+        struct err err;
+        int rc = yaml_parse(out, doc->pool, origin, text, strlen(text), &err);
+        if (rc == -ERR_NOMEM)
+            return no_memory(doc, p);
+        if (rc < 0) {
+            struct yaml_node at = {.origin = origin};
+            problem_at(p, &at, "", "%s", err.msg + strlen(origin) + 1);
+        }
+        return 0;
+    }
+    *out = yaml_scalar(doc->pool, origin, text);
+    return *out == NULL ? no_memory(doc, p) : 0;
+}
+
+/* Whether the setting names a key of the document rather than a parameter. */
+static bool is_document_path(const struct spec_doc *doc, const char *name, const char *value,
+                             bool file)
+{
+    size_t n = strcspn(name, ".");
+    for (size_t i = 0; i < n_spec_keys; i++) {
+        if (strncmp(spec_keys[i].path, name, n) == 0 && spec_keys[i].path[n] == '\0')
+            return true;
+    }
+    const struct yaml_node *space = yaml_get(doc->root, "space");
+    return !spec_is_param_text(value) && file && yaml_get(space, name) == NULL;
+}
+
+static int set_param(struct spec_doc *doc, const char *name, struct yaml_node *value,
+                     struct problems *p)
+{
+    struct yaml_node *space = yaml_get(doc->root, "space");
+    if (space == NULL || space->kind == YAML_NULL) {
+        space = yaml_container(doc->pool, value->origin, YAML_MAP);
+        if (space == NULL || !yaml_set(doc->pool, doc->root, "space", space))
+            return no_memory(doc, p);
+    }
+    if (space->kind != YAML_MAP)
+        return 0; /* the reader will say so */
+    return yaml_set(doc->pool, space, name, value) ? 0 : no_memory(doc, p);
+}
+
+static int apply_setting(struct spec_doc *doc, const char *setting, bool file, struct problems *p)
+{
+    const char *origin = pool_printf(doc->pool, "argument '%.100s'", setting);
+    size_t n = strcspn(setting, "=");
+    const char *name = pool_strndup(doc->pool, setting, n);
+    if (origin == NULL || name == NULL)
+        return no_memory(doc, p);
+    struct yaml_node at = {.origin = origin};
+    if (n == 0 || setting[n] == '\0') {
+        problem_at(p, &at, "", "expected key=value%s",
+                   strchr(setting, '.') != NULL && file ? " (one spec file at a time)" : "");
+        return 0;
+    }
+    struct yaml_node *value;
+    int rc = parse_value(doc, origin, setting + n + 1, &value, p);
+    if (rc < 0 || value == NULL)
+        return rc;
+    return is_document_path(doc, name, setting + n + 1, file) ? set_path(doc, name, value, p)
+                                                              : set_param(doc, name, value, p);
+}
+
+static int apply_command(struct spec_doc *doc, const struct spec_source *src, struct problems *p)
+{
+    const char *origin = "the command after --";
+    struct yaml_node *list = yaml_container(doc->pool, origin, YAML_LIST);
+    if (list == NULL)
+        return no_memory(doc, p);
+    for (size_t i = 0; i < src->n_command; i++) {
+        struct yaml_node *item = yaml_scalar(doc->pool, origin, src->command[i]);
+        if (item == NULL || !yaml_append(doc->pool, list, item))
+            return no_memory(doc, p);
+        item->kind = YAML_TEXT;
+    }
+    struct yaml_node *run = yaml_get(doc->root, "run");
+    if (run != NULL && run->kind == YAML_LIST)
+        return yaml_set(doc->pool, doc->root, "run", list) ? 0 : no_memory(doc, p);
+    return set_path(doc, "run.command", list, p);
+}
+
+int spec_apply(struct spec_doc *doc, const struct spec_source *src, struct problems *p)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < src->n_settings; i++)
+        rc = apply_setting(doc, src->settings[i], src->path != NULL, p);
+    for (size_t i = 0; rc == 0 && i < src->n_options; i++) {
+        const struct spec_option *o = &src->options[i];
+        const char *origin = pool_printf(doc->pool, "option %s", o->option);
+        struct yaml_node *value = origin == NULL ? NULL : yaml_scalar(doc->pool, origin, o->value);
+        rc = value == NULL ? no_memory(doc, p) : set_path(doc, o->path, value, p);
+    }
+    if (rc == 0 && src->command != NULL && src->n_command > 0)
+        rc = apply_command(doc, src, p);
+    return rc;
+}

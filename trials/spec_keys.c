@@ -1,0 +1,132 @@
+#include "trials/spec_keys.h"
+
+#include <string.h>
+
+#include "base/cleanup.h"
+
+static const char *const directions[] = {"minimize", "maximize", NULL}; /* enum direction - 1 */
+static const char *const builtins[] = {"xgboost", NULL};
+static const char *const tables[] = {"finetune_results", NULL};
+
+#define AT(field) offsetof(struct spec, field)
+#define XGB .offset = NO_FIELD, .group = XGBOOST_ONLY
+
+/* A section stands before its keys. */
+/* clang-format off */
+const struct spec_key spec_keys[] = {
+    {"env", KEY_OWN, NO_FIELD, NULL, .doc = "environment variables that `${NAME}` may stand for anywhere in the spec; a mapping gives defaults",
+     .form = "list of names, or `{NAME: default}`"},
+    {"matrix", KEY_OWN, NO_FIELD, NULL, .doc = "one study for each combination of the values; `${matrix.KEY}` is the value of the cell",
+     .form = "mapping of lists"},
+
+    {"study", KEY_SECTION, NO_FIELD, NULL, .doc = "what is optimised, and where it is kept"},
+    {"study.name", KEY_TEXT, AT(study.name), NULL, .doc = "the study in the store; run again with the same name to continue",
+     .shown = "the file's name, then the matrix values"},
+    {"study.storage", KEY_TEXT, AT(study.storage), "sqlite:///forkless.db", .doc = "URL of the store, as Optuna writes it"},
+    {"study.metric", KEY_TEXT, AT(study.metric), NULL, .doc = "what the worker's `metric=value` lines and results call the objective",
+     .shown = "`value`; for xgboost `auc`, `rmse` or `mlogloss`, by its objective"},
+    {"study.direction", KEY_WORD, AT(study.direction), NULL, .doc = "which way is better", .words = directions,
+     .shown = "`maximize` for metrics like auc, accuracy, f1 or r2, else `minimize`"},
+
+    {"budget", KEY_SECTION, NO_FIELD, NULL, .doc = "when the sweep ends; `trials`, `complete` or `wall` must be given"},
+    {"budget.trials", KEY_INT, AT(budget.trials), NULL, .doc = "target of finished trials, pruned ones included, over all restarts", .min = 1, .max = 1e9},
+    {"budget.complete", KEY_INT, AT(budget.complete), NULL, .doc = "target of completed trials, pruned ones not counted", .min = 1, .max = 1e9},
+    {"budget.attempts", KEY_INT, AT(budget.attempts), NULL, .doc = "trials started at most, failed and retried ones included", .min = 1, .max = 1e9,
+     .shown = "twice the target and 10 more"},
+    {"budget.wall", KEY_DURATION, AT(budget.wall_ms), NULL, .doc = "time limit of this run", .min = 1, .shown = "none"},
+
+    {"run", KEY_SECTION, NO_FIELD, NULL, .doc = "what a trial is: `command` or `builtin`; a list is short for `{command: …}`"},
+    {"run.command", KEY_OWN, NO_FIELD, NULL, .doc = "program and arguments, never a shell; `${name}`, `${args}`, `${trial}` … are replaced",
+     .form = "list of text", .read = spec_read_command, .group = COMMAND_ONLY},
+    {"run.builtin", KEY_TEXT, NO_FIELD, NULL, .doc = "a worker that comes with forkless, instead of a command", .words = builtins},
+    {"run.env", KEY_OWN, NO_FIELD, NULL, .doc = "additions to the worker's environment; may hold `${name}` like the command",
+     .form = "mapping of text", .read = spec_read_env},
+    {"run.cwd", KEY_TEXT, AT(run.cwd), NULL, .doc = "working directory of the workers", .shown = "that of forkless"},
+    {"run.dir", KEY_TEXT, AT(run.dir), "forkless-runs", .doc = "logs, parameters and models of a trial go to `DIR/STUDY/NUMBER`"},
+    {"run.trials_per_worker", KEY_COUNT, AT(run.trials_per_worker), "1", .doc = "trials before a worker is replaced; more than 1 needs a worker that speaks the channel",
+     .min = 1, .max = 1e6},
+    {"run.data", KEY_TEXT, .doc = "CSV file with a header line", .shown = "required", XGB},
+    {"run.label", KEY_TEXT, .doc = "column to predict", .shown = "required", XGB},
+    {"run.features", KEY_TEXTS, .doc = "columns to learn from, in this order", .shown = "all but the label", XGB},
+    {"run.drop", KEY_TEXTS, .doc = "columns to leave out; not together with `features`", XGB},
+    {"run.categorical", KEY_TEXTS, .doc = "text columns, whose sorted distinct values become the codes 0, 1, 2 …", XGB},
+    {"run.missing", KEY_TEXTS, .doc = "cells that mean \"no value\"", .shown = "empty, `NA`, `NaN`, `null`", XGB},
+    {"run.objective", KEY_TEXT, .doc = "an XGBoost objective, or `focal`; may be sampled instead", .shown = "`binary:logistic`", XGB},
+    {"run.folds", KEY_OWN, .doc = "how rows become training and validation sets: the last part, walk-forward, or k-fold; `embargo: n` rows between them; `shuffle: true` for kfold",
+     .form = "`{holdout: f}`, `{walk_forward: n}` or `{kfold: n}`", .shown = "`{holdout: 0.2}`", .read = spec_read_folds, XGB},
+    {"run.rounds", KEY_COUNT, .doc = "boosting rounds; may be sampled instead", .min = 1, .max = 1e6, .shown = "100", XGB},
+    {"run.early_stop", KEY_COUNT, .doc = "stop after so many rounds without a better metric; may be sampled instead", .max = 1e6, .zero = "off", .shown = "off", XGB},
+    {"run.report_every", KEY_COUNT, .doc = "rounds between two intermediate values, which pruners see", .min = 1, .max = 1e6, .shown = "10", XGB},
+    {"run.threshold", KEY_REAL, .doc = "probability from which a row is predicted positive", .min = 0, .max = 1, .shown = "0.5", XGB},
+    {"run.fixed", KEY_MAP, .doc = "XGBoost parameters that are not sampled; `eval_metric` adds metrics to the results", XGB},
+    {"run.variant", KEY_TEXT, .doc = "`variant` of the rows in finetune_results", .shown = "the objective", XGB},
+    {"run.save_model", KEY_FLAG, .doc = "write `model.ubj` and `model.json` to the trial's directory", .shown = "true", XGB},
+    {"run.cache", KEY_TEXT, .doc = "directory of the parsed data, which all workers share", .shown = "`$XDG_CACHE_HOME/forkless`", XGB},
+
+    {"space", KEY_OWN, NO_FIELD, NULL, .doc = "the parameters: `{float: [low, high]}`, `{int: [low, high]}`, `{choice: […]}` with `log: true`, `step: s`, `when: CONDITION`; a plain value is fixed",
+     .form = "mapping", .read = spec_read_space},
+    {"sampler", KEY_OWN, NO_FIELD, "auto", .doc = "how parameters are chosen: `auto`, `tpe` or `random`; `{tpe: {startup: 10, candidates: 24}, seed: 42}`",
+     .form = "name or mapping", .read = spec_read_sampler},
+    {"pruner", KEY_OWN, NO_FIELD, "none", .doc = "which trials are stopped early: `none`, `median` or `asha`; `{median: {startup: 5, warmup: 0, interval: 1}}`, `{asha: {min: 1, eta: 4, early_rate: 0}}`",
+     .form = "name or mapping", .read = spec_read_pruner},
+
+    {"slots", KEY_SECTION, NO_FIELD, NULL, .doc = "what runs at the same time"},
+    {"slots.jobs", KEY_COUNT, AT(slots.jobs), "auto", .doc = "workers at a time; auto: as many as the CPU quota allows", .min = 1, .max = 4096, .zero = "auto"},
+    {"slots.cpus", KEY_REAL, AT(slots.cpus), "1", .doc = "threads of a worker; auto: the CPU quota divided by the jobs", .min = 0.001, .max = 4096, .zero = "auto"},
+    {"slots.memory", KEY_SIZE, AT(slots.memory_bytes), "8GiB", .doc = "memory limit of a worker", .min = 1 << 20, .zero = "off"},
+
+    {"watch", KEY_SECTION, NO_FIELD, NULL, .doc = "when a trial is given up"},
+    {"watch.stall", KEY_DURATION, AT(watch.stall_ms), "5m", .doc = "no output, no message and no CPU time for so long: `stalled`", .min = 1, .zero = "off"},
+    {"watch.trial", KEY_DURATION, AT(watch.trial_ms), "off", .doc = "hard time limit of a trial: `timeout`", .min = 1, .zero = "off"},
+    {"watch.grace", KEY_DURATION, AT(watch.grace_ms), "10s", .doc = "time between SIGTERM and SIGKILL", .min = 1},
+    {"watch.deadlock", KEY_LATER, NO_FIELD, NULL, .doc = "proof of a fork deadlock is not looked for: watch.stall catches the hang", .form = "duration"},
+    {"watch.fork", KEY_LATER, NO_FIELD, NULL, .doc = "forks of workers are not watched", .form = "`warn` or `deny`"},
+    {"watch.on_stall", KEY_LATER, NO_FIELD, NULL, .doc = "a stalled worker is killed, and the trial retried as retry.stalled says", .form = "list"},
+
+    {"retry", KEY_OWN, NO_FIELD, NULL, .doc = "further attempts of a trial by failure class: `{oom: 1}` or `{oom: {times: 1, backoff: 1s, memory: x1.5, cpus: 1}}`; `default` is for the classes not named",
+     .form = "mapping", .read = spec_read_retry, .shown = "`{lost: 3, stalled: 1, preempted: unlimited, default: 0}`"},
+    {"flap", KEY_COUNT, AT(flap), "4", .doc = "stop when the first so many trials all fail the same way", .min = 1, .max = 1e6, .zero = "off"},
+    {"fallback", KEY_LATER, NO_FIELD, NULL, .doc = "a failed trial is not repeated with other values", .form = "list"},
+
+    {"prove", KEY_SECTION, NO_FIELD, NULL, .doc = "what must be in the store, read again at the end, for exit code 0"},
+    {"prove.trials", KEY_INT, AT(prove.trials), NULL, .doc = "finished trials of each study", .min = 1, .max = 1e9, .shown = "the budget's target"},
+    {"prove.rows", KEY_INT, AT(prove.rows), NULL, .doc = "rows of `prove.table` from this run, over all its studies", .min = 1, .max = 1e9, .shown = "none"},
+    {"prove.table", KEY_TEXT, AT(prove.table), "finetune_results", .doc = "the table", .words = tables},
+
+    {"report", KEY_SECTION, NO_FIELD, NULL, .doc = "who is told"},
+    {"report.heartbeat", KEY_DURATION, AT(report.heartbeat_ms), "25s", .doc = "interval of the `hpo_heartbeat` event", .min = 100},
+    {"report.xcom", KEY_PATH, AT(report.xcom), "false", .doc = "file for the result as JSON; true: where Airflow's sidecar looks", .when_true = "/airflow/xcom/return.json"},
+    {"report.termination_log", KEY_PATH, AT(report.termination_log), "false", .doc = "file for the reason of the end; true: where Kubernetes looks", .when_true = "/dev/termination-log"},
+    {"report.metrics", KEY_LATER, NO_FIELD, NULL, .doc = "there is no metrics listener", .form = "address"},
+};
+/* clang-format on */
+
+const size_t n_spec_keys = ARRAY_LEN(spec_keys);
+
+const struct spec_key *spec_key_find(const char *path)
+{
+    for (size_t i = 0; i < n_spec_keys; i++) {
+        if (strcmp(spec_keys[i].path, path) == 0)
+            return &spec_keys[i];
+    }
+    return NULL;
+}
+
+static const char *key_below(const char *path, const char *section)
+{
+    size_t n = strlen(section);
+    if (n == 0)
+        return strchr(path, '.') == NULL ? path : NULL;
+    return strncmp(path, section, n) == 0 && path[n] == '.' ? path + n + 1 : NULL;
+}
+
+size_t spec_key_children(const char *section, const char **names, size_t max)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < n_spec_keys && n < max; i++) {
+        const char *name = key_below(spec_keys[i].path, section);
+        if (name != NULL)
+            names[n++] = name;
+    }
+    return n;
+}

@@ -1,0 +1,181 @@
+/* run: the command of a trial, or the settings of the XGBoost worker. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "trials/spec_keys.h"
+#include "trials/spec_read.h"
+
+void spec_read_command(struct spec_reader *r, const struct yaml_node *node, const char *path)
+{
+    char found[YAML_FOUND_MAX];
+    if (node->kind != YAML_LIST || node->n == 0) {
+        problem_at(
+            r->problems, node, path,
+            "expected a list like [python, train.py, \"--lr=${lr}\"] (no shell reads it), found %s",
+            node->kind == YAML_LIST ? "an empty one" : yaml_found(node, found));
+        return;
+    }
+    for (size_t i = 0; i < node->n; i++) {
+        const struct yaml_node *item = node->items[i];
+        if (!spec_is_scalar(item) || item->kind == YAML_NULL || (i == 0 && *item->text == '\0')) {
+            problem_at(r->problems, item, path, "expected text, found %s", yaml_found(item, found));
+            return;
+        }
+    }
+    r->spec->run.command = spec_template_argv(r, node, path);
+}
+
+static void check_variable(struct spec_reader *r, const struct yaml_pair *p, const char *path)
+{
+    char found[YAML_FOUND_MAX];
+    if (*p->key == '\0' || strchr(p->key, '=') != NULL)
+        problem_key(r->problems, p, path, "'%.60s' cannot be the name of a variable", p->key);
+    else if (strncmp(p->key, "FORKLESS_", 9) == 0)
+        problem_key(r->problems, p, path,
+                    "%.60s: names that start with FORKLESS_ are set by forkless", p->key);
+    else if (!spec_is_scalar(p->value) || p->value->kind == YAML_NULL)
+        problem_at(r->problems, p->value, path, "%.60s: expected text, found %s", p->key,
+                   yaml_found(p->value, found));
+}
+
+void spec_read_env(struct spec_reader *r, const struct yaml_node *node, const char *path)
+{
+    char found[YAML_FOUND_MAX];
+    if (node->kind == YAML_NULL)
+        return;
+    if (node->kind != YAML_MAP) {
+        problem_at(r->problems, node, path, "expected a mapping like {NAME: value}, found %s",
+                   yaml_found(node, found));
+        return;
+    }
+    unsigned before = r->problems->n;
+    for (size_t i = 0; i < node->n; i++)
+        check_variable(r, &node->pairs[i], path);
+    if (r->problems->n == before)
+        r->spec->run.env = spec_template_env(r, node, path);
+}
+
+/* ---- the XGBoost worker's settings ---- */
+
+void spec_put_node_json(struct buf *b, const struct yaml_node *n)
+{
+    switch (n->kind) {
+    case YAML_NULL:
+        buf_puts(b, "null");
+        break;
+    case YAML_BOOL:
+        buf_puts(b, n->b ? "true" : "false");
+        break;
+    case YAML_INT:
+        buf_printf(b, "%lld", (long long)n->i);
+        break;
+    case YAML_REAL:
+        json_put_double(b, n->d);
+        break;
+    case YAML_TEXT:
+        json_put_string(b, n->text);
+        break;
+    case YAML_LIST:
+        for (size_t i = 0; i < n->n; i++) {
+            buf_putc(b, i > 0 ? ',' : '[');
+            spec_put_node_json(b, n->items[i]);
+        }
+        buf_puts(b, n->n > 0 ? "]" : "[]");
+        break;
+    case YAML_MAP:
+        for (size_t i = 0; i < n->n; i++) {
+            buf_putc(b, i > 0 ? ',' : '{');
+            json_put_string(b, n->pairs[i].key);
+            buf_putc(b, ':');
+            spec_put_node_json(b, n->pairs[i].value);
+        }
+        buf_puts(b, n->n > 0 ? "}" : "{}");
+    }
+}
+
+static void put_setting(struct buf *b, const struct spec_key *k, const struct yaml_node *n)
+{
+    bool single = k->type == KEY_TEXTS && n->kind == YAML_TEXT;
+    if (k->type == KEY_COUNT && n->kind != YAML_INT) {
+        buf_printf(b, "%.0f", n->kind == YAML_REAL ? n->d : 0); /* 1e3, or the word for zero */
+        return;
+    }
+    buf_puts(b, single ? "[" : "");
+    if (k->type == KEY_TEXT)
+        json_put_string(b, n->text); /* a column called 1 is text */
+    else
+        spec_put_node_json(b, n);
+    buf_puts(b, single ? "]" : "");
+}
+
+static const char *make_config(struct spec_reader *r, const struct yaml_node *run)
+{
+    AUTO(buf_free) struct buf b = BUF_INIT;
+    buf_puts(&b, "{\"builtin\":\"xgboost\",\"metric\":");
+    json_put_string(&b, r->spec->study.metric);
+    for (size_t i = 0; i < run->n; i++) {
+        char path[100];
+        (void)snprintf(path, sizeof(path), "run.%s", run->pairs[i].key);
+        const struct spec_key *k = spec_key_find(path);
+        if (k == NULL || k->group != XGBOOST_ONLY || run->pairs[i].value->kind == YAML_NULL)
+            continue;
+        buf_putc(&b, ',');
+        json_put_string(&b, run->pairs[i].key);
+        buf_putc(&b, ':');
+        put_setting(&b, k, run->pairs[i].value);
+    }
+    buf_putc(&b, '}');
+    return b.failed ? NULL : pool_strdup(r->pool, buf_str(&b));
+}
+
+static void require(struct spec_reader *r, const struct yaml_node *run, const char *key,
+                    const char *what)
+{
+    if (yaml_get(run, key) == NULL)
+        problem_at(r->problems, run, "run", "'%s' is missing: %s", key, what);
+}
+
+static void finish_xgboost(struct spec_reader *r, const struct yaml_node *run)
+{
+    unsigned before = r->problems->n;
+    require(r, run, "data", "the CSV file to learn from");
+    require(r, run, "label", "the column to predict");
+    if (yaml_get(run, "features") != NULL && yaml_get(run, "drop") != NULL)
+        problem_key(r->problems, yaml_find(run, "drop"), "run.drop",
+                    "features and drop: choose one");
+    if (yaml_find(run, "command") != NULL)
+        problem_key(r->problems, yaml_find(run, "command"), "run.command",
+                    "command and builtin: choose one");
+    if (r->problems->n == before)
+        r->spec->run.config = make_config(r, run);
+}
+
+static void finish_command(struct spec_reader *r, const struct yaml_node *run)
+{
+    for (size_t i = 0; run->kind == YAML_MAP && i < run->n; i++) {
+        const struct spec_key *k = spec_key_find(pool_printf(r->pool, "run.%s", run->pairs[i].key));
+        if (k != NULL && k->group == XGBOOST_ONLY)
+            problem_key(r->problems, &run->pairs[i], k->path, "this key needs builtin: xgboost");
+    }
+    if (run->kind == YAML_MAP && yaml_get(run, "command") == NULL)
+        problem_at(r->problems, run, "run",
+                   "expected command: [program, argument, …] or builtin: xgboost");
+}
+
+void spec_finish_run(struct spec_reader *r)
+{
+    const struct yaml_node *run = yaml_get(r->root, "run");
+    if (run == NULL || run->kind == YAML_NULL) {
+        problem_at(r->problems, r->root, "run",
+                   "missing: expected {command: [program, argument, …]} or {builtin: xgboost, …}");
+        return;
+    }
+    const struct yaml_node *builtin = yaml_get(run, "builtin");
+    r->spec->run.runner = builtin != NULL && builtin->kind != YAML_NULL ? RUN_XGBOOST : RUN_COMMAND;
+    if (r->spec->run.runner == RUN_XGBOOST)
+        finish_xgboost(r, run);
+    else
+        finish_command(r, run);
+}
