@@ -248,7 +248,7 @@ static int cell_value(struct table *t, size_t line, size_t i, float *out, struct
         *out = missing ? NAN : (float)code;
         return 0;
     }
-    double v;
+    double v = 0;
     if (!number_of(t, text, len, &v))
         return bad_cell(t, line, i, text, len,
                         "is not a number: list the column under categorical or drop, or the text "

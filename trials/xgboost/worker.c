@@ -149,7 +149,7 @@ static int first_task(struct assignment *out, json_t **params, struct err *err)
 static int serve(struct worker *w, struct err *err)
 {
     AUTO_JSON json_t *message = NULL;
-    struct assignment task;
+    struct assignment task = {0};
     int rc = first_task(&task, &message, err);
     while (rc == 0) {
         run_trial(w, &task);
