@@ -75,6 +75,18 @@ static int set_path(struct spec_doc *doc, const char *path, struct yaml_node *va
     }
 }
 
+/* An argument has one line: positions in it say nothing. */
+static void forget_places(struct yaml_node *n)
+{
+    n->line = n->column = 0;
+    for (size_t i = 0; n->kind == YAML_LIST && i < n->n; i++)
+        forget_places(n->items[i]);
+    for (size_t i = 0; n->kind == YAML_MAP && i < n->n; i++) {
+        n->pairs[i].line = n->pairs[i].column = 0;
+        forget_places(n->pairs[i].value);
+    }
+}
+
 /* The value is YAML where it starts like a list, a mapping or a quoted text, else one plain scalar.
  */
 static int parse_value(struct spec_doc *doc, const char *origin, const char *text,
@@ -88,7 +100,10 @@ static int parse_value(struct spec_doc *doc, const char *origin, const char *tex
             return no_memory(doc, p);
         if (rc < 0) {
             struct yaml_node at = {.origin = origin};
-            problem_at(p, &at, "", "%s", err.msg + strlen(origin) + 1);
+            const char *what = strchr(err.msg + strlen(origin), ' ');
+            problem_at(p, &at, "", "%s", what != NULL ? what + 1 : err.msg);
+        } else {
+            forget_places(*out);
         }
         return 0;
     }

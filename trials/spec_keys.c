@@ -63,7 +63,7 @@ const struct spec_key spec_keys[] = {
     {"run.save_model", KEY_FLAG, .doc = "write `model.ubj` and `model.json` to the trial's directory", .shown = "true", XGB},
     {"run.cache", KEY_TEXT, .doc = "directory of the parsed data, which all workers share", .shown = "`$XDG_CACHE_HOME/forkless`", XGB},
 
-    {"space", KEY_OWN, NO_FIELD, NULL, .doc = "the parameters: `{float: [low, high]}`, `{int: [low, high]}`, `{choice: […]}` with `log: true`, `step: s`, `when: CONDITION`; a plain value is fixed",
+    {"space", KEY_OWN, NO_FIELD, NULL, .doc = "the parameters: `{float: [low, high]}`, `{int: [low, high]}`, `{choice: […]}` with `log: true`, `step: s`, `when: CONDITION`; a plain value, or `{value: v, when: …}`, is fixed",
      .form = "mapping", .read = spec_read_space},
     {"sampler", KEY_OWN, NO_FIELD, "auto", .doc = "how parameters are chosen: `auto`, `tpe` or `random`; `{tpe: {startup: 10, candidates: 24}, seed: 42}`",
      .form = "name or mapping", .read = spec_read_sampler},

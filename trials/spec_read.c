@@ -244,8 +244,11 @@ static void read_pair(struct spec_reader *r, const struct yaml_pair *p, const ch
     char path[100];
     (void)snprintf(path, sizeof(path), "%s%s%s", section, *section != '\0' ? "." : "", p->key);
     const struct spec_key *k = spec_key_find(path);
-    /* a path in the table has at most two parts, so a key with a dot could pass for a nested one */
-    if (k == NULL || strchr(p->key, '.') != NULL) {
+    if (k != NULL && strchr(p->key, '.') != NULL) {
+        const char *dot = strchr(p->key, '.');
+        problem_key(r->problems, p, k->path, "write it nested: %.*s: {%s: …}", (int)(dot - p->key),
+                    p->key, dot + 1);
+    } else if (k == NULL) {
         char full[200];
         (void)snprintf(full, sizeof(full), "%s%s%.100s", section, *section != '\0' ? "." : "",
                        p->key);

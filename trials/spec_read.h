@@ -94,6 +94,18 @@ void spec_read_retry(struct spec_reader *r, const struct yaml_node *node, const 
 void spec_read_command(struct spec_reader *r, const struct yaml_node *node, const char *path);
 void spec_read_env(struct spec_reader *r, const struct yaml_node *node, const char *path);
 void spec_read_folds(struct spec_reader *r, const struct yaml_node *node, const char *path);
+/* One parameter's distribution from its mapping, or from its compact text; false when a mistake was
+ * noted (or r->no_memory). *d needs dist_free either way. */
+bool spec_read_dist(struct spec_reader *r, const struct yaml_node *map, const char *path,
+                    struct dist *d);
+bool spec_read_compact(struct spec_reader *r, const struct yaml_node *n, const char *path,
+                       struct dist *d);
+/* The condition of the parameter at index in the space mapping. *out stays NULL when it always
+ * holds; *never says that it cannot hold in this cell. */
+bool spec_read_when(struct spec_reader *r, const struct yaml_node *space, size_t index,
+                    const char *path, const struct yaml_node *n, struct cond **out, bool *never);
+/* The cell's value of "factor" or "matrix.factor", or NULL. */
+const struct yaml_node *spec_matrix_value(const struct spec_reader *r, const char *name);
 /* Checks what no single key shows, and fills what depends on other keys. */
 void spec_finish(struct spec_reader *r);
 void spec_finish_run(struct spec_reader *r);
