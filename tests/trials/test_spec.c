@@ -176,7 +176,7 @@ Test(spec, parameters_become_optuna_distributions)
         "\"high\": 10}}",
         "{\"name\": \"IntDistribution\", \"attributes\": {\"log\": true, \"step\": 1, \"low\": 1, "
         "\"high\": 1024}}",
-        "{\"name\": \"CategoricalDistribution\", \"attributes\": {\"choices\": [\"relu\", 1, 0.5, "
+        "{\"name\": \"CategoricalDistribution\", \"attributes\": {\"choices\": [\"relu\", 2, 0.5, "
         "true, null, \"1\"]}}",
         "{\"name\": \"FloatDistribution\", \"attributes\": {\"step\": null, \"low\": 1e-05, "
         "\"high\": 0.1, \"log\": true}}",
