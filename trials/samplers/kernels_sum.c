@@ -25,16 +25,27 @@ void kernels_scale(const float *mu, const float *sharp, bool mass_only, float *s
     lanes_store(scale, &p);
 }
 
-/* The prior stands in the middle, as wide as the axis. */
+/* The prior stands in the middle, as wide as the axis: log(Phi(1/2) - Phi(-1/2)) of it lies within. */
+#define PRIOR_LOG_MASS -0.9599163336956223
+#define HALF_LOG_2PI 0.9189385332046727
+
 double kernels_prior_density(double u)
 {
-    return -0.5 * (u - 0.5) * (u - 0.5) - 0.5 * log(2 * M_PI) - normal_log_mass(-0.5, 0.5);
+    return -0.5 * (u - 0.5) * (u - 0.5) - HALF_LOG_2PI - PRIOR_LOG_MASS;
 }
 
 double kernels_prior_mass(double left, double right)
 {
-    return normal_log_mass(left - 0.5, right - 0.5) - normal_log_mass(-0.5, 0.5);
+    return normal_log_mass(left - 0.5, right - 0.5) - PRIOR_LOG_MASS;
 }
+
+/* POINTS points, their coordinates on the point axes side by side. */
+struct group {
+    const struct kernel_point *points;
+    size_t n_axes;
+    const size_t *axes; /* [n_axes] that are points */
+    const float *at;    /* [n_axes * POINTS] */
+};
 
 struct block {
     const struct kernels *k;
@@ -46,36 +57,45 @@ struct block {
 LANES_INLINE void block_open(struct block *b, const struct kernels *k, size_t from)
 {
     size_t n = k->n - from < KERNEL_BLOCK ? k->n - from : KERNEL_BLOCK;
+    struct parzen_ramp ramp = parzen_ramp(k->n);
     b->k = k;
     b->from = from;
-    for (size_t i = 0; i < KERNEL_BLOCK; i++) {
-        b->weight[i] = i < n ? (float)parzen_weight(from + i, k->n) : 0;
-        b->scale[i] = i < n ? 0 : ABSENT;
-    }
+    for (size_t i = 0; i < KERNEL_BLOCK; i++)
+        b->weight[i] = (float)(ramp.least + (double)(int)(from + i) * ramp.slope);
+    for (size_t i = ramp.n > from ? ramp.n - from : 0; i < KERNEL_BLOCK; i++)
+        b->weight[i] = 1;
+    for (size_t i = 0; i < KERNEL_BLOCK; i++)
+        b->scale[i] = 0;
     for (size_t dim = 0; dim < k->d; dim++) {
         const float *scale = k->of[dim].scale + from;
         for (size_t i = 0; i < n; i++)
             b->scale[i] += scale[i];
     }
+    for (size_t i = n; i < KERNEL_BLOCK; i++) {
+        b->weight[i] = 0;
+        b->scale[i] = ABSENT;
+    }
 }
 
 /* out [POINTS][KERNEL_BLOCK]: minus the squared distances on all point axes, minus the scale. */
-LANES_INLINE void add_points(const struct block *b, const struct kernel_point *p, float *out)
+LANES_INLINE void add_points(const struct block *b, const struct group *g, float *out)
 {
-    const struct kernels *k = b->k;
+    const struct kernel_axis *of = b->k->of;
+    const float *scales = b->scale;
+    size_t n_axes = g->n_axes;
     for (size_t i = 0; i < KERNEL_BLOCK; i += LANES) {
         lanes scale, sum[POINTS];
-        lanes_load(&scale, b->scale + i);
+        lanes_load(&scale, scales + i);
         for (size_t c = 0; c < POINTS; c++)
             sum[c] = -scale;
-        for (size_t dim = 0; dim < k->d; dim++) {
-            if (p->at[dim].kind != KERNEL_POINT)
-                continue;
+        const float *at = g->at;
+        for (size_t a = 0; a < n_axes; a++, at += POINTS) {
+            const struct kernel_axis *x = &of[g->axes[a]];
             lanes mu, sharp;
-            lanes_load(&mu, k->of[dim].mu + b->from + i);
-            lanes_load(&sharp, k->of[dim].sharp + b->from + i);
+            lanes_load(&mu, x->mu + b->from + i);
+            lanes_load(&sharp, x->sharp + b->from + i);
             for (size_t c = 0; c < POINTS; c++) {
-                lanes z = (p[c].at[dim].at - mu) * sharp;
+                lanes z = (at[c] - mu) * sharp;
                 sum[c] -= z * z;
             }
         }
@@ -167,61 +187,107 @@ LANES_INLINE void add_exponentials(struct total *t, const struct block *b, const
         t->sum += (double)sum[i];
 }
 
-LANES_INLINE void sum_blocks(const struct kernels *k, const struct kernel_point *points, size_t m,
+LANES_INLINE void sum_blocks(const struct kernels *k, const struct group *groups, size_t n,
                              struct total *totals)
 {
     struct block b;
     float exponents[POINTS * KERNEL_BLOCK];
     for (size_t from = 0; from < k->n; from += KERNEL_BLOCK) {
         block_open(&b, k, from);
-        for (size_t c = 0; c < m; c += POINTS) {
-            add_points(&b, points + c, exponents);
+        for (size_t g = 0; g < n; g++) {
+            add_points(&b, &groups[g], exponents);
             for (size_t i = 0; i < POINTS; i++) {
-                add_discrete(&b, &points[c + i], exponents + i * KERNEL_BLOCK);
-                add_exponentials(&totals[c + i], &b, exponents + i * KERNEL_BLOCK);
+                if (groups[g].n_axes < k->d)
+                    add_discrete(&b, &groups[g].points[i], exponents + i * KERNEL_BLOCK);
+                add_exponentials(&totals[g * POINTS + i], &b, exponents + i * KERNEL_BLOCK);
             }
         }
     }
 }
 
-static void sum_any(const struct kernels *k, const struct kernel_point *points, size_t m,
+static void sum_any(const struct kernels *k, const struct group *groups, size_t n,
                     struct total *totals)
 {
-    sum_blocks(k, points, m, totals);
+    sum_blocks(k, groups, n, totals);
 }
 
 #if defined(__x86_64__)
 __attribute__((target("avx2"))) static void
-sum_avx2(const struct kernels *k, const struct kernel_point *points, size_t m, struct total *totals)
+sum_avx2(const struct kernels *k, const struct group *groups, size_t n, struct total *totals)
 {
-    sum_blocks(k, points, m, totals);
+    sum_blocks(k, groups, n, totals);
 }
 #endif
+
+/* Everything that one call needs; the last group is filled up with copies of the last point. */
+struct work {
+    struct total *totals;        /* [n * POINTS] */
+    struct kernel_point *points; /* [n * POINTS] */
+    struct group *groups;        /* [n] */
+    float *at;                   /* [n * n_axes * POINTS] */
+    size_t *axes;                /* [n_axes] */
+    size_t n, n_axes;
+};
+
+static void work_free(struct work *w)
+{
+    free(w->totals);
+    free(w->points);
+    free(w->groups);
+    free(w->at);
+    free(w->axes);
+}
+
+static int work_open(struct work *w, const struct kernels *k, const struct kernel_point *points,
+                     size_t m, struct err *err)
+{
+    w->n = (m + POINTS - 1) / POINTS;
+    w->totals = calloc(w->n * POINTS, sizeof(*w->totals));
+    w->points = calloc(w->n * POINTS, sizeof(*w->points));
+    w->groups = calloc(w->n, sizeof(*w->groups));
+    w->at = calloc(w->n * POINTS * k->d + 1, sizeof(*w->at));
+    w->axes = calloc(k->d + 1, sizeof(*w->axes));
+    if (w->totals == NULL || w->points == NULL || w->groups == NULL || w->at == NULL ||
+        w->axes == NULL)
+        return err_set(err, ERR_NOMEM, "density at %zu points", m);
+    for (size_t dim = 0; dim < k->d; dim++) {
+        if (points[0].at[dim].kind == KERNEL_POINT)
+            w->axes[w->n_axes++] = dim;
+    }
+    for (size_t i = 0; i < w->n * POINTS; i++) {
+        w->totals[i].top = -ABSENT / 2;
+        w->points[i] = points[i < m ? i : m - 1];
+    }
+    for (size_t g = 0; g < w->n; g++) {
+        float *at = w->at + g * w->n_axes * POINTS;
+        w->groups[g] = (struct group){
+            .points = w->points + g * POINTS, .n_axes = w->n_axes, .axes = w->axes, .at = at};
+        for (size_t a = 0; a < w->n_axes; a++) {
+            for (size_t c = 0; c < POINTS; c++)
+                at[a * POINTS + c] = w->groups[g].points[c].at[w->axes[a]].at;
+        }
+    }
+    return 0;
+}
 
 int kernels_sum(const struct kernels *k, const struct kernel_point *points, size_t m, double *out,
                 struct err *err)
 {
-    size_t padded = (m + POINTS - 1) / POINTS * POINTS;
-    AUTO_FREE struct total *totals = calloc(padded + 1, sizeof(*totals));
-    AUTO_FREE struct kernel_point *all = calloc(padded + 1, sizeof(*all));
-    if (totals == NULL || all == NULL)
-        return err_set(err, ERR_NOMEM, "density at %zu points", m);
-    double weights = 1;
-    for (size_t i = 0; i < k->n; i++)
-        weights += parzen_weight(i, k->n);
-    for (size_t i = 0; i < padded; i++) {
-        totals[i].top = -ABSENT / 2;
-        all[i] = points[i < m ? i : m - 1];
-    }
+    AUTO(work_free) struct work w = {0};
+    int rc = work_open(&w, k, points, m, err);
+    if (rc < 0)
+        return rc;
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx2"))
-        sum_avx2(k, all, padded, totals);
+        sum_avx2(k, w.groups, w.n, w.totals);
     else
 #endif
-        sum_any(k, all, padded, totals);
+        sum_any(k, w.groups, w.n, w.totals);
+    double weights = parzen_ramp(k->n).total + 1;
     for (size_t i = 0; i < m; i++) {
-        double top = fmax(points[i].prior, (double)totals[i].top);
-        double sum = exp(points[i].prior - top) + totals[i].sum * exp((double)totals[i].top - top);
+        const struct total *t = &w.totals[i];
+        double top = fmax(points[i].prior, (double)t->top);
+        double sum = exp(points[i].prior - top) + t->sum * exp((double)t->top - top);
         out[i] = top + log(sum / weights);
     }
     return 0;

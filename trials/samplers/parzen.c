@@ -8,13 +8,15 @@
 
 #define FLAT_WEIGHTS 25 /* the newest observations count fully */
 
-double parzen_weight(size_t i, size_t n)
+struct parzen_ramp parzen_ramp(size_t n)
 {
-    if (i + FLAT_WEIGHTS >= n || n <= FLAT_WEIGHTS)
-        return 1;
-    double least = 1 / (double)n;
-    size_t ramp = n - FLAT_WEIGHTS;
-    return ramp == 1 ? least : least + (double)i * (1 - least) / (double)(ramp - 1);
+    if (n <= FLAT_WEIGHTS)
+        return (struct parzen_ramp){.total = (double)n};
+    struct parzen_ramp r = {.n = n - FLAT_WEIGHTS, .least = 1 / (double)n};
+    r.slope = r.n > 1 ? (1 - r.least) / (double)(r.n - 1) : 0;
+    double last = r.least + (double)(r.n - 1) * r.slope;
+    r.total = FLAT_WEIGHTS + (double)r.n * (r.least + last) / 2;
+    return r;
 }
 
 double parzen_sharpest(size_t n)
@@ -91,12 +93,10 @@ int parzen_fit(struct parzen *p, const struct axis *axes, size_t d, const double
     if (rc < 0)
         return rc;
     p->axes = axes;
-    double sum = 1;
+    struct parzen_ramp ramp = parzen_ramp(n_obs);
     for (size_t i = 0; i < n_obs; i++)
-        sum += parzen_weight(i, n_obs);
-    for (size_t i = 0; i < n_obs; i++)
-        p->weight[i] = parzen_weight(i, n_obs) / sum;
-    p->weight[n_obs] = 1 / sum;
+        p->weight[i] = (i < ramp.n ? ramp.least + (double)i * ramp.slope : 1) / (ramp.total + 1);
+    p->weight[n_obs] = 1 / (ramp.total + 1);
     for (size_t dim = 0; dim < d; dim++) {
         for (size_t i = 0; i < n_obs; i++)
             p->mu[dim * p->n + i] = places[dim * n_obs + i];

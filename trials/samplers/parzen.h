@@ -31,9 +31,14 @@ void parzen_sample(const struct parzen *p, struct rng *rng, double *values);
 /* Log density (log mass on discrete axes) of the values [d]; on a log axis, of the logarithm. */
 double parzen_log_pdf(const struct parzen *p, const double *values);
 
-/* Weight, before normalising, of the i-th oldest of n observations: 1 for the last 25, then falling
- * to 1/n. */
-double parzen_weight(size_t i, size_t n);
+/* Weights, before normalising, of n observations: the i-th oldest counts least + i * slope while i
+ * < n, the newest 25 count 1. */
+struct parzen_ramp {
+    size_t n;
+    double least, slope;
+    double total; /* of all observations */
+};
+struct parzen_ramp parzen_ramp(size_t n);
 /* Bandwidth of the i-th of n sorted observations on an axis, given the gaps to its neighbours;
  * beside the first and the last these are the ends of the axis. */
 double parzen_bandwidth_of(const struct axis *a, double left, double right, size_t i, size_t n);

@@ -199,7 +199,7 @@ static int choose_single(struct sampler *s, int64_t number, const char *name,
         *value = axis_random(&a, &rng);
         return 0;
     }
-    struct tpe **model;
+    struct tpe **model = NULL;
     int rc = single_model(s, name, dist, &model, err);
     if (rc == 0)
         rc = tpe_sync(*model, &s->history, number, err);
