@@ -31,11 +31,15 @@ void pruner_destroy(struct pruner *p);
  * Errors: ERR_NOMEM. */
 int pruner_observe(struct pruner *p, const struct trial *t, struct err *err);
 
-/* Our trial reports a value (NaN allowed) at a step. *prune says whether it should stop. *rung, if not
- * NULL, is the ASHA rung just completed with this value (Optuna's system attribute
- * completed_rung_N), or -1. O(log trials). Errors: ERR_NOMEM. */
+/* Our trial reports a value (NaN allowed) at a step; a second report of a step changes nothing. *prune says
+ * whether the trial should stop. *rung, if not NULL, is the highest ASHA rung completed with this value
+ * (Optuna's system attribute completed_rung_N), or -1; a long stride completes several at once, all those
+ * from pruner_rungs before the call. O(log trials). Errors: ERR_NOMEM. */
 int pruner_report(struct pruner *p, int64_t number, int64_t step, double value, bool *prune, int *rung,
                   struct err *err);
+
+/* How many ASHA rungs the trial has completed: numbers 0 … n-1. */
+int pruner_rungs(const struct pruner *p, int64_t number);
 
 /* Our trial ended. */
 int pruner_finish(struct pruner *p, int64_t number, enum trial_state state, struct err *err);
