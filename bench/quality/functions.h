@@ -1,0 +1,25 @@
+/* Functions on which samplers are compared; bench/quality/functions.py computes the same. */
+#pragma once
+
+#include <stddef.h>
+
+struct quality_param {
+    const char *name;
+    const char *dist; /* Optuna's abbreviated JSON */
+    const char *when; /* condition, or NULL */
+};
+
+struct quality_function {
+    const char *name;
+    const char *set; /* "tune": looked at while the sampler was built; "held": only at the end */
+    /* v: the values in internal representation (a choice is its index); an inactive one is 0 */
+    double (*eval)(const double *v);
+    const struct quality_param *params;
+    size_t n;
+};
+
+extern const struct quality_function quality_functions[];
+extern const size_t n_quality_functions;
+
+/* Reads the table of the XGBoost task. Returns 0, or -1 with errno set. */
+int quality_load_table(const char *path);
