@@ -189,7 +189,7 @@ static int open_file(struct store_sqlite *q, struct err *err)
     rc = sqlite3_exec(q->db, "SELECT 1 FROM sqlite_master LIMIT 1", NULL, NULL, NULL);
     if (rc == SQLITE_OK)
         return 0;
-    if (q->base.read_only && (rc & 0xff) == SQLITE_CANTOPEN)
+    if (q->base.read_only && ((rc & 0xff) == SQLITE_CANTOPEN || (rc & 0xff) == SQLITE_READONLY))
         return reopen_immutable(q, err);
     return sql_fail(q, err);
 }

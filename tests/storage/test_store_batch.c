@@ -1,0 +1,147 @@
+/* Batches, locks, and what happens when a writer dies or the disk is full. */
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "tests/storage/store_fixture.h"
+
+Test(store_batch, commits_all_or_nothing)
+{
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    int64_t a = must_study(s, "a");
+    MUST(store_begin(s, &err));
+    (void)must_claim(s, a, -1, CLAIM_NEW);
+    cr_expect_str_eq(rows(path, "SELECT count(*) FROM trials"), "0");
+    store_rollback(s);
+    store_rollback(s); /* none is fine */
+    MUST(store_begin(s, &err));
+    cr_expect_eq(must_claim(s, a, -1, CLAIM_NEW).number,
+                 0); /* what was rolled back is not counted */
+    MUST(store_commit(s, true, &err));
+    cr_expect_str_eq(rows(path, "SELECT number FROM trials"), "0");
+    store_destroy(s);
+}
+
+Test(store_batch, a_refusal_leaves_the_rest_to_commit)
+{
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    int64_t a = must_study(s, "a");
+    static const struct dist unit = {.kind = DIST_FLOAT, .low = 0, .high = 1};
+    static const struct dist integer = {.kind = DIST_INT, .low = 0, .high = 1, .step = 1};
+    const struct trial_param good = {"x", &unit, 0.5};
+    const struct trial_param mixed[] = {{"y", &unit, 0.5}, {"x", &integer, 1}};
+    MUST(store_begin(s, &err));
+    struct store_claim c = must_claim(s, a, -1, CLAIM_NEW);
+    MUST(store_trial_params(s, c.id, &good, 1, &err));
+    REFUSED(ERR_CONFLICT, store_trial_params(s, c.id, mixed, 2, &err));
+    REFUSED(ERR_NOTFOUND, store_trial_finish(s, 99, TRIAL_FAIL, NULL, 0, &err));
+    REFUSED(ERR_INVALID, store_trial_finish(s, c.id, TRIAL_COMPLETE, NULL, 0, &err));
+    MUST(store_trial_finish(s, c.id, TRIAL_FAIL, NULL, 0, &err));
+    REFUSED(ERR_FINISHED, store_trial_finish(s, c.id, TRIAL_FAIL, NULL, 0, &err));
+    MUST(store_commit(s, false, &err));
+    cr_expect_str_eq(rows(path, "SELECT state, (SELECT group_concat(param_name) FROM trial_params)"
+                                " FROM trials"),
+                     "FAIL|x"); /* nothing of the refused pair */
+    store_destroy(s);
+}
+
+Test(store_batch, waits_for_another_writer)
+{
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    int64_t a = must_study(s, "a");
+    const char *const args[] = {path, "hold", "300", NULL};
+    FILE *out;
+    char line[16];
+    int pid = helper(&out, args);
+    cr_assert_not_null(fgets(line, sizeof(line), out)); /* it has the lock */
+    (void)must_claim(s, a, -1, CLAIM_NEW);
+    cr_expect_eq(helper_wait(pid), 0);
+    (void)fclose(out);
+    store_destroy(s);
+}
+
+Test(store_batch, gives_up_after_busy_ms)
+{
+    const char *path = fresh_path();
+    struct store *holder = must_open(path);
+    int64_t a = must_study(holder, "a");
+    const struct store_opts opts = {.busy_ms = 50};
+    struct store *s = NULL;
+    MUST(store_open(&s, path, &opts, &err));
+    MUST(store_begin(holder, &err));
+    REFUSED(ERR_BUSY, store_trial_create(s, a, NULL, NULL, NULL, &err));
+    REFUSED(ERR_BUSY, store_begin(s, &err));
+    store_rollback(s);
+    store_rollback(holder);
+    MUST(store_trial_create(s, a, NULL, NULL, NULL, &err));
+    store_destroy(s);
+    store_destroy(holder);
+}
+
+Test(store_batch, a_writer_killed_half_way_leaves_nothing)
+{
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    int64_t a = must_study(s, "a");
+    (void)must_claim(s, a, -1, CLAIM_NEW);
+    const char *const args[] = {path, "half", "a", NULL};
+    FILE *out;
+    char line[16];
+    int pid = helper(&out, args);
+    cr_assert_not_null(fgets(line, sizeof(line), out));
+    cr_assert_eq(kill(pid, SIGKILL), 0);
+    int status = helper_wait(pid);
+    cr_expect_eq(WIFSIGNALED(status), 1);
+    (void)fclose(out);
+    cr_expect_eq(must_claim(s, a, -1, CLAIM_NEW).number, 1);
+    cr_expect_str_eq(rows(path, "SELECT count(*) FROM trials"), "2");
+    cr_expect_str_eq(rows(path, "PRAGMA integrity_check"), "ok");
+    store_destroy(s);
+}
+
+Test(store_batch, a_full_disk_is_unavailable_and_the_batch_can_be_repeated)
+{
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    int64_t a = must_study(s, "a");
+    struct rlimit before, tight = {.rlim_cur = 200000, .rlim_max = RLIM_INFINITY};
+    (void)signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+    tight.rlim_max = before.rlim_max;
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    int rc = 0;
+    for (int i = 0; i < 200 && rc == 0; i++) {
+        MUST(store_begin(s, &err));
+        for (int k = 0; k < 100 && rc == 0; k++)
+            rc = store_trial_create(s, a, NULL, NULL, NULL, &err);
+        int committed = store_commit(s, true, &err);
+        rc = rc == 0 ? committed : rc;
+        cr_assert(rc == 0 || committed < 0, "a batch with a failed write was committed");
+    }
+    cr_assert_eq(rc, -ERR_UNAVAILABLE, "%d %s", rc, err.msg);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+    int64_t counts[TRIAL_STATES];
+    MUST(store_study_counts(s, a, counts, &err));
+    cr_expect_eq(counts[TRIAL_RUNNING] % 100, 0); /* whole batches only */
+    cr_expect_eq(must_claim(s, a, -1, CLAIM_NEW).number, counts[TRIAL_RUNNING]);
+    cr_expect_str_eq(rows(path, "PRAGMA integrity_check"), "ok");
+    store_destroy(s);
+}
+
+Test(store_batch, works_in_memory_without_a_log)
+{
+    struct store *s = must_open(":memory:");
+    int64_t a = must_study(s, "a");
+    MUST(store_begin(s, &err));
+    (void)must_claim(s, a, -1, CLAIM_NEW);
+    MUST(store_commit(s, true, &err));
+    int64_t counts[TRIAL_STATES];
+    MUST(store_study_counts(s, a, counts, &err));
+    cr_expect_eq(counts[TRIAL_RUNNING], 1);
+    store_destroy(s);
+}

@@ -1,0 +1,170 @@
+/* Who gets which trial, alone and against others. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "tests/storage/store_fixture.h"
+
+static void finish(struct store *s, int64_t id)
+{
+    const double v = 1;
+    MUST(store_trial_finish(s, id, TRIAL_COMPLETE, &v, 1, &err));
+}
+
+Test(store_claim, stops_at_the_target_and_counts_what_runs)
+{
+    struct store *s = must_open(fresh_path());
+    int64_t a = must_study(s, "a");
+    struct store_claim first = must_claim(s, a, 2, CLAIM_NEW);
+    struct store_claim second = must_claim(s, a, 2, CLAIM_NEW);
+    (void)must_claim(s, a, 2, CLAIM_LATER);
+    finish(s, first.id);
+    (void)must_claim(s, a, 2, CLAIM_LATER);
+    MUST(store_trial_finish(s, second.id, TRIAL_FAIL, NULL, 0, &err));
+    second = must_claim(s, a, 2, CLAIM_NEW); /* a failed one is made good */
+    cr_expect_eq(second.number, 2);
+    finish(s, second.id);
+    (void)must_claim(s, a, 2, CLAIM_FULL);
+    store_destroy(s);
+}
+
+Test(store_claim, pruned_trials_count_when_asked_to)
+{
+    struct store *s = must_open(fresh_path());
+    int64_t a = must_study(s, "a");
+    struct store_claim c = must_claim(s, a, 1, CLAIM_NEW);
+    MUST(store_trial_finish(s, c.id, TRIAL_PRUNED, NULL, 0, &err));
+    const struct store_claim_opts both = {.target = 1,
+                                          .target_states = STORE_STATE_BIT(TRIAL_COMPLETE) |
+                                                           STORE_STATE_BIT(TRIAL_PRUNED)};
+    MUST(store_trial_claim(s, a, &both, &c, &err));
+    cr_expect_eq(c.kind, CLAIM_FULL);
+    (void)must_claim(s, a, 1, CLAIM_NEW);
+    store_destroy(s);
+}
+
+Test(store_claim, queued_trials_come_first_with_what_is_fixed)
+{
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    int64_t a = must_study(s, "a");
+    (void)must_claim(s, a, -1, CLAIM_NEW);
+    /* as study.enqueue_trial writes it, from another connection */
+    outside(path,
+            "INSERT INTO trials VALUES(2, 1, 1, 'WAITING', NULL, NULL);"
+            "INSERT INTO trial_system_attributes VALUES(1, 2, 'fixed_params', '{\"x\": 0.5}')");
+    struct store_claim c = must_claim(s, a, -1, CLAIM_QUEUED);
+    cr_expect_eq(c.number, 1);
+    cr_expect_str_eq(c.fixed_params, "{\"x\": 0.5}");
+    cr_expect_str_eq(
+        rows(path, "SELECT state, datetime_start IS NULL FROM trials WHERE trial_id=2"),
+        "RUNNING|0");
+    cr_expect_eq(must_claim(s, a, -1, CLAIM_NEW).number, 2);
+    store_destroy(s);
+}
+
+Test(store_claim, a_retry_waits_for_its_time_and_keeps_its_place)
+{
+    struct store *s = must_open(fresh_path());
+    int64_t a = must_study(s, "a");
+    struct store_claim c = must_claim(s, a, 2, CLAIM_NEW);
+    int64_t due = clock_utc_us() + 3600 * INT64_C(1000000);
+    struct store_retry retry = {.max_retries = -1, .not_before_us = due};
+    MUST(store_trial_retry(s, c.id, &retry, NULL, NULL, &err));
+    c = must_claim(s, a, 2, CLAIM_NEW); /* one place is the retry's, one is free */
+    struct store_claim later = must_claim(s, a, 2, CLAIM_LATER);
+    cr_expect_eq(later.due_us, due);
+    retry.not_before_us = clock_utc_us() - 1;
+    MUST(store_trial_retry(s, c.id, &retry, NULL, NULL, &err));
+    c = must_claim(s, a, 2, CLAIM_QUEUED); /* the younger one is due */
+    cr_expect_eq(c.number, 3);
+    store_destroy(s);
+}
+
+Test(store_claim, another_handle_knows_the_retrys_time)
+{
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    int64_t a = must_study(s, "a");
+    struct store_claim c = must_claim(s, a, 1, CLAIM_NEW);
+    int64_t due = clock_utc_us() + 3600 * INT64_C(1000000);
+    const struct store_retry retry = {.max_retries = 1, .not_before_us = due};
+    MUST(store_trial_retry(s, c.id, &retry, NULL, NULL, &err));
+    struct store *other = must_open(path);
+    c = must_claim(other, a, 1, CLAIM_LATER);
+    cr_expect_lt(llabs(c.due_us - due), 2); /* by way of a decimal fraction */
+    store_destroy(other);
+    store_destroy(s);
+}
+
+Test(store_claim, sees_what_other_connections_did)
+{
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    struct store *other = must_open(path);
+    int64_t a = must_study(s, "a");
+    struct store_claim mine = must_claim(s, a, 3, CLAIM_NEW);
+    struct store_claim theirs = must_claim(other, a, 3, CLAIM_NEW);
+    cr_expect_eq(theirs.number, 1);
+    finish(other, mine.id); /* they end ours */
+    finish(other, theirs.id);
+    REFUSED(ERR_FINISHED, store_trial_finish(s, mine.id, TRIAL_FAIL, NULL, 0, &err));
+    mine = must_claim(s, a, 3, CLAIM_NEW);
+    cr_expect_eq(mine.number, 2);
+    (void)must_claim(other, a, 3, CLAIM_LATER);
+    int64_t counts[TRIAL_STATES];
+    MUST(store_study_counts(other, a, counts, &err));
+    cr_expect_eq(counts[TRIAL_COMPLETE], 2);
+    cr_expect_eq(counts[TRIAL_RUNNING], 1);
+    store_destroy(other);
+    store_destroy(s);
+}
+
+Test(store_claim, survives_a_study_deleted_and_made_again_elsewhere)
+{
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    struct store *other = must_open(path);
+    int64_t a = must_study(s, "a");
+    for (int i = 0; i < 3; i++)
+        finish(s, must_claim(s, a, -1, CLAIM_NEW).id);
+    MUST(store_study_delete(other, a, &err));
+    REFUSED(ERR_NOTFOUND, store_trial_create(s, a, NULL, NULL, NULL, &err));
+    cr_assert_eq(must_study(other, "a"), a); /* SQLite gives the id again */
+    cr_expect_eq(must_claim(s, a, -1, CLAIM_NEW).number, 0);
+    store_destroy(other);
+    store_destroy(s);
+}
+
+Test(store_claim, processes_never_share_a_trial_and_meet_the_target_exactly, .timeout = 60)
+{
+    enum { PROCESSES = 3, TARGET = 120 };
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    int64_t a = must_study(s, "a");
+    const struct trial waiting = {.state = TRIAL_WAITING};
+    for (int i = 0; i < 40; i++)
+        MUST(store_trial_create(s, a, &waiting, NULL, NULL, &err));
+    store_destroy(s);
+    const char *const args[] = {path, "claim-all", "a", "120", NULL};
+    FILE *out[PROCESSES];
+    int pid[PROCESSES];
+    int times[TARGET + PROCESSES] = {0};
+    for (int i = 0; i < PROCESSES; i++)
+        pid[i] = helper(&out[i], args);
+    for (int i = 0; i < PROCESSES; i++) {
+        int number;
+        while (fscanf(out[i], "%d", &number) == 1) {
+            cr_assert_lt(number, TARGET + PROCESSES);
+            times[number]++;
+        }
+        (void)fclose(out[i]);
+        cr_expect_eq(helper_wait(pid[i]), 0);
+    }
+    for (int i = 0; i < TARGET; i++)
+        cr_expect_eq(times[i], 1, "trial %d ran %d times", i, times[i]);
+    cr_expect_str_eq(rows(path, "SELECT state, count(*), max(number) FROM trials GROUP BY state"),
+                     "COMPLETE|120|119");
+    cr_expect_str_eq(rows(path, "SELECT count(DISTINCT number) FROM trials"), "120");
+}

@@ -1,0 +1,138 @@
+#include <string.h>
+
+#include "tests/storage/store_fixture.h"
+
+static const enum direction both[] = {DIRECTION_MINIMIZE, DIRECTION_MAXIMIZE};
+
+Test(store_study, is_created_once_with_its_directions)
+{
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    int64_t a, b;
+    MUST(store_study_create(s, "två", both, 2, &a, &err));
+    REFUSED(ERR_EXISTS, store_study_create(s, "två", both, 2, &b, &err));
+    MUST(store_study_find(s, "två", &b, &err));
+    cr_expect_eq(a, b);
+    REFUSED(ERR_NOTFOUND, store_study_find(s, "tva", &b, &err));
+    cr_expect_str_eq(
+        rows(path, "SELECT direction, objective FROM study_directions ORDER BY objective"),
+        "MINIMIZE|0\nMAXIMIZE|1");
+    MUST(store_study_create(s, "", both, 1, &b, &err)); /* the empty name is a name */
+    store_destroy(s);
+}
+
+Test(store_study, opening_with_other_directions_is_a_conflict)
+{
+    struct store *s = must_open(fresh_path());
+    int64_t a = must_study(s, "a");
+    int64_t again = 0;
+    MUST(store_study_open(s, "a", &both[0], 1, &again, &err));
+    cr_expect_eq(a, again);
+    REFUSED(ERR_CONFLICT, store_study_open(s, "a", &both[1], 1, &again, &err));
+    cr_expect_not_null(strstr(err.msg, "minimize"));
+    REFUSED(ERR_CONFLICT, store_study_open(s, "a", both, 2, &again, &err));
+    store_destroy(s);
+}
+
+Test(store_study, names_must_be_utf8_and_at_most_512_characters)
+{
+    struct store *s = must_open(fresh_path());
+    int64_t a;
+    char name[2 * 513 + 1];
+    for (int i = 0; i < 513; i++)
+        memcpy(name + 2 * i, "\xc3\xa9", 2);
+    name[2 * 513] = '\0';
+    REFUSED(ERR_INVALID, store_study_create(s, name, both, 1, &a, &err));
+    name[2 * 512] = '\0';
+    MUST(store_study_create(s, name, both, 1, &a, &err));
+    REFUSED(ERR_INVALID, store_study_create(s, "\xff", both, 1, &a, &err));
+    store_destroy(s);
+}
+
+static int count_attr(void *ctx, const struct trial_attr *a)
+{
+    (void)a;
+    ++*(int *)ctx;
+    return 0;
+}
+
+Test(store_study, attributes_are_json_and_the_last_one_stays)
+{
+    struct store *s = must_open(fresh_path());
+    int64_t a = must_study(s, "a");
+    char *json = NULL;
+    MUST(store_study_attr_set(s, a, ATTR_USER, "k", "[1, NaN]", &err));
+    MUST(store_study_attr_set(s, a, ATTR_USER, "k", "{\"x\": 2.0}", &err));
+    MUST(store_study_attr_set(s, a, ATTR_SYSTEM, "k", "1", &err));
+    MUST(store_study_attr_get(s, a, ATTR_USER, "k", &json, &err));
+    cr_expect_str_eq(json, "{\"x\": 2.0}");
+    free(json);
+    int n = 0;
+    MUST(store_study_attrs_each(s, a, ATTR_USER, count_attr, &n, &err));
+    cr_expect_eq(n, 1);
+    REFUSED(ERR_INVALID, store_study_attr_set(s, a, ATTR_USER, "k", "{x: 2}", &err));
+    REFUSED(ERR_NOTFOUND, store_study_attr_set(s, a + 1, ATTR_USER, "k", "1", &err));
+    REFUSED(ERR_NOTFOUND, store_study_attr_get(s, a, ATTR_USER, "other", &json, &err));
+    store_destroy(s);
+}
+
+Test(store_study, deletion_leaves_no_row_and_no_other_study_is_touched)
+{
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    int64_t a = must_study(s, "a");
+    int64_t b = must_study(s, "b");
+    const struct trial_step step = {1, 2};
+    const struct trial_attr attr = {"k", "1"};
+    const double v = 1;
+    for (int i = 0; i < 2; i++) {
+        int64_t id;
+        MUST(store_trial_create(s, i == 0 ? a : b, NULL, &id, NULL, &err));
+        MUST(store_trial_steps(s, id, &step, 1, &err));
+        MUST(store_trial_attrs(s, id, ATTR_USER, &attr, 1, &err));
+        MUST(store_heartbeat(s, &id, 1, &err));
+        MUST(store_trial_finish(s, id, TRIAL_COMPLETE, &v, 1, &err));
+    }
+    MUST(store_study_attr_set(s, a, ATTR_USER, "k", "1", &err));
+    MUST(store_study_delete(s, a, &err));
+    cr_expect_str_eq(rows(path,
+                          "SELECT (SELECT count(*) FROM studies), (SELECT count(*) FROM trials),"
+                          " (SELECT count(*) FROM trial_values), (SELECT count(*) FROM"
+                          " trial_heartbeats), (SELECT count(*) FROM study_user_attributes),"
+                          " (SELECT count(*) FROM trial_intermediate_values)"),
+                     "1|1|1|1|0|1");
+    REFUSED(ERR_NOTFOUND, store_study_delete(s, a, &err));
+    REFUSED(ERR_NOTFOUND, store_trial_create(s, a, NULL, NULL, NULL, &err));
+    store_destroy(s);
+}
+
+static int take_info(void *ctx, const struct study_info *info)
+{
+    struct study_info *out = ctx;
+    *out = *info;
+    out->name = NULL; /* not ours to keep */
+    return 0;
+}
+
+Test(store_study, list_tells_counts_and_times)
+{
+    struct store *s = must_open(fresh_path());
+    int64_t a = must_study(s, "a");
+    const double v = 1;
+    const struct trial done = {.state = TRIAL_COMPLETE,
+                               .values = &v,
+                               .n_values = 1,
+                               .start_us = 1767225600000000,
+                               .complete_us = 1767225601000000};
+    const struct trial waiting = {.state = TRIAL_WAITING};
+    MUST(store_trial_create(s, a, &done, NULL, NULL, &err));
+    MUST(store_trial_create(s, a, &waiting, NULL, NULL, &err));
+    struct study_info info = {0};
+    MUST(store_studies_each(s, take_info, &info, &err));
+    cr_expect_eq(info.counts[TRIAL_COMPLETE], 1);
+    cr_expect_eq(info.counts[TRIAL_WAITING], 1);
+    cr_expect_eq(info.first_start_us, done.start_us);
+    cr_expect_eq(info.last_complete_us, done.complete_us);
+    cr_expect_eq(info.n_directions, 1);
+    store_destroy(s);
+}

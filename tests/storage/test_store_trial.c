@@ -1,0 +1,203 @@
+/* Writing trials: the rows must be those that Optuna writes. */
+#include <math.h>
+#include <string.h>
+
+#include "tests/storage/store_fixture.h"
+
+static const struct dist lr = {.kind = DIST_FLOAT, .low = 1e-5, .high = 0.1, .log = true};
+static const struct dist linear = {.kind = DIST_FLOAT, .low = 1e-5, .high = 0.1};
+static const struct dist wider = {.kind = DIST_FLOAT, .low = 1e-6, .high = 1, .log = true};
+
+Test(store_trial, rows_are_optunas)
+{
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    int64_t a = must_study(s, "a");
+    int64_t id, number;
+    const struct trial_step steps[] = {{0, 0.5}, {1, INFINITY}, {2, -INFINITY}, {3, NAN}};
+    const struct trial_param p = {"lr", &lr, 0.001};
+    const double v = 0.30000000000000004;
+    MUST(store_trial_create(s, a, NULL, &id, &number, &err));
+    cr_expect_eq(number, 0);
+    MUST(store_trial_params(s, id, &p, 1, &err));
+    MUST(store_trial_steps(s, id, steps, ARRAY_LEN(steps), &err));
+    MUST(store_trial_finish(s, id, TRIAL_COMPLETE, &v, 1, &err));
+    cr_expect_str_eq(rows(path, "SELECT number, state, length(datetime_start),"
+                                " length(datetime_complete) FROM trials"),
+                     "0|COMPLETE|26|26");
+    cr_expect_str_eq(
+        rows(path, "SELECT param_name, param_value, typeof(param_value),"
+                   " distribution_json FROM trial_params"),
+        "lr|0.001|real|{\"name\": \"FloatDistribution\", \"attributes\": {\"step\": null,"
+        " \"low\": 1e-05, \"high\": 0.1, \"log\": true}}");
+    cr_expect_str_eq(rows(path, "SELECT step, intermediate_value, intermediate_value_type FROM"
+                                " trial_intermediate_values ORDER BY step"),
+                     "0|0.5|FINITE\n1|NULL|INF_POS\n2|NULL|INF_NEG\n3|NULL|NAN");
+    cr_expect_str_eq(
+        rows(path, "SELECT objective, value = 0.1 + 0.2, value_type FROM trial_values"),
+        "0|1|FINITE");
+    store_destroy(s);
+}
+
+Test(store_trial, infinite_objectives_are_types)
+{
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    int64_t a = must_study(s, "a");
+    const double values[] = {INFINITY, -INFINITY};
+    for (int i = 0; i < 2; i++) {
+        struct store_claim c = must_claim(s, a, -1, CLAIM_NEW);
+        MUST(store_trial_finish(s, c.id, TRIAL_COMPLETE, &values[i], 1, &err));
+    }
+    cr_expect_str_eq(rows(path, "SELECT value, value_type FROM trial_values ORDER BY trial_id"),
+                     "NULL|INF_POS\nNULL|INF_NEG");
+    store_destroy(s);
+}
+
+Test(store_trial, ends_once_and_then_never_changes)
+{
+    struct store *s = must_open(fresh_path());
+    int64_t a = must_study(s, "a");
+    struct store_claim c = must_claim(s, a, -1, CLAIM_NEW);
+    const double v = 1;
+    const struct trial_step step = {1, 2};
+    const struct trial_attr attr = {"k", "1"};
+    const struct trial_param p = {"lr", &lr, 0.001};
+    const struct store_retry retry = {.max_retries = 1};
+    MUST(store_trial_finish(s, c.id, TRIAL_PRUNED, NULL, 0, &err));
+    REFUSED(ERR_FINISHED, store_trial_finish(s, c.id, TRIAL_COMPLETE, &v, 1, &err));
+    REFUSED(ERR_FINISHED, store_trial_steps(s, c.id, &step, 1, &err));
+    REFUSED(ERR_FINISHED, store_trial_attrs(s, c.id, ATTR_SYSTEM, &attr, 1, &err));
+    REFUSED(ERR_FINISHED, store_trial_params(s, c.id, &p, 1, &err));
+    REFUSED(ERR_FINISHED, store_trial_retry(s, c.id, &retry, NULL, NULL, &err));
+    REFUSED(ERR_NOTFOUND, store_trial_steps(s, c.id + 1, &step, 1, &err));
+    store_destroy(s);
+}
+
+Test(store_trial, wrong_ends_are_refused)
+{
+    struct store *s = must_open(fresh_path());
+    int64_t a = must_study(s, "a");
+    struct store_claim c = must_claim(s, a, -1, CLAIM_NEW);
+    const double nan_value = NAN;
+    const double two[] = {1, 2};
+    REFUSED(ERR_INVALID, store_trial_finish(s, c.id, TRIAL_COMPLETE, &nan_value, 1, &err));
+    REFUSED(ERR_INVALID, store_trial_finish(s, c.id, TRIAL_COMPLETE, two, 2, &err));
+    REFUSED(ERR_INVALID, store_trial_finish(s, c.id, TRIAL_COMPLETE, NULL, 0, &err));
+    REFUSED(ERR_INVALID, store_trial_finish(s, c.id, TRIAL_FAIL, two, 1, &err));
+    REFUSED(ERR_INVALID, store_trial_finish(s, c.id, TRIAL_RUNNING, NULL, 0, &err));
+    MUST(store_trial_finish(s, c.id, TRIAL_COMPLETE, two, 1, &err));
+    store_destroy(s);
+}
+
+Test(store_trial, a_parameter_keeps_its_first_value_and_its_kind)
+{
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    int64_t a = must_study(s, "a");
+    struct store_claim c = must_claim(s, a, -1, CLAIM_NEW);
+    const struct trial_param first = {"lr", &lr, 0.001};
+    const struct trial_param second = {"lr", &wider, 0.5};
+    const struct trial_param other = {"lr", &linear, 0.05};
+    MUST(store_trial_params(s, c.id, &first, 1, &err));
+    MUST(store_trial_params(s, c.id, &second, 1, &err));
+    cr_expect_str_eq(rows(path, "SELECT param_value FROM trial_params"), "0.001");
+    REFUSED(ERR_CONFLICT, store_trial_params(s, c.id, &other, 1, &err));
+    store_destroy(s);
+    s = must_open(path); /* another handle learns the kind from the file */
+    c = must_claim(s, a, -1, CLAIM_NEW);
+    REFUSED(ERR_CONFLICT, store_trial_params(s, c.id, &other, 1, &err));
+    cr_expect_not_null(strstr(err.msg, "'lr'"));
+    MUST(store_trial_params(s, c.id, &second, 1, &err)); /* ranges may change */
+    store_destroy(s);
+}
+
+Test(store_trial, steps_and_attributes_are_upserted)
+{
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    int64_t a = must_study(s, "a");
+    struct store_claim c = must_claim(s, a, -1, CLAIM_NEW);
+    const struct trial_step steps[] = {{7, 1}, {7, NAN}};
+    const struct trial_attr attrs[] = {{"k", "1"}, {"k", "\"two\""}};
+    for (int i = 0; i < 2; i++) {
+        MUST(store_trial_steps(s, c.id, &steps[i], 1, &err));
+        MUST(store_trial_attrs(s, c.id, ATTR_USER, &attrs[i], 1, &err));
+    }
+    cr_expect_str_eq(
+        rows(path, "SELECT step, intermediate_value_type FROM trial_intermediate_values"), "7|NAN");
+    cr_expect_str_eq(rows(path, "SELECT key, value_json FROM trial_user_attributes"), "k|\"two\"");
+    const struct trial_attr bad = {"k", "NaN,"};
+    REFUSED(ERR_INVALID, store_trial_attrs(s, c.id, ATTR_USER, &bad, 1, &err));
+    store_destroy(s);
+}
+
+Test(store_trial, retry_leaves_optunas_lineage)
+{
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    int64_t a = must_study(s, "a");
+    struct store_claim c = must_claim(s, a, -1, CLAIM_NEW);
+    const struct trial_param p = {"lr", &lr, 0.001};
+    const struct trial_attr user[] = {{"note", "\"kept\""}, {"forkless:class", "\"oom\""}};
+    const struct store_retry retry = {.max_retries = 2};
+    int64_t id = 0, number = 0;
+    MUST(store_trial_params(s, c.id, &p, 1, &err));
+    MUST(store_trial_attrs(s, c.id, ATTR_USER, user, 2, &err));
+    MUST(store_trial_retry(s, c.id, &retry, &id, &number, &err));
+    cr_expect_eq(number, 1);
+    c = must_claim(s, a, -1, CLAIM_QUEUED);
+    cr_expect_eq(c.id, id);
+    cr_expect_eq(c.trial->n_params, 1);
+    cr_expect_eq(c.trial->params[0].value, 0.001);
+    MUST(store_trial_retry(s, c.id, &retry, &id, &number, &err));
+    c = must_claim(s, a, -1, CLAIM_QUEUED);
+    MUST(
+        store_trial_retry(s, c.id, &retry, &id, &number, &err)); /* the third failure is the last */
+    cr_expect_eq(id, -1);
+    cr_expect_eq(number, -1);
+    cr_expect_str_eq(rows(path, "SELECT number, state FROM trials ORDER BY number"),
+                     "0|FAIL\n1|FAIL\n2|FAIL");
+    cr_expect_str_eq(
+        rows(path, "SELECT trial_id, key, value_json FROM trial_system_attributes"
+                   " ORDER BY trial_id, key"),
+        "2|failed_trial|0\n2|retry_history|[0]\n3|failed_trial|0\n3|retry_history|[0, 1]");
+    cr_expect_str_eq(
+        rows(path, "SELECT trial_id, key FROM trial_user_attributes ORDER BY trial_id, key"),
+        "1|forkless:class\n1|note\n2|note\n3|note");
+    store_destroy(s);
+}
+
+static int take_running(void *ctx, const struct store_running *r)
+{
+    struct buf *b = ctx;
+    buf_printf(b, "%lld %s %s;", (long long)r->number, r->owner != NULL ? r->owner : "-",
+               r->heartbeat_age < 0     ? "silent"
+               : r->heartbeat_age < 100 ? "fresh"
+                                        : "old");
+    return 0;
+}
+
+Test(store_trial, running_ones_tell_owner_and_heartbeat)
+{
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    int64_t a = must_study(s, "a");
+    AUTO(buf_free) struct buf told = BUF_INIT;
+    const struct store_claim_opts opts = {.target = -1, .owner = "boot/pid \"1\""};
+    struct store_claim mine;
+    MUST(store_trial_claim(s, a, &opts, &mine, &err));
+    MUST(store_heartbeat(s, &mine.id, 1, &err));
+    MUST(store_heartbeat(s, &mine.id, 1, &err));
+    outside(path,
+            "INSERT INTO trials VALUES(7, 1, 1, 'RUNNING', '2026-01-01 00:00:00.000000', NULL);"
+            "INSERT INTO trials VALUES(8, 2, 1, 'RUNNING', '2026-01-01 00:00:00.000000', NULL);"
+            "INSERT INTO trial_heartbeats VALUES(99, 8, '2026-01-01 00:00:01.000000')");
+    MUST(store_running_each(s, a, take_running, &told, &err));
+    cr_expect_str_eq(buf_str(&told), "0 boot/pid \"1\" fresh;1 - silent;2 - old;");
+    buf_clear(&told);
+    MUST(store_stale_each(s, a, 60, take_running, &told, &err)); /* silent ones are never stale */
+    cr_expect_str_eq(buf_str(&told), "2 - old;");
+    REFUSED(ERR_INVALID, store_stale_each(s, a, NAN, take_running, &told, &err));
+    store_destroy(s);
+}
