@@ -227,14 +227,15 @@ static enum sw_reason unmet_reason(const struct sweep *s)
 }
 
 /* No new trial; running ones may end by themselves until term_ms. The first reason stands, but a
- * signal or a lost store says more than a wish to stop. */
+ * lost store says more; the deadlines of the first stop stand in any case. */
 static void begin_stop(struct sweep *s, enum sw_reason reason, uint64_t now_ms, uint64_t term_ms)
 {
-    if (s->reason == SW_RUNNING || reason == SW_STORE) {
-        s->reason = reason;
+    if (s->reason == SW_RUNNING) {
         s->term_ms = term_ms > 0 ? term_ms : 1;
         s->kill_ms = now_ms + s->conf.grace_ms;
     }
+    if (s->reason == SW_RUNNING || reason == SW_STORE)
+        s->reason = reason;
     for (int i = 0; i < s->conf.slots; i++) {
         if (s->slots[i].state == SLOT_IDLE)
             release(s, i);
@@ -263,12 +264,22 @@ static void check_deadlines(struct sweep *s, uint64_t now_ms)
     }
 }
 
+static void prove(struct sweep *s)
+{
+    s->proving = true;
+    (void)act(s, SW_DO_PROVE, -1);
+}
+
 /* What follows from the state reached, after every event. */
 static void conclude(struct sweep *s, uint64_t now_ms)
 {
     if (s->over || s->proving)
         return;
     check_deadlines(s, now_ms);
+    if (s->reason == SW_TIME && s->conf.until_wall && all_quiet(s)) {
+        prove(s);
+        return;
+    }
     if (s->reason != SW_RUNNING) {
         if (all_quiet(s))
             leave(s, s->reason);
@@ -287,8 +298,7 @@ static void conclude(struct sweep *s, uint64_t now_ms)
         leave(s, unmet_reason(s));
         return;
     }
-    s->proving = true;
-    (void)act(s, SW_DO_PROVE, -1);
+    prove(s);
 }
 
 static void on_opened(struct sweep *s, const struct sw_event *ev)
@@ -448,6 +458,9 @@ int sw_step(struct sweep *s, const struct sw_event *ev, const struct sw_action *
     switch (ev->type) {
     case SW_EV_OPENED:
         on_opened(s, ev);
+        break;
+    case SW_EV_LOST:
+        begin_stop(s, SW_STORE, ev->now_ms, ev->now_ms);
         break;
     case SW_EV_CLAIMED:
         on_claimed(s, ev);

@@ -37,6 +37,8 @@ struct sw_conf {
     struct sw_retry retry[FAIL_CLASSES];
     int flap;         /* stop when the first so many trials all fail the same way; 0 = never */
     uint64_t wall_ms; /* of the sweep; 0 = no limit */
+    bool until_wall;  /* the targets are out of reach: the end of the time is a success to be proven
+                       */
     uint64_t
         grace_ms; /* from the first signal to KILL; half of it is for trials to end by themselves */
     uint64_t poll_ms; /* how often to ask again while other processes run the last trials */
@@ -62,6 +64,7 @@ enum sw_saved {
 
 enum sw_event_type {
     SW_EV_OPENED,  /* study: counts, attempts */
+    SW_EV_LOST,    /* the store gave up outside of a claim or an outcome */
     SW_EV_CLAIMED, /* slot: claim, counts, tries, due_ms */
     SW_EV_ENDED, /* slot: the trial's outcome (state, fail); goes_on: its worker can take another */
     SW_EV_SAVED, /* study: the finished trial is durable (saved, counts) */

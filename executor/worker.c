@@ -3,7 +3,7 @@
 #include <assert.h>
 
 /* A silent worker's CPU time is looked at so many times before the stall limit. */
-#define PROBES_PER_STALL 4u
+#define PROBES_PER_STALL 12u
 
 typedef unsigned action_fn(struct wk *w, uint64_t now_ms);
 
