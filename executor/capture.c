@@ -1,0 +1,54 @@
+#include "executor/capture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+void capture_init(struct capture *c, int dir, const char *name, uint64_t cap)
+{
+    *c = (struct capture){.dir = dir, .name = name, .fd = -1, .half = cap / 2};
+}
+
+void capture_close(struct capture *c)
+{
+    if (c->fd >= 0)
+        (void)close(c->fd);
+    c->fd = -1;
+}
+
+static void open_part(struct capture *c)
+{
+    c->fd = openat(c->dir, c->name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    c->size = 0;
+}
+
+static void rotate(struct capture *c)
+{
+    char old[64];
+    capture_close(c);
+    (void)snprintf(old, sizeof(old), "%s.1", c->name);
+    (void)renameat(c->dir, c->name, c->dir, old); /* at worst the part before is lost */
+    open_part(c);
+}
+
+void capture_write(struct capture *c, const char *data, size_t n)
+{
+    if (n > 0 && c->fd < 0 && c->lost == 0)
+        open_part(c);
+    while (n > 0) {
+        if (c->size >= c->half)
+            rotate(c);
+        size_t room = c->half - c->size < n ? (size_t)(c->half - c->size) : n;
+        ssize_t k = c->fd >= 0 ? write(c->fd, data, room) : -1;
+        if (k < 0 && c->fd >= 0 && errno == EINTR)
+            continue;
+        if (k <= 0) {
+            c->lost += n;
+            return;
+        }
+        data += k;
+        n -= (size_t)k;
+        c->size += (uint64_t)k;
+    }
+}

@@ -1,0 +1,77 @@
+/* Runs a sweep: the shell around the pure machines (sweep.h, worker.h) that holds the loop, the
+ * workers, the samplers and the store's thread. Never forks; loads neither XGBoost nor gRPC. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "executor/sweep.h"
+#include "trials/spec.h"
+
+/* How a study stands, for people. */
+struct executor_study {
+    const char *name;
+    struct sw_counts counts;
+    int64_t target; /* 0: none */
+    bool has_best;
+    double best_value;
+    int64_t best_number;
+};
+
+/* How the sweep stands. */
+struct executor_status {
+    int64_t done, failed, running, target; /* over all studies; done counts towards the targets */
+    int64_t done_before;                   /* of done: by earlier runs */
+    const struct executor_study *studies;
+    int n_studies;
+    int best_study;                   /* whose best to show: the first with one; -1 = none */
+    uint64_t elapsed_ms, quietest_ms; /* quietest: idle age of the most silent busy worker */
+};
+
+/* Who watches. All callbacks come from the loop's thread; NULL ones are skipped. */
+struct executor_watcher {
+    void *ctx;
+    uint64_t tick_ms; /* how often `tick` is wanted; 0 = never */
+    void (*tick)(void *ctx, const struct executor_status *s);
+    /* A trial ended; fail is FAIL_NONE for a good one, message may be NULL. */
+    void (*trial_end)(void *ctx, const struct executor_study *study, int64_t number,
+                      enum trial_state state, enum fail_class fail, const char *message,
+                      double value);
+    void (*notice)(void *ctx, const char *text); /* something a person should read, once */
+};
+
+struct executor_conf {
+    const struct spec
+        *cells; /* [n_cells], borrowed: one study each; shared settings are those of the first */
+    size_t n_cells;
+    const char *run_id;
+    const char *config_json;                /* the spec as it goes into finetune_runs */
+    const struct executor_watcher *watcher; /* may be NULL */
+};
+
+struct executor_result {
+    enum sw_reason reason;
+    enum fail_class flap_class; /* SW_HALTED */
+    int64_t done, failed, target;
+    int64_t done_before;            /* of done: before this run started */
+    int64_t proven_trials;          /* re-read from the store */
+    int64_t proven_rows;            /* of prove.table; -1 = not asked for */
+    struct executor_study *studies; /* [n_studies], owned: executor_result_free */
+    int n_studies;
+    uint64_t elapsed_ms;
+    struct err err; /* SW_STORE: what the store said; else code is ERR_NONE */
+};
+
+/* Runs to the end and fills *out. Errors are those of the start, before anything ran (the store
+ * cannot be opened, a program is missing, the run directory cannot be made); whatever comes later
+ * is a reason. */
+int executor_run(const struct executor_conf *conf, struct executor_result *out, struct err *err);
+void executor_result_free(struct executor_result *r);
+
+/* How many workers run at once for these settings, and with how many threads each. */
+struct executor_slots {
+    int jobs, threads;
+    double cpus;
+};
+struct executor_slots executor_plan_slots(const struct spec *s);

@@ -1,0 +1,203 @@
+/* What the files of the shell share. executor.c: loop, signals, sweep; study.c: store jobs and
+ * sampling; slot.c: worker processes; run.c: one trial; message.c: the channel. */
+#pragma once
+
+#include <assert.h>
+#include <uv.h>
+
+#include "base/buf.h"
+#include "executor/capture.h"
+#include "executor/executor.h"
+#include "executor/lines.h"
+#include "executor/spawn.h"
+#include "executor/storeq.h"
+#include "executor/worker.h"
+#include "trials/classify.h"
+
+struct executor;
+
+/* A study (one cell of the spec) while it runs. */
+struct study {
+    struct executor *ex;
+    int index;
+    const struct spec *spec;
+    struct executor_study view; /* name, counts, best */
+    int64_t id;                 /* in the store */
+    struct sampler *sampler;
+    struct pruner *pruner; /* NULL: none */
+    char *dir;             /* <run dir>/<study> */
+    int dir_fd;
+    char *program;      /* of the worker, resolved */
+    char *xgboost_conf; /* path of the worker's settings; NULL unless RUN_XGBOOST */
+};
+
+/* A parameter that a trial has. Never moves while its run lives: store jobs point to it. */
+struct run_param {
+    const char *name;        /* borrowed from the space, or own_name */
+    const struct dist *dist; /* borrowed from the space, or &own_dist */
+    double value;
+    char *own_name; /* of a suggested one */
+    struct dist own_dist;
+};
+
+/* One trial from its claim until its outcome is stored. */
+struct run {
+    struct study *study;
+    int64_t id, number;
+    int tries;                /* made before this one */
+    enum fail_class retry_of; /* why the try before failed; FAIL_NONE on a first one */
+    uint32_t seed;
+    char *dir; /* <study dir>/<number> */
+    int dir_fd;
+    uint64_t started_ms;
+
+    double *values;            /* [space.n] */
+    bool *active;              /* [space.n] */
+    double *fixed;             /* [space.n], NaN = free; NULL = nothing is fixed */
+    json_t *fixed_params;      /* enqueued values by name, for suggest; NULL */
+    struct run_param **params; /* what the trial has: the active ones, then suggested ones */
+    size_t n_params, cap_params, stored_params;
+
+    struct trial_step *steps;
+    size_t n_steps, cap_steps, stored_steps;
+    bool prune_wanted; /* the pruner said so */
+
+    json_t *new_attrs; /* user attributes, not stored yet */
+    unsigned n_attrs;  /* set so far */
+    json_t *rows;      /* result rows, stored with the outcome */
+
+    bool metric_found, metric_bad;
+    double metric;        /* last value on stdout */
+    enum fail_class seen; /* strongest class given away by its output */
+
+    bool ended; /* the outcome is known */
+    enum trial_state state;
+    enum fail_class fail;
+    double value;
+    char message[240];
+    int refs; /* its slot, and store jobs that read it */
+};
+
+/* A place for one worker process. */
+struct slot {
+    struct executor *ex;
+    int index;
+    struct run *claimed; /* to be started */
+    struct run *run;     /* being run */
+    struct study *study; /* of the live worker */
+    bool alive;          /* a process stands behind it */
+    struct wk fsm;
+    struct spawned proc;
+    unsigned life; /* counts the processes of this slot: marks their descendants */
+    int trials_left;
+    uint64_t cpu_ms; /* of the tree at the last probe */
+    uint64_t probed_ms;
+    uint64_t oom_kills; /* of the cgroup when it started */
+    bool sent_signal;   /* TERM or KILL came from us */
+    bool complained;    /* about a message: once a worker */
+    char tail[240];     /* last line of stderr */
+
+    uv_poll_t exit_poll, out_poll, err_poll, channel_poll;
+    uv_timer_t timer;
+    int open_handles;
+    bool closing;
+    struct lines out_lines, err_lines, channel_lines;
+    struct capture out_log, err_log;
+    struct buf reply; /* what the worker has not taken yet */
+};
+
+struct executor {
+    const struct executor_conf *conf;
+    const struct spec *spec; /* of the first cell: what is shared */
+    struct executor_slots plan;
+    uv_loop_t loop;
+    struct storeq *storeq;
+    struct sweep *sweep;
+    struct sw_study_conf *sweep_studies;
+    struct study *studies;
+    int n_studies;
+    struct slot *slots;
+    char *stub;
+    char **base_env; /* the executor's environment without what workers get anew */
+    char owner[128]; /* who runs our trials, for the store */
+    uint64_t started_ms;
+    uint64_t largest_rss; /* of a worker so far, bytes */
+    int64_t done_before;
+    struct store_run run_row;
+
+    struct executor_study *views; /* [n_studies], for status and result */
+
+    uv_timer_t sweep_timer, beat_timer, watch_timer, orphan_timer, stop_timer;
+    uv_signal_t sigint, sigterm, sigchld;
+    int signals;
+    bool beating; /* a heartbeat job is under way */
+    bool over;
+    struct sw_event *queue; /* events to step, those that come up meanwhile included */
+    size_t n_queue, cap_queue;
+    bool stepping;
+    struct executor_result *result;
+};
+
+/* executor.c */
+void executor_feed(struct executor *ex, struct sw_event ev);
+uint64_t executor_now(struct executor *ex);
+/* Looks for processes that workers left behind, shortly. */
+void executor_orphans_soon(struct executor *ex);
+void executor_notice(struct executor *ex, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* study.c */
+int study_init(struct study *st, struct executor *ex, int index, struct err *err);
+void study_free(struct study *st);
+void study_open(struct study *st);
+void study_claim(struct study *st, int slot);
+/* The run's worker starts: its parameters are written, the sampler learns that it runs. */
+void study_began(struct run *r);
+/* Writes what the run reported since the last call. */
+void study_flush(struct run *r);
+/* Makes the outcome durable; takes over the caller's reference. */
+void study_finish(struct run *r, const struct sw_action *a);
+/* Trials whose executor is gone are failed and queued again; on the store's thread. */
+int study_reap_lost(const struct study *st, struct store *s, struct err *err);
+/* Trials finished, as the budget counts. */
+int64_t study_done(const struct study *st);
+/* Who we are, in the words of STORE_ATTR_OWNER, and whether such an owner on this machine is gone.
+ */
+void owner_self(char *out, size_t n);
+bool owner_is_dead(const char *owner);
+
+/* beat.c */
+void executor_heartbeat(struct executor *ex);
+void executor_prove(struct executor *ex);
+/* Writes the end of the run and stops the store's thread. */
+void executor_end_run(struct executor *ex, enum sw_reason reason);
+
+/* run.c */
+struct run *run_create(struct study *st, const struct store_claim *c);
+void run_unref(struct run *r); /* NULL is fine */
+int run_sample(struct run *r, struct err *err);
+int run_prepare_dir(struct run *r, struct err *err);
+/* The value of a parameter by define-by-run; the same name again gives the same value. Takes over
+ * what dist owns when it needs it, and empties it then. */
+int run_suggest(struct run *r, const char *name, struct dist *dist, double *value, struct err *err);
+/* Takes an intermediate value; *prune says whether the trial should stop. */
+int run_report(struct run *r, int64_t step, double value, bool *prune, struct err *err);
+void run_complete(struct run *r, double value);
+void run_fail(struct run *r, enum fail_class fail, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void run_pruned(struct run *r);
+/* The trial as the sampler and the pruner see it. params [r->n_params] is filled. */
+struct trial run_view(const struct run *r, struct trial_param *params);
+
+/* slot.c */
+void slot_init(struct slot *s, struct executor *ex, int index);
+void slot_free(struct slot *s);
+void slot_start(struct slot *s);
+void slot_feed(struct slot *s, enum wk_event_type type);
+void slot_release(struct slot *s);
+void slot_say(struct slot *s, const char *line);
+void slot_end_trial(struct slot *s);
+
+/* message.c */
+int message_line(void *slot, const char *line, size_t n);
+int stdout_line(void *slot, const char *line, size_t n);

@@ -1,0 +1,231 @@
+/* What workers say: JSON lines on the channel, metrics and JSON lines on stdout. A worker may say
+ * anything; what is not understood is told once and otherwise ignored. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "executor/internal.h"
+#include "executor/metrics.h"
+
+/* Rows and attributes that one trial may have: a runaway loop must not fill the store. */
+#define MAX_ROWS 10000u
+#define MAX_ATTRS 1000u
+
+/* A number, or one of the texts "inf", "-inf", "nan" that JSON has no number for. */
+static bool number_of(const json_t *j, double *out)
+{
+    if (json_is_number(j)) {
+        *out = json_number_value(j);
+        return true;
+    }
+    return json_is_string(j) && text_double(json_string_value(j), out);
+}
+
+static void complain(struct slot *s, const char *what)
+{
+    if (s->complained)
+        return;
+    s->complained = true; /* once a worker */
+    log_event(LOG_WARNING, "worker_message_ignored",
+              LOG_INT("trial", s->run != NULL ? s->run->number : -1), LOG_INT("pid", s->proc.pid),
+              LOG_TEXT("error", what));
+}
+
+static void say_error(struct slot *s, const char *message)
+{
+    struct buf b = BUF_INIT;
+    buf_puts(&b, "{\"error\":");
+    json_put_string(&b, message);
+    buf_putc(&b, '}');
+    slot_say(s, buf_str(&b));
+    buf_free(&b);
+}
+
+static void on_suggest(struct slot *s, const json_t *m)
+{
+    const char *name = json_string_value(json_object_get(m, "name"));
+    AUTO_FREE char *text = json_dumps(json_object_get(m, "distribution"), 0);
+    struct dist dist = {0};
+    struct err err = {0};
+    double value = NAN;
+    if (name == NULL || text == NULL) {
+        say_error(s, "suggest needs \"name\" and \"distribution\"");
+        return;
+    }
+    int rc = dist_read_json(&dist, text, strlen(text), &err);
+    struct buf b = BUF_INIT;
+    buf_puts(&b, "{\"value\":");
+    if (rc == 0) {
+        struct dist shown;
+        rc = dist_copy(&shown, &dist, &err);
+        if (rc == 0)
+            rc = run_suggest(s->run, name, &dist, &value, &err);
+        if (rc == 0)
+            dist_put_value_json(&b, &shown, value);
+        dist_free(&shown);
+    }
+    buf_putc(&b, '}');
+    if (rc < 0) {
+        say_error(s, err.msg);
+    } else {
+        study_flush(s->run);
+        slot_say(s, buf_str(&b));
+    }
+    dist_free(&dist);
+    buf_free(&b);
+}
+
+static void on_report(struct slot *s, const json_t *m)
+{
+    double value;
+    const json_t *step = json_object_get(m, "step");
+    bool prune;
+    struct err err;
+    if (!json_is_integer(step) || json_integer_value(step) < 0 ||
+        !number_of(json_object_get(m, "value"), &value)) {
+        say_error(s, "report needs \"step\", an integer from 0, and \"value\", a number");
+        return;
+    }
+    if (run_report(s->run, json_integer_value(step), value, &prune, &err) < 0)
+        say_error(s, err.msg);
+    else
+        slot_say(s, prune ? "{\"prune\":true}" : "{\"prune\":false}");
+}
+
+static void on_attr(struct slot *s, const json_t *m)
+{
+    const char *key = json_string_value(json_object_get(m, "key"));
+    json_t *value = json_object_get(m, "value");
+    struct run *r = s->run;
+    if (key == NULL || value == NULL || strlen(key) > 512) {
+        complain(s, "attr needs \"key\" of at most 512 characters, and \"value\"");
+        return;
+    }
+    if (++r->n_attrs > MAX_ATTRS) {
+        complain(s, "too many attributes");
+        return;
+    }
+    if (r->new_attrs == NULL)
+        r->new_attrs = json_object();
+    (void)json_object_set(r->new_attrs, key, value); /* out of memory: the attribute is lost */
+    study_flush(r);
+}
+
+static void on_row(struct slot *s, const json_t *m)
+{
+    const char *table = json_string_value(json_object_get(m, "table"));
+    json_t *values = json_object_get(m, "values");
+    struct run *r = s->run;
+    if (table == NULL || strcmp(table, "finetune_results") != 0 || !json_is_object(values)) {
+        complain(s, "row needs \"table\":\"finetune_results\" and \"values\":{…}");
+        return;
+    }
+    if (r->rows == NULL)
+        r->rows = json_array();
+    if (json_array_size(r->rows) >= MAX_ROWS)
+        complain(s, "too many rows");
+    else
+        (void)json_array_append(r->rows, values);
+}
+
+static void on_event(struct slot *s, const json_t *m, const char *line, size_t n)
+{
+    const char *event = json_string_value(json_object_get(m, "event"));
+    AUTO_FREE char *text = strndup(line, n);
+    if (event == NULL || strlen(event) > 100) {
+        complain(s, "event needs \"event\", a name");
+        return;
+    }
+    log_event(LOG_INFO, event, LOG_TEXT("study", s->run->study->view.name),
+              LOG_INT("trial", s->run->number), LOG_RAW("data", text));
+}
+
+/* The trial is over, the worker perhaps not. */
+static void trial_over(struct slot *s)
+{
+    slot_feed(s, WK_EV_RESULT);
+    if (s->trials_left <= 0)
+        slot_release(s);
+    if (s->fsm.state != WK_DEAD) /* at its exit the slot itself goes on from here */
+        slot_end_trial(s);
+}
+
+static void on_result(struct slot *s, const json_t *m)
+{
+    const json_t *values = json_object_get(m, "values");
+    double value = NAN;
+    if (json_array_size(values) != 1 || !number_of(json_array_get(values, 0), &value))
+        run_fail(s->run, FAIL_NAN,
+                 "the result must be one number: {\"op\":\"result\",\"values\":[0.5]}");
+    else
+        run_complete(s->run, value);
+    trial_over(s);
+}
+
+static void on_fail(struct slot *s, const json_t *m)
+{
+    const char *name = json_string_value(json_object_get(m, "class"));
+    const char *message = json_string_value(json_object_get(m, "message"));
+    enum fail_class fail = FAIL_EXIT;
+    if (name != NULL && (!fail_class_from_name(name, &fail) || fail == FAIL_NONE))
+        fail = FAIL_EXIT;
+    run_fail(s->run, fail, "%s", message != NULL ? message : "the worker gave no message");
+    trial_over(s);
+}
+
+int message_line(void *slot, const char *line, size_t n)
+{
+    struct slot *s = slot;
+    struct err err;
+    if (s->run == NULL || s->run->ended)
+        return 0; /* after the result: nobody listens */
+    AUTO_JSON json_t *m = json_read(line, n, &err);
+    const char *op = json_string_value(json_object_get(m, "op"));
+    if (op == NULL)
+        complain(s, m == NULL ? err.msg : "a message needs \"op\"");
+    else if (strcmp(op, "suggest") == 0)
+        on_suggest(s, m);
+    else if (strcmp(op, "report") == 0)
+        on_report(s, m);
+    else if (strcmp(op, "attr") == 0)
+        on_attr(s, m);
+    else if (strcmp(op, "row") == 0)
+        on_row(s, m);
+    else if (strcmp(op, "event") == 0)
+        on_event(s, m, line, n);
+    else if (strcmp(op, "result") == 0)
+        on_result(s, m);
+    else if (strcmp(op, "fail") == 0)
+        on_fail(s, m);
+    else if (strcmp(op, "pruned") == 0) {
+        run_pruned(s->run);
+        trial_over(s);
+    } else
+        complain(s, "unknown \"op\": suggest, report, attr, row, event, result, fail or pruned");
+    return 0;
+}
+
+int stdout_line(void *slot, const char *line, size_t n)
+{
+    struct slot *s = slot;
+    struct run *r = s->run;
+    if (r == NULL || r->ended)
+        return 0;
+    r->seen = classify_stronger(r->seen, classify_line(line, n));
+    struct metric_line m = metric_find(r->study->spec->study.metric, line, n);
+    if (!m.found)
+        return 0;
+    r->metric_found = true;
+    r->metric_bad = m.bad;
+    r->metric = m.value;
+    bool prune = false;
+    if (m.has_step && !m.bad && run_report(r, m.step, m.value, &prune, NULL) == 0 && prune &&
+        s->alive)
+        slot_feed(s, WK_EV_STOP); /* without a channel a signal is the only way to tell */
+    return 0;
+}

@@ -1,0 +1,72 @@
+#include "executor/metrics.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/text.h"
+
+static bool separates(char c)
+{
+    return c == ' ' || c == '\t' || c == ',' || c == ';' || c == '\r';
+}
+
+static bool token_value(const char *token, size_t n, double *out)
+{
+    char text[64];
+    if (n == 0 || n >= sizeof(text))
+        return false;
+    memcpy(text, token, n);
+    text[n] = '\0';
+    return text_double(text, out);
+}
+
+static struct metric_line find_pair(const char *name, const char *line, size_t n)
+{
+    struct metric_line m = {0};
+    size_t name_len = strlen(name);
+    const char *end = line + n;
+    for (const char *p = line; (p = memmem(p, (size_t)(end - p), name, name_len)) != NULL; p++) {
+        const char *q = p + name_len;
+        if (p > line && !separates(p[-1]))
+            continue;
+        while (q < end && *q == ' ')
+            q++;
+        if (q == end || *q != '=')
+            continue;
+        do
+            q++;
+        while (q < end && *q == ' ');
+        const char *token = q;
+        while (q < end && !separates(*q))
+            q++;
+        m.found = true;
+        m.bad = !token_value(token, (size_t)(q - token), &m.value);
+    }
+    return m;
+}
+
+static struct metric_line find_json(const char *name, const char *line, size_t n)
+{
+    struct metric_line m = {0};
+    AUTO_JSON json_t *j = json_read(line, n, NULL);
+    const json_t *v = json_object_get(j, name);
+    if (v == NULL)
+        return m;
+    m.found = true;
+    if (json_is_number(v))
+        m.value = json_number_value(v);
+    else
+        m.bad = !json_is_string(v) || !text_double(json_string_value(v), &m.value);
+    const json_t *step = json_object_get(j, "step");
+    m.has_step = json_is_integer(step) && json_integer_value(step) >= 0;
+    m.step = m.has_step ? json_integer_value(step) : 0;
+    return m;
+}
+
+struct metric_line metric_find(const char *name, const char *line, size_t n)
+{
+    if (n > 0 && line[0] == '{' && memmem(line, n, name, strlen(name)) != NULL)
+        return find_json(name, line, n);
+    return find_pair(name, line, n);
+}

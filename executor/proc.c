@@ -1,0 +1,241 @@
+#include "executor/proc.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+
+/* Deeper trees than this are somebody's fork bomb: what lies deeper is met again after its parents
+ * died. */
+#define MAX_DEPTH 64
+
+static ssize_t slurp(const char *path, char *out, size_t n)
+{
+    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    size_t len = 0;
+    while (len < n - 1) {
+        ssize_t k = read(fd, out + len, n - 1 - len);
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k <= 0)
+            break;
+        len += (size_t)k;
+    }
+    out[len] = '\0';
+    return (ssize_t)len;
+}
+
+static void cleanup_dir(DIR **d)
+{
+    if (*d != NULL)
+        (void)closedir(*d);
+}
+
+/* Calls visit for each thread of pid. */
+static void each_thread(pid_t pid, void (*visit)(void *ctx, pid_t pid, pid_t tid), void *ctx)
+{
+    char path[64];
+    (void)snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+    AUTO(cleanup_dir) DIR *dir = opendir(path);
+    if (dir == NULL)
+        return;
+    for (struct dirent *e; (e = readdir(dir)) != NULL;) {
+        if (isdigit((unsigned char)e->d_name[0]))
+            visit(ctx, pid, (pid_t)atoi(e->d_name));
+    }
+}
+
+struct walk {
+    void (*visit)(void *ctx, pid_t pid);
+    void *ctx;
+    int depth;
+};
+
+static void walk_children(void *ctx, pid_t pid, pid_t tid);
+
+static void walk_tree(struct walk *w, pid_t pid)
+{
+    if (w->depth >= MAX_DEPTH)
+        return;
+    w->depth++;
+    each_thread(pid, walk_children, w); /* children first: a killed parent hides them */
+    w->depth--;
+    w->visit(w->ctx, pid);
+}
+
+/* Each thread lists the children that it made. */
+static void walk_children(void *ctx, pid_t pid, pid_t tid)
+{
+    struct walk *w = ctx;
+    char path[64];
+    AUTO_FREE char *list = malloc(65536);
+    (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)tid);
+    if (list == NULL || slurp(path, list, 65536) <= 0)
+        return;
+    char *rest;
+    for (char *word = strtok_r(list, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
+        if (w->depth == 0)
+            w->visit(w->ctx, (pid_t)atoi(word));
+        else
+            walk_tree(w, (pid_t)atoi(word));
+    }
+}
+
+/* The fields of /proc/PID/stat after the command name, which may itself hold spaces and
+ * parentheses: field 3 (state) is index 0. */
+static bool stat_fields(const char *path, char state[static 1], unsigned long long *ticks)
+{
+    char text[1024];
+    if (slurp(path, text, sizeof(text)) <= 0)
+        return false;
+    char *end = strrchr(text, ')');
+    unsigned long long utime, stime;
+    long long cutime, cstime;
+    if (end == NULL ||
+        sscanf(end + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %lld %lld", state,
+               &utime, &stime, &cutime, &cstime) != 5)
+        return false;
+    *ticks = utime + stime + (unsigned long long)(cutime + cstime);
+    return true;
+}
+
+static void add_cpu(void *ctx, pid_t pid)
+{
+    char path[64], state;
+    unsigned long long ticks;
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    if (stat_fields(path, &state, &ticks))
+        *(unsigned long long *)ctx += ticks;
+}
+
+uint64_t proc_tree_cpu_ms(pid_t pid)
+{
+    unsigned long long ticks = 0;
+    struct walk w = {.visit = add_cpu, .ctx = &ticks};
+    walk_tree(&w, pid);
+    return ticks * 1000u / (unsigned long)sysconf(_SC_CLK_TCK);
+}
+
+static void send_signal(void *ctx, pid_t pid)
+{
+    (void)kill(pid, *(int *)ctx);
+}
+
+void proc_kill_tree(pid_t pid, int sig)
+{
+    struct walk w = {.visit = send_signal, .ctx = &sig};
+    walk_tree(&w, pid);
+    (void)kill(-pid,
+               sig); /* it leads a group of its own: those are met even when their parent is gone */
+}
+
+struct orphans {
+    bool (*is_worker)(void *ctx, pid_t pid);
+    bool (*is_stray)(void *ctx, pid_t pid);
+    void *ctx;
+    int left;
+};
+
+static void visit_child(void *ctx, pid_t pid)
+{
+    struct orphans *o = ctx;
+    if (o->is_worker(o->ctx, pid))
+        return;
+    if (o->is_stray(o->ctx, pid))
+        proc_kill_tree(pid, SIGKILL);
+    if (waitpid(pid, NULL, WNOHANG) == 0)
+        o->left++;
+}
+
+int proc_reap_orphans(bool (*is_worker)(void *ctx, pid_t pid),
+                      bool (*is_stray)(void *ctx, pid_t pid), void *ctx)
+{
+    struct orphans o = {.is_worker = is_worker, .is_stray = is_stray, .ctx = ctx};
+    struct walk w = {.visit = visit_child, .ctx = &o};
+    each_thread(getpid(), walk_children, &w);
+    return o.left;
+}
+
+bool proc_environ(pid_t pid, const char *name, char *out, size_t n)
+{
+    char path[64];
+    size_t cap = 1u << 20;
+    AUTO_FREE char *all = malloc(cap);
+    (void)snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
+    ssize_t len = all != NULL ? slurp(path, all, cap) : -1;
+    size_t name_len = strlen(name);
+    for (ssize_t i = 0; i < len; i += (ssize_t)strlen(all + i) + 1) {
+        if (strncmp(all + i, name, name_len) == 0 && all[i + (ssize_t)name_len] == '=') {
+            (void)snprintf(out, n, "%s", all + i + name_len + 1);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void put_file(struct buf *b, const char *key, pid_t pid, pid_t tid, const char *file)
+{
+    char path[96], text[512];
+    (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/%s", (int)pid, (int)tid, file);
+    ssize_t n = slurp(path, text, sizeof(text));
+    if (n <= 0)
+        return;
+    text[strcspn(text, "\n")] = '\0';
+    buf_printf(b, ",\"%s\":", key);
+    json_put_string(b, text);
+}
+
+static void put_thread(void *ctx, pid_t pid, pid_t tid)
+{
+    struct buf *b = ctx;
+    char path[96], state = '?';
+    unsigned long long ticks = 0;
+    (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)pid, (int)tid);
+    (void)stat_fields(path, &state, &ticks);
+    if (b->len > 0 && b->data[b->len - 1] == '}')
+        buf_putc(b, ',');
+    buf_printf(b, "{\"tid\":%d,\"state\":\"%c\",\"cpu_ms\":%llu", (int)tid, state,
+               ticks * 1000u / (unsigned long)sysconf(_SC_CLK_TCK));
+    put_file(b, "name", pid, tid, "comm");
+    put_file(b, "wchan", pid, tid, "wchan");
+    put_file(b, "syscall", pid, tid, "syscall");
+    buf_putc(b, '}');
+}
+
+static void put_process(void *ctx, pid_t pid)
+{
+    struct buf *b = ctx;
+    char path[64], command[1024];
+    (void)snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+    ssize_t n = slurp(path, command, sizeof(command));
+    for (ssize_t i = 0; i + 1 < n; i++) {
+        if (command[i] == '\0')
+            command[i] = ' ';
+    }
+    if (b->len > 0 && b->data[b->len - 1] == '}')
+        buf_putc(b, ',');
+    buf_printf(b, "{\"pid\":%d,\"command\":", (int)pid);
+    json_put_string(b, n > 0 ? command : "");
+    buf_puts(b, ",\"threads\":[");
+    each_thread(pid, put_thread, b);
+    buf_puts(b, "]}");
+}
+
+void proc_put_evidence(struct buf *b, pid_t pid)
+{
+    buf_puts(b, "{\"processes\":[");
+    struct walk w = {.visit = put_process, .ctx = b};
+    walk_tree(&w, pid);
+    buf_puts(b, "]}");
+}

@@ -1,0 +1,30 @@
+/* Process trees, read from /proc: their CPU time, and ending them whole. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+
+/* CPU time in milliseconds used by pid and all its descendants, those that ended included; 0 when
+ * it is gone. A few system calls a process. */
+uint64_t proc_tree_cpu_ms(pid_t pid);
+
+/* Sends sig to the process group of pid and to every descendant outside it. */
+void proc_kill_tree(pid_t pid, int sig);
+
+/* Ends and reaps what has become ours by being a subreaper (or PID 1): for each child of this
+ * process that `is_worker` does not know, kills it if `is_stray` says so, and collects it if it is
+ * over. Returns the number of such children that are left. */
+int proc_reap_orphans(bool (*is_worker)(void *ctx, pid_t pid),
+                      bool (*is_stray)(void *ctx, pid_t pid), void *ctx);
+
+/* Value of a variable in the environment of another process: writes at most n-1 characters; false
+ * when the process, the variable or the permission is missing. */
+bool proc_environ(pid_t pid, const char *name, char *out, size_t n);
+
+/* Appends a JSON object about pid and its descendants, thread by thread (name, state, wait channel,
+ * system call): what /proc tells without stopping anybody. */
+void proc_put_evidence(struct buf *b, pid_t pid);

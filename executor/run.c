@@ -1,0 +1,292 @@
+/* One trial: its parameters, its directory, what it reports, its outcome. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/rng.h"
+#include "executor/internal.h"
+
+/* Values that the store already has for a queued trial, by the names of the space. */
+static void fix_stored(struct run *r, const struct trial *t)
+{
+    const struct space *space = &r->study->spec->space;
+    for (size_t i = 0; t != NULL && i < t->n_params; i++) {
+        int at = space_find(space, t->params[i].name);
+        if (at >= 0 && dist_compatible(&space->params[at].dist, t->params[i].dist))
+            r->fixed[at] = t->params[i].value;
+    }
+}
+
+/* Values that a user enqueued (fixed_params). */
+static void fix_enqueued(struct run *r, const char *json)
+{
+    const struct space *space = &r->study->spec->space;
+    r->fixed_params = json != NULL ? json_read(json, strlen(json), NULL) : NULL;
+    const char *name;
+    json_t *value;
+    json_object_foreach(r->fixed_params, name, value)
+    {
+        struct err err;
+        int at = space_find(space, name);
+        if (at >= 0 && dist_internal(&space->params[at].dist, value, &r->fixed[at], &err) < 0)
+            (void)snprintf(r->message, sizeof(r->message), "enqueued %.60s is not used: %.150s",
+                           name, err.msg);
+    }
+}
+
+struct run *run_create(struct study *st, const struct store_claim *c)
+{
+    size_t n = st->spec->space.n;
+    struct run *r = calloc(1, sizeof(*r));
+    if (r == NULL)
+        return NULL;
+    r->study = st;
+    r->id = c->id;
+    r->number = c->number;
+    r->refs = 1;
+    r->dir_fd = -1;
+    r->value = NAN;
+    r->seed = (uint32_t)(rng_mix(st->spec->seed, (uint64_t)c->number) & 0x7fffffff);
+    r->values = calloc(n + 1, sizeof(*r->values));
+    r->active = calloc(n + 1, sizeof(*r->active));
+    r->fixed = calloc(n + 1, sizeof(*r->fixed));
+    if (r->values == NULL || r->active == NULL || r->fixed == NULL) {
+        run_unref(r);
+        return NULL;
+    }
+    for (size_t i = 0; i < n; i++)
+        r->fixed[i] = NAN;
+    if (c->kind == CLAIM_QUEUED) {
+        fix_stored(r, c->trial);
+        fix_enqueued(r, c->fixed_params);
+    }
+    return r;
+}
+
+static void param_free(struct run_param *p)
+{
+    if (p->own_name != NULL)
+        dist_free(&p->own_dist);
+    free(p->own_name);
+    free(p);
+}
+
+void run_unref(struct run *r)
+{
+    if (r == NULL || --r->refs > 0)
+        return;
+    for (size_t i = 0; i < r->n_params; i++)
+        param_free(r->params[i]);
+    cleanup_close(&r->dir_fd);
+    free(r->dir);
+    free(r->values);
+    free(r->active);
+    free(r->fixed);
+    free(r->params);
+    free(r->steps);
+    json_decref(r->fixed_params);
+    json_decref(r->new_attrs);
+    json_decref(r->rows);
+    free(r);
+}
+
+/* Room for one more; the caller fills it. NULL when out of memory. */
+static struct run_param *add_param(struct run *r)
+{
+    if (r->n_params == r->cap_params) {
+        size_t cap = r->cap_params > 0 ? 2 * r->cap_params : r->study->spec->space.n + 4;
+        struct run_param **params = realloc(r->params, cap * sizeof(*params));
+        if (params == NULL)
+            return NULL;
+        r->params = params;
+        r->cap_params = cap;
+    }
+    struct run_param *p = calloc(1, sizeof(*p));
+    if (p != NULL)
+        r->params[r->n_params++] = p;
+    return p;
+}
+
+int run_sample(struct run *r, struct err *err)
+{
+    struct study *st = r->study;
+    const struct space *space = &st->spec->space;
+    int rc = sampler_ask(st->sampler, r->number, r->fixed, r->values, r->active, err);
+    for (size_t i = 0; rc == 0 && i < space->n; i++) {
+        if (!r->active[i])
+            continue;
+        struct run_param *p = add_param(r);
+        if (p == NULL)
+            return err_set(err, ERR_NOMEM, "parameters of trial %" PRId64, r->number);
+        *p = (struct run_param){
+            .name = space->params[i].name, .dist = &space->params[i].dist, .value = r->values[i]};
+    }
+    return rc;
+}
+
+static const struct run_param *find_param(const struct run *r, const char *name)
+{
+    for (size_t i = 0; i < r->n_params; i++) {
+        if (strcmp(r->params[i]->name, name) == 0)
+            return r->params[i];
+    }
+    return NULL;
+}
+
+/* The value for a parameter that the trial does not have yet: enqueued, or the sampler's. */
+static int choose(struct run *r, const char *name, const struct dist *dist, double *value,
+                  struct err *err)
+{
+    const json_t *enqueued = json_object_get(r->fixed_params, name);
+    if (enqueued != NULL)
+        return dist_internal(dist, enqueued, value, err);
+    return sampler_suggest(r->study->sampler, r->number, name, dist, value, err);
+}
+
+int run_suggest(struct run *r, const char *name, struct dist *dist, double *value, struct err *err)
+{
+    const struct run_param *known = find_param(r, name);
+    if (known != NULL) {
+        if (!dist_compatible(known->dist, dist))
+            return err_set(err, ERR_CONFLICT, "suggest %s: another distribution than before", name);
+        *value = known->value;
+        return 0;
+    }
+    int rc = choose(r, name, dist, value, err);
+    if (rc < 0)
+        return rc;
+    char *own_name = strdup(name);
+    struct run_param *p = own_name != NULL ? add_param(r) : NULL;
+    if (p == NULL) {
+        free(own_name);
+        return err_set(err, ERR_NOMEM, "suggest %s", name);
+    }
+    *p = (struct run_param){.value = *value, .own_name = own_name, .own_dist = *dist};
+    p->name = p->own_name;
+    p->dist = &p->own_dist;
+    *dist = (struct dist){0}; /* taken */
+    return 0;
+}
+
+struct trial run_view(const struct run *r, struct trial_param *params)
+{
+    for (size_t i = 0; i < r->n_params; i++)
+        params[i] =
+            (struct trial_param){r->params[i]->name, r->params[i]->dist, r->params[i]->value};
+    return (struct trial){
+        .id = r->id,
+        .number = r->number,
+        .state = r->ended ? r->state : TRIAL_RUNNING,
+        .values = &r->value,
+        .n_values = r->ended && r->state != TRIAL_FAIL && !isnan(r->value) ? 1 : 0,
+        .params = params,
+        .n_params = r->n_params,
+        .steps = r->steps,
+        .n_steps = r->n_steps,
+    };
+}
+
+static int write_params(struct run *r, struct err *err)
+{
+    struct buf b = BUF_INIT;
+    const struct spec_trial t = {.values = r->values,
+                                 .active = r->active,
+                                 .number = r->number,
+                                 .seed = r->seed,
+                                 .dir = r->dir};
+    spec_put_params(&b, r->study->spec, &t);
+    buf_putc(&b, '\n');
+    AUTO_CLOSE int fd =
+        openat(r->dir_fd, "params.json", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    int rc = 0;
+    if (b.failed)
+        rc = err_set(err, ERR_NOMEM, "%s/params.json", r->dir);
+    else if (fd < 0 || write(fd, b.data, b.len) != (ssize_t)b.len)
+        rc = err_sys(err, errno, "write %s/params.json", r->dir);
+    buf_free(&b);
+    return rc;
+}
+
+int run_prepare_dir(struct run *r, struct err *err)
+{
+    char name[32];
+    (void)snprintf(name, sizeof(name), "%" PRId64, r->number);
+    if (asprintf(&r->dir, "%s/%s", r->study->dir, name) < 0) {
+        r->dir = NULL;
+        return err_set(err, ERR_NOMEM, "directory of trial %s", name);
+    }
+    if (mkdirat(r->study->dir_fd, name, 0755) < 0 && errno != EEXIST)
+        return err_sys(err, errno, "make %s", r->dir);
+    r->dir_fd = openat(r->study->dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (r->dir_fd < 0)
+        return err_sys(err, errno, "open %s", r->dir);
+    return write_params(r, err);
+}
+
+int run_report(struct run *r, int64_t step, double value, bool *prune, struct err *err)
+{
+    struct study *st = r->study;
+    *prune = false;
+    if (r->n_steps == r->cap_steps) {
+        size_t cap = r->cap_steps > 0 ? 2 * r->cap_steps : 16;
+        struct trial_step *steps = realloc(r->steps, cap * sizeof(*steps));
+        if (steps == NULL)
+            return err_set(err, ERR_NOMEM, "intermediate values of trial %" PRId64, r->number);
+        r->steps = steps;
+        r->cap_steps = cap;
+    }
+    r->steps[r->n_steps++] = (struct trial_step){step, value};
+    int rc = st->pruner != NULL
+                 ? pruner_report(st->pruner, r->number, step, value, prune, NULL, err)
+                 : 0;
+    r->prune_wanted = r->prune_wanted || *prune;
+    study_flush(r);
+    return rc;
+}
+
+void run_complete(struct run *r, double value)
+{
+    if (r->ended)
+        return;
+    if (isnan(value)) {
+        run_fail(r, FAIL_NAN, "%s is not a number", r->study->spec->study.metric);
+        return;
+    }
+    r->ended = true;
+    r->state = TRIAL_COMPLETE;
+    r->value = value;
+}
+
+void run_pruned(struct run *r)
+{
+    if (r->ended)
+        return;
+    r->ended = true;
+    r->state = TRIAL_PRUNED;
+    /* Optuna: a pruned trial's value is the last one it reported, unless that is NaN */
+    if (r->n_steps > 0)
+        r->value = r->steps[r->n_steps - 1].value;
+}
+
+void run_fail(struct run *r, enum fail_class fail, const char *fmt, ...)
+{
+    if (r->ended)
+        return;
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(r->message, sizeof(r->message), fmt, ap);
+    va_end(ap);
+    r->message[strcspn(r->message, "\n")] = '\0';
+    r->ended = true;
+    r->state = TRIAL_FAIL;
+    r->fail = fail;
+    r->value = NAN;
+}

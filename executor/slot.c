@@ -1,0 +1,680 @@
+/* A slot's worker process: started, watched through its pidfd, its pipes and its channel, ended as
+ * the worker machine says. Callbacks translate; worker.c decides. */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "executor/internal.h"
+#include "executor/limits.h"
+#include "executor/proc.h"
+
+#define LOG_CAP (16u << 20)      /* bytes kept of a trial's stdout, and of its stderr */
+#define LINE_LIMIT 65536u        /* longest line looked at on stdout and stderr */
+#define MESSAGE_LIMIT (1u << 20) /* longest message on the channel */
+#define REPLY_LIMIT (1u << 20)   /* answers a worker may leave unread */
+#define READ_SIZE 65536u /* taken from one descriptor in one turn, so that a flood starves nobody  \
+                          */
+#define DRAIN_LIMIT (8u << 20) /* taken after the worker's end */
+#define EVIDENCE_MS 5000u
+
+/* A probe counts as progress when the tree used at least this part of a CPU: an idle process with
+ * polling threads uses less. */
+#define BUSY_PER_MILLE 10u
+
+static struct executor *ex_of(const struct slot *s)
+{
+    return s->ex;
+}
+
+void slot_init(struct slot *s, struct executor *ex, int index)
+{
+    *s = (struct slot){.ex = ex, .index = index};
+    lines_init(&s->out_lines, LINE_LIMIT);
+    lines_init(&s->err_lines, LINE_LIMIT);
+    lines_init(&s->channel_lines, MESSAGE_LIMIT);
+}
+
+void slot_free(struct slot *s)
+{
+    lines_free(&s->out_lines);
+    lines_free(&s->err_lines);
+    lines_free(&s->channel_lines);
+    buf_free(&s->reply);
+    run_unref(s->claimed);
+    run_unref(s->run);
+}
+
+/* --- ending a trial
+ * -------------------------------------------------------------------------------- */
+
+/* The best trial's model is found at one place, whatever its number. */
+static void link_best(const struct run *r)
+{
+    char from[64], tmp[64];
+    const struct study *st = r->study;
+    (void)snprintf(from, sizeof(from), "%" PRId64 "/model.ubj", r->number);
+    (void)snprintf(tmp, sizeof(tmp), "best.ubj.%" PRId64, r->number);
+    if (linkat(st->dir_fd, from, st->dir_fd, tmp, 0) == 0 &&
+        renameat(st->dir_fd, tmp, st->dir_fd, "best.ubj") < 0)
+        (void)unlinkat(st->dir_fd, tmp, 0);
+}
+
+static bool is_best(const struct run *r)
+{
+    const struct executor_study *v = &r->study->view;
+    bool maximize = r->study->spec->study.direction == DIRECTION_MAXIMIZE;
+    return r->state == TRIAL_COMPLETE &&
+           (!v->has_best || (maximize ? r->value > v->best_value : r->value < v->best_value));
+}
+
+static void tell_trial_end(struct slot *s, const struct run *r)
+{
+    struct executor *ex = ex_of(s);
+    const struct executor_watcher *w = ex->conf->watcher;
+    log_event(r->state == TRIAL_FAIL ? LOG_WARNING : LOG_INFO, "trial_end",
+              LOG_TEXT("study", r->study->view.name), LOG_INT("trial", r->number),
+              LOG_TEXT("state", trial_state_name(r->state)), LOG_REAL("value", r->value),
+              LOG_TEXT("class", fail_class_name(r->fail)),
+              LOG_TEXT("message", r->message[0] != '\0' ? r->message : NULL),
+              LOG_INT("ms", executor_now(ex) - r->started_ms));
+    if (w != NULL && w->trial_end != NULL)
+        w->trial_end(w->ctx, &r->study->view, r->number, r->state, r->fail,
+                     r->message[0] != '\0' ? r->message : NULL, r->value);
+}
+
+void slot_end_trial(struct slot *s)
+{
+    struct run *r = s->run;
+    assert(r != NULL && r->ended);
+    bool goes_on = s->alive && s->fsm.state == WK_IDLE && s->trials_left > 0;
+    if (is_best(r))
+        link_best(r);
+    tell_trial_end(s, r);
+    capture_close(&s->out_log);
+    capture_close(&s->err_log);
+    executor_feed(ex_of(s), (struct sw_event){.type = SW_EV_ENDED,
+                                              .slot = s->index,
+                                              .state = r->state,
+                                              .fail = r->fail,
+                                              .goes_on = goes_on});
+}
+
+/* What a worker that ended without a result leaves to conclude. */
+static void conclude(struct slot *s, int status, int sig)
+{
+    struct run *r = s->run;
+    const char *metric = r->study->spec->study.metric;
+    char last[200] = "";
+    if (s->tail[0] != '\0')
+        (void)snprintf(last, sizeof(last), "; last on stderr: %.170s", s->tail);
+    if (r->prune_wanted && (s->fsm.reason == WK_STOPPED || sig == 0)) {
+        run_pruned(r);
+    } else if (s->fsm.reason == WK_STALLED) {
+        run_fail(r, FAIL_STALLED, "no progress for %" PRIu64 " s%s", s->fsm.conf.stall_ms / 1000,
+                 last);
+    } else if (s->fsm.reason == WK_TIMEOUT) {
+        run_fail(r, FAIL_TIMEOUT, "over its limit of %" PRIu64 " s%s", s->fsm.conf.trial_ms / 1000,
+                 last);
+    } else if (s->fsm.reason == WK_STOPPED) {
+        run_fail(r, FAIL_PREEMPTED, "stopped with the sweep");
+    } else if (status == 0 && r->metric_found && !r->metric_bad) {
+        run_complete(r, r->metric);
+    } else if (status == 0 && r->metric_found) {
+        run_fail(r, FAIL_NAN, "%s on stdout is no number", metric);
+    } else if (status == 0) {
+        run_fail(r, FAIL_EXIT, "exit 0, but no result: expected a line %s=NUMBER on stdout",
+                 metric);
+    } else {
+        const struct classify_exit e = {.status = status,
+                                        .signal = sig,
+                                        .by_us = s->sent_signal,
+                                        .output = r->seen,
+                                        .oom_killed =
+                                            sig == SIGKILL && limits_oom_kills("") > s->oom_kills};
+        if (sig != 0)
+            run_fail(r, classify_exit(&e), "signal %d (%s)%s", sig, strsignal(sig), last);
+        else
+            run_fail(r, classify_exit(&e), "exit %d%s", status, last);
+    }
+}
+
+/* --- the worker machine's wishes
+ * --------------------------------------------------------------------- */
+
+static void arm_timer(struct slot *s);
+
+static void probe(struct slot *s)
+{
+    uint64_t cpu = proc_tree_cpu_ms(s->proc.pid), now = executor_now(ex_of(s));
+    uint64_t used = cpu > s->cpu_ms ? cpu - s->cpu_ms : 0, elapsed = now - s->probed_ms;
+    s->cpu_ms = cpu;
+    s->probed_ms = now;
+    if (used > 0 && used * 1000u >= elapsed * BUSY_PER_MILLE)
+        slot_feed(s, WK_EV_ACTIVITY);
+}
+
+static void save_evidence(struct slot *s)
+{
+    struct run *r = s->run;
+    struct buf b = BUF_INIT;
+    uint64_t idle = executor_now(ex_of(s)) - s->fsm.active_ms;
+    proc_put_evidence(&b, s->proc.pid);
+    buf_putc(&b, '\n');
+    AUTO_CLOSE int fd =
+        openat(r->dir_fd, "evidence.json", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    bool saved = fd >= 0 && !b.failed && write(fd, b.data, b.len) == (ssize_t)b.len;
+    buf_free(&b);
+    log_event(LOG_ERROR, "trial_stalled", LOG_TEXT("study", r->study->view.name),
+              LOG_INT("trial", r->number), LOG_INT("pid", s->proc.pid), LOG_INT("idle_ms", idle),
+              LOG_TEXT("reason", s->fsm.reason == WK_TIMEOUT ? "timeout" : "stalled"));
+    log_event(saved ? LOG_INFO : LOG_ERROR, "evidence_saved", LOG_INT("trial", r->number),
+              LOG_TEXT("dir", r->dir), LOG_FLAG("saved", saved));
+    slot_feed(s, WK_EV_EVIDENCE);
+}
+
+static void send_signal(struct slot *s, int sig)
+{
+    s->sent_signal = true;
+    if (sig == SIGKILL)
+        log_event(LOG_WARNING, "worker_killed", LOG_INT("pid", s->proc.pid),
+                  LOG_INT("slot", s->index));
+    proc_kill_tree(s->proc.pid, sig);
+}
+
+void slot_feed(struct slot *s, enum wk_event_type type)
+{
+    unsigned todo = wk_step(&s->fsm, (struct wk_event){type, executor_now(ex_of(s))});
+    if (todo & WK_DO_PROBE)
+        probe(s);
+    if (todo & WK_DO_EVIDENCE)
+        save_evidence(s);
+    if (todo & WK_DO_TERM)
+        send_signal(s, SIGTERM);
+    if (todo & WK_DO_KILL)
+        send_signal(s, SIGKILL);
+    if (todo & WK_DO_REAP)
+        (void)kill(-s->proc.pid,
+                   SIGKILL); /* before the leader is collected: the group's number is ours */
+    if (type != WK_EV_ACTIVITY)
+        arm_timer(
+            s); /* activity only moves deadlines away: the timer finds that out when it fires */
+}
+
+static void on_timer(uv_timer_t *t)
+{
+    slot_feed(CONTAINER_OF(t, struct slot, timer), WK_EV_TICK);
+}
+
+static void arm_timer(struct slot *s)
+{
+    uint64_t due = wk_due(&s->fsm), now = executor_now(ex_of(s));
+    if (s->closing || due == UINT64_MAX)
+        (void)uv_timer_stop(&s->timer);
+    else
+        (void)uv_timer_start(&s->timer, on_timer, due > now ? due - now : 1, 0);
+}
+
+/* --- reading
+ * --------------------------------------------------------------------------------------- */
+
+static int stderr_line(void *ctx, const char *line, size_t n)
+{
+    struct slot *s = ctx;
+    if (s->run != NULL)
+        s->run->seen = classify_stronger(s->run->seen, classify_line(line, n));
+    if (n > 0)
+        (void)snprintf(s->tail, sizeof(s->tail), "%.*s",
+                       (int)(n < sizeof(s->tail) ? n : sizeof(s->tail) - 1), line);
+    return 0;
+}
+
+/* Reads once; returns the number of bytes, 0 at the end, negative when there is nothing now. */
+static ssize_t take(struct slot *s, int fd, struct capture *log, struct lines *lines, line_fn *fn)
+{
+    char data[READ_SIZE];
+    ssize_t n = read(fd, data, sizeof(data));
+    if (n > 0) {
+        if (log != NULL)
+            capture_write(log, data, (size_t)n);
+        (void)lines_feed(lines, data, (size_t)n, fn, s);
+    }
+    return n < 0 && errno != EAGAIN && errno != EINTR ? 0 : n;
+}
+
+/* A descriptor that became readable: its poll is stopped when the other side is closed. */
+static void pump(struct slot *s, uv_poll_t *poll, int fd, struct capture *log, struct lines *lines,
+                 line_fn *fn)
+{
+    ssize_t n = take(s, fd, log, lines, fn);
+    if (n == 0)
+        (void)uv_poll_stop(poll);
+    else if (n > 0 && s->alive)
+        slot_feed(s, WK_EV_ACTIVITY);
+}
+
+static void on_stdout(uv_poll_t *p, int status, int events)
+{
+    struct slot *s = CONTAINER_OF(p, struct slot, out_poll);
+    (void)status;
+    (void)events;
+    pump(s, p, s->proc.out_fd, &s->out_log, &s->out_lines, stdout_line);
+}
+
+static void on_stderr(uv_poll_t *p, int status, int events)
+{
+    struct slot *s = CONTAINER_OF(p, struct slot, err_poll);
+    (void)status;
+    (void)events;
+    pump(s, p, s->proc.err_fd, &s->err_log, &s->err_lines, stderr_line);
+}
+
+static void send_replies(struct slot *s);
+
+static void on_channel(uv_poll_t *p, int status, int events)
+{
+    struct slot *s = CONTAINER_OF(p, struct slot, channel_poll);
+    if (status == 0 && (events & UV_WRITABLE))
+        send_replies(s);
+    if (status < 0 || (events & UV_READABLE))
+        pump(s, p, s->proc.channel, NULL, &s->channel_lines, message_line);
+}
+
+static void send_replies(struct slot *s)
+{
+    while (s->reply.len > 0) {
+        ssize_t n = send(s->proc.channel, s->reply.data, s->reply.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        buf_consume(&s->reply, (size_t)n);
+    }
+    int events = UV_READABLE | (s->reply.len > 0 ? UV_WRITABLE : 0);
+    (void)uv_poll_start(&s->channel_poll, events, on_channel);
+}
+
+void slot_say(struct slot *s, const char *line)
+{
+    if (s->closing || !s->alive)
+        return;
+    if (s->reply.len > REPLY_LIMIT) {
+        /* it asks and asks and never reads: it cannot be served */
+        buf_clear(&s->reply);
+        if (s->run != NULL)
+            run_fail(s->run, FAIL_EXIT, "the worker does not read its channel");
+        slot_feed(s, WK_EV_STOP);
+        return;
+    }
+    buf_puts(&s->reply, line);
+    buf_putc(&s->reply, '\n');
+    send_replies(s);
+}
+
+/* --- the end of the process
+ * ------------------------------------------------------------------------- */
+
+static void drain(struct slot *s, int fd, struct capture *log, struct lines *lines, line_fn *fn)
+{
+    size_t taken = 0;
+    for (ssize_t n; taken < DRAIN_LIMIT && (n = take(s, fd, log, lines, fn)) > 0;)
+        taken += (size_t)n;
+    (void)lines_end(lines, fn, s);
+}
+
+static void close_fds(struct slot *s)
+{
+    int *fds[] = {&s->proc.pidfd, &s->proc.out_fd, &s->proc.err_fd, &s->proc.channel};
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        cleanup_close(fds[i]);
+        *fds[i] = -1;
+    }
+}
+
+static void closed(struct slot *s)
+{
+    if (--s->open_handles > 0)
+        return;
+    close_fds(s);
+    executor_feed(ex_of(s), (struct sw_event){.type = SW_EV_GONE, .slot = s->index});
+}
+
+static void on_exit_closed(uv_handle_t *h)
+{
+    closed(CONTAINER_OF((uv_poll_t *)h, struct slot, exit_poll));
+}
+
+static void on_out_closed(uv_handle_t *h)
+{
+    closed(CONTAINER_OF((uv_poll_t *)h, struct slot, out_poll));
+}
+
+static void on_err_closed(uv_handle_t *h)
+{
+    closed(CONTAINER_OF((uv_poll_t *)h, struct slot, err_poll));
+}
+
+static void on_channel_closed(uv_handle_t *h)
+{
+    closed(CONTAINER_OF((uv_poll_t *)h, struct slot, channel_poll));
+}
+
+static void on_timer_closed(uv_handle_t *h)
+{
+    closed(CONTAINER_OF((uv_timer_t *)h, struct slot, timer));
+}
+
+static void close_handles(struct slot *s)
+{
+    s->closing = true;
+    s->open_handles = 5;
+    uv_close((uv_handle_t *)&s->exit_poll, on_exit_closed);
+    uv_close((uv_handle_t *)&s->out_poll, on_out_closed);
+    uv_close((uv_handle_t *)&s->err_poll, on_err_closed);
+    uv_close((uv_handle_t *)&s->channel_poll, on_channel_closed);
+    uv_close((uv_handle_t *)&s->timer, on_timer_closed);
+}
+
+/* Collects the process; the raw call, because the wrapper does not tell its resource usage. */
+static void collect(struct slot *s, int *status, int *sig)
+{
+    siginfo_t info = {0};
+    struct rusage used = {0};
+    while (syscall(SYS_waitid, P_PIDFD, s->proc.pidfd, &info, WEXITED, &used) < 0 && errno == EINTR)
+        ;
+    *status = info.si_code == CLD_EXITED ? info.si_status : -1;
+    *sig = info.si_code == CLD_EXITED ? 0 : info.si_status;
+    uint64_t rss = (uint64_t)used.ru_maxrss * 1024;
+    if (rss > ex_of(s)->largest_rss)
+        ex_of(s)->largest_rss = rss;
+}
+
+static void on_process_end(uv_poll_t *p, int poll_status, int events)
+{
+    struct slot *s = CONTAINER_OF(p, struct slot, exit_poll);
+    int status, sig;
+    (void)poll_status;
+    (void)events;
+    slot_feed(s, WK_EV_EXIT);
+    collect(s, &status, &sig);
+    /* what it said last is in the pipes; a descendant that holds them open is not waited for */
+    drain(s, s->proc.channel, NULL, &s->channel_lines, message_line);
+    drain(s, s->proc.out_fd, &s->out_log, &s->out_lines, stdout_line);
+    drain(s, s->proc.err_fd, &s->err_log, &s->err_lines, stderr_line);
+    s->alive = false;
+    close_handles(s);
+    if (s->run != NULL) {
+        conclude(s, status, sig); /* nothing if the channel told the outcome just now */
+        slot_end_trial(s);
+    } else {
+        capture_close(&s->out_log);
+        capture_close(&s->err_log);
+    }
+    executor_orphans_soon(ex_of(s));
+}
+
+/* --- starting
+ * ---------------------------------------------------------------------------------------- */
+
+/* A retry may get another share than a first try. */
+static uint64_t memory_of(const struct run *r)
+{
+    const struct spec *spec = r->study->spec;
+    double memory = (double)spec->slots.memory_bytes;
+    double factor = spec->retry[r->retry_of].memory_factor;
+    for (int i = 0; r->retry_of != FAIL_NONE && i < r->tries && factor > 0; i++)
+        memory *= factor;
+    return memory < 9e18 ? (uint64_t)memory : 0;
+}
+
+static int threads_of(const struct run *r)
+{
+    const struct spec *spec = r->study->spec;
+    double cpus = r->retry_of != FAIL_NONE ? spec->retry[r->retry_of].cpus : 0;
+    return cpus >= 1 ? (int)cpus : r->study->ex->plan.threads;
+}
+
+static bool same_name(const char *a, const char *b)
+{
+    size_t n = strcspn(a, "=");
+    return n == strcspn(b, "=") && strncmp(a, b, n) == 0;
+}
+
+static bool is_set(char *const *env, size_t n, const char *entry)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (same_name(env[i], entry))
+            return true;
+    }
+    return false;
+}
+
+/* The environment of a worker: the spec's additions, ours, then what the executor has itself.
+ * `text` keeps ours. */
+static int build_env(struct slot *s, const struct run *r, const struct spec_strings *more,
+                     struct buf *text, char ***out, struct err *err)
+{
+    const struct study *st = r->study;
+    size_t n_base = 0, n = 0;
+    while (ex_of(s)->base_env[n_base] != NULL)
+        n_base++;
+    size_t at[16], n_ours = 0;
+    int threads = threads_of(r);
+#define ENTRY(...)                                                                                 \
+    do {                                                                                           \
+        at[n_ours++] = text->len;                                                                  \
+        buf_printf(text, __VA_ARGS__);                                                             \
+        buf_add(text, "", 1);                                                                      \
+    } while (0)
+    ENTRY("FORKLESS_FD=%d", SPAWN_CHANNEL_FD);
+    ENTRY("FORKLESS_STUDY=%s", st->view.name);
+    ENTRY("FORKLESS_TRIAL=%" PRId64, r->number);
+    ENTRY("FORKLESS_TRIAL_ID=%" PRId64, r->id);
+    ENTRY("FORKLESS_PARAMS=%s/params.json", r->dir);
+    ENTRY("FORKLESS_SEED=%" PRIu32, r->seed);
+    ENTRY("FORKLESS_TRIAL_DIR=%s", r->dir);
+    ENTRY("FORKLESS_THREADS=%d", threads);
+    ENTRY("FORKLESS_WORKER=%d.%d.%u", (int)getpid(), s->index, s->life);
+    size_t n_firm = n_ours; /* what follows gives way to what the user has set */
+    ENTRY("OMP_NUM_THREADS=%d", threads);
+    ENTRY("OMP_WAIT_POLICY=passive");
+    ENTRY("LOKY_START_METHOD=spawn");
+#undef ENTRY
+    char **env = calloc(more->n + n_ours + n_base + 1, sizeof(*env));
+    if (env == NULL || text->failed) {
+        free(env);
+        return err_set(err, ERR_NOMEM, "environment of trial %" PRId64, r->number);
+    }
+    for (size_t i = 0; i < n_firm; i++)
+        env[n++] = text->data + at[i];
+    for (size_t i = 0; i < more->n; i++) {
+        if (!is_set(env, n, more->v[i]))
+            env[n++] = more->v[i];
+    }
+    for (size_t i = 0; i < n_base; i++) {
+        if (!is_set(env, n, ex_of(s)->base_env[i]))
+            env[n++] = ex_of(s)->base_env[i];
+    }
+    for (size_t i = n_firm; i < n_ours; i++) {
+        if (!is_set(env, n, text->data + at[i]))
+            env[n++] = text->data + at[i];
+    }
+    *out = env;
+    return 0;
+}
+
+static int spawn_for(struct slot *s, const struct run *r, char *const *argv, const char *program,
+                     struct err *err)
+{
+    const struct spec *spec = r->study->spec;
+    const struct spec_trial t = {.values = r->values,
+                                 .active = r->active,
+                                 .number = r->number,
+                                 .seed = r->seed,
+                                 .dir = r->dir};
+    struct spec_strings more = {0};
+    struct buf text = BUF_INIT;
+    char **env = NULL;
+    int rc = spec_env(spec, &t, &more, err);
+    if (rc == 0)
+        rc = build_env(s, r, &more, &text, &env, err);
+    if (rc == 0) {
+        const struct spawn_req req = {.stub = ex_of(s)->stub,
+                                      .path = program,
+                                      .argv = argv,
+                                      .envp = env,
+                                      .cwd = spec->run.cwd,
+                                      .memory_bytes = memory_of(r)};
+        rc = spawn_worker(&s->proc, &req, err);
+    }
+    free(env);
+    buf_free(&text);
+    free(more.v);
+    return rc;
+}
+
+static int spawn_command(struct slot *s, const struct run *r, struct err *err)
+{
+    const struct study *st = r->study;
+    if (st->spec->run.runner == RUN_XGBOOST) {
+        char *argv[] = {(char *)"forkless-xgboost", (char *)"--config", st->xgboost_conf, NULL};
+        return spawn_for(s, r, argv, st->program, err);
+    }
+    const struct spec_trial t = {.values = r->values,
+                                 .active = r->active,
+                                 .number = r->number,
+                                 .seed = r->seed,
+                                 .dir = r->dir};
+    struct spec_strings argv = {0};
+    AUTO_FREE char *program = NULL;
+    int rc = spec_argv(st->spec, &t, &argv, err);
+    if (rc == 0)
+        rc = spawn_resolve(&program, argv.v[0], st->spec->run.cwd, err);
+    if (rc == 0)
+        rc = spawn_for(s, r, argv.v, program, err);
+    free(argv.v);
+    return rc;
+}
+
+static void watch(struct slot *s)
+{
+    uv_loop_t *loop = &ex_of(s)->loop;
+    (void)uv_poll_init(loop, &s->exit_poll, s->proc.pidfd);
+    (void)uv_poll_init(loop, &s->out_poll, s->proc.out_fd);
+    (void)uv_poll_init(loop, &s->err_poll, s->proc.err_fd);
+    (void)uv_poll_init(loop, &s->channel_poll, s->proc.channel);
+    (void)uv_timer_init(loop, &s->timer);
+    (void)uv_poll_start(&s->exit_poll, UV_READABLE, on_process_end);
+    (void)uv_poll_start(&s->out_poll, UV_READABLE, on_stdout);
+    (void)uv_poll_start(&s->err_poll, UV_READABLE, on_stderr);
+    (void)uv_poll_start(&s->channel_poll, UV_READABLE, on_channel);
+}
+
+/* A new process in the slot; what the last one left half-said is forgotten. */
+static void begin_life(struct slot *s, struct study *st)
+{
+    const struct wk_conf conf = {.stall_ms = st->spec->watch.stall_ms,
+                                 .trial_ms = st->spec->watch.trial_ms,
+                                 .grace_ms = st->spec->watch.grace_ms,
+                                 .evidence_ms = EVIDENCE_MS};
+    lines_free(&s->out_lines);
+    lines_free(&s->err_lines);
+    lines_free(&s->channel_lines);
+    lines_init(&s->out_lines, LINE_LIMIT);
+    lines_init(&s->err_lines, LINE_LIMIT);
+    lines_init(&s->channel_lines, MESSAGE_LIMIT);
+    buf_clear(&s->reply);
+    s->tail[0] = '\0';
+    s->study = st;
+    s->alive = true;
+    s->closing = false;
+    s->sent_signal = false;
+    s->cpu_ms = 0;
+    s->trials_left = (int)st->spec->run.trials_per_worker;
+    s->oom_kills = limits_oom_kills("");
+    wk_init(&s->fsm, &conf, executor_now(ex_of(s)));
+    watch(s);
+}
+
+static void say_trial(struct slot *s, const struct run *r)
+{
+    const struct spec_trial t = {.values = r->values,
+                                 .active = r->active,
+                                 .number = r->number,
+                                 .seed = r->seed,
+                                 .dir = r->dir};
+    struct buf b = BUF_INIT;
+    buf_printf(&b,
+               "{\"op\":\"trial\",\"number\":%" PRId64 ",\"trial_id\":%" PRId64 ",\"seed\":%" PRIu32
+               ",\"dir\":",
+               r->number, r->id, r->seed);
+    json_put_string(&b, r->dir);
+    buf_puts(&b, ",\"params\":");
+    spec_put_params(&b, r->study->spec, &t);
+    buf_putc(&b, '}');
+    slot_say(s, buf_str(&b));
+    buf_free(&b);
+}
+
+/* The slot could not run its trial: it fails with the reason, and the slot is free again. */
+static void start_failed(struct slot *s, const struct err *err)
+{
+    run_fail(s->run, FAIL_EXIT, "%s", err->msg);
+    slot_end_trial(s);
+    executor_feed(ex_of(s), (struct sw_event){.type = SW_EV_GONE, .slot = s->index});
+}
+
+void slot_start(struct slot *s)
+{
+    struct run *r = TAKE(s->claimed);
+    struct err err = {0};
+    bool reused = s->alive;
+    s->run = r;
+    r->started_ms = executor_now(ex_of(s));
+    int rc = run_sample(r, &err);
+    if (rc == 0)
+        rc = run_prepare_dir(r, &err);
+    study_began(r);
+    if (rc == 0 && !reused) {
+        s->life++;
+        rc = spawn_command(s, r, &err);
+        if (rc == 0)
+            begin_life(s, r->study);
+    }
+    if (rc < 0 && reused) {
+        run_fail(r, FAIL_EXIT, "%s", err.msg);
+        slot_feed(s, WK_EV_STOP);
+        slot_end_trial(s);
+        return;
+    }
+    if (rc < 0) {
+        start_failed(s, &err);
+        return;
+    }
+    capture_init(&s->out_log, r->dir_fd, "stdout.log", LOG_CAP);
+    capture_init(&s->err_log, r->dir_fd, "stderr.log", LOG_CAP);
+    s->trials_left--;
+    s->probed_ms = r->started_ms;
+    log_event(LOG_DEBUG, "trial_start", LOG_TEXT("study", r->study->view.name),
+              LOG_INT("trial", r->number), LOG_INT("pid", s->proc.pid), LOG_INT("slot", s->index));
+    slot_feed(s, WK_EV_TRIAL);
+    if (reused)
+        say_trial(s, r);
+}
+
+void slot_release(struct slot *s)
+{
+    slot_say(s, "{\"op\":\"stop\"}");
+    slot_feed(s, WK_EV_RELEASE);
+}

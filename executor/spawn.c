@@ -1,0 +1,205 @@
+#include "executor/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+/* oom_score_adj of workers: when memory runs out the kernel should take them, not the executor. */
+#define WORKER_OOM_ADJ "1000"
+
+/* Descriptors that the child needs below this number are moved out of the way of its 0-3. */
+#define CHILD_FDS (SPAWN_CHANNEL_FD + 1)
+
+struct ends {
+    int out[2], err[2], channel[2]; /* [0] ours, [1] the worker's */
+};
+
+static void ends_close(struct ends *e)
+{
+    int *fds[] = {e->out, e->err, e->channel};
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        cleanup_close(&fds[i][0]);
+        cleanup_close(&fds[i][1]);
+    }
+}
+
+/* A descriptor of the child must not be overwritten by the dup2 of another one's number. */
+static int above_child_fds(int *fd)
+{
+    if (*fd >= CHILD_FDS)
+        return 0;
+    int moved = fcntl(*fd, F_DUPFD_CLOEXEC, CHILD_FDS);
+    if (moved < 0)
+        return -errno;
+    (void)close(*fd);
+    *fd = moved;
+    return 0;
+}
+
+static int ends_open(struct ends *e, struct err *err)
+{
+    *e = (struct ends){{-1, -1}, {-1, -1}, {-1, -1}};
+    if (pipe2(e->out, O_CLOEXEC) < 0 || pipe2(e->err, O_CLOEXEC) < 0 ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, e->channel) < 0)
+        return err_sys(err, errno, "pipes for a worker");
+    int *ours[] = {&e->out[0], &e->err[0], &e->channel[0]};
+    int *theirs[] = {&e->out[1], &e->err[1], &e->channel[1]};
+    for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
+        int rc = above_child_fds(theirs[i]);
+        if (rc < 0 || fcntl(*ours[i], F_SETFL, O_NONBLOCK) < 0)
+            return err_sys(err, rc < 0 ? -rc : errno, "pipes for a worker");
+    }
+    return 0;
+}
+
+static int file_actions(posix_spawn_file_actions_t *fa, const struct ends *e, const char *cwd)
+{
+    int rc = posix_spawn_file_actions_addopen(fa, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    rc = rc != 0 ? rc : posix_spawn_file_actions_adddup2(fa, e->out[1], STDOUT_FILENO);
+    rc = rc != 0 ? rc : posix_spawn_file_actions_adddup2(fa, e->err[1], STDERR_FILENO);
+    rc = rc != 0 ? rc : posix_spawn_file_actions_adddup2(fa, e->channel[1], SPAWN_CHANNEL_FD);
+    if (rc == 0 && cwd != NULL)
+        rc = posix_spawn_file_actions_addchdir_np(fa, cwd);
+    return rc;
+}
+
+static int attributes(posix_spawnattr_t *attr)
+{
+    sigset_t none, all;
+    (void)sigemptyset(&none);
+    (void)sigfillset(&all);
+    int rc = posix_spawnattr_setsigmask(attr, &none);
+    rc = rc != 0 ? rc : posix_spawnattr_setsigdefault(attr, &all);
+    return rc != 0 ? rc
+                   : posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
+                                                        POSIX_SPAWN_SETSIGDEF);
+}
+
+static int start(pid_t *pid, const struct spawn_req *req, const struct ends *e)
+{
+    char ppid[16], data[24], cpus[24];
+    size_t n = 0;
+    while (req->argv[n] != NULL)
+        n++;
+    AUTO_FREE char **argv = calloc(n + 7, sizeof(*argv));
+    if (argv == NULL)
+        return ENOMEM;
+    (void)snprintf(ppid, sizeof(ppid), "%d", (int)getpid());
+    (void)snprintf(data, sizeof(data), "%" PRIu64, req->memory_bytes);
+    (void)snprintf(cpus, sizeof(cpus), "%" PRIx64, req->cpus);
+    char *head[] = {(char *)"forkless-exec", ppid, data,
+                    (char *)WORKER_OOM_ADJ,  cpus, (char *)(uintptr_t)req->path};
+    memcpy(argv, head, sizeof(head));
+    memcpy(argv + ARRAY_LEN(head), req->argv, n * sizeof(*argv));
+
+    posix_spawn_file_actions_t fa;
+    posix_spawnattr_t attr;
+    int rc = posix_spawn_file_actions_init(&fa);
+    if (rc != 0)
+        return rc;
+    rc = posix_spawnattr_init(&attr);
+    if (rc == 0) {
+        rc = file_actions(&fa, e, req->cwd);
+        rc = rc != 0 ? rc : attributes(&attr);
+        rc = rc != 0 ? rc : posix_spawn(pid, req->stub, &fa, &attr, argv, req->envp);
+        (void)posix_spawnattr_destroy(&attr);
+    }
+    (void)posix_spawn_file_actions_destroy(&fa);
+    return rc;
+}
+
+int spawn_worker(struct spawned *out, const struct spawn_req *req, struct err *err)
+{
+    AUTO(ends_close) struct ends e;
+    int rc = ends_open(&e, err);
+    if (rc < 0)
+        return rc;
+    pid_t pid;
+    int sys = start(&pid, req, &e);
+    if (sys != 0)
+        return err_sys(err, sys, "start %s%s%s", req->path, req->cwd != NULL ? " in " : "",
+                       req->cwd != NULL ? req->cwd : "");
+    int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (pidfd < 0) {
+        sys = errno;
+        (void)kill(pid, SIGKILL);
+        (void)waitpid(pid, NULL, 0);
+        return sys == ENOSYS ? err_set(err, ERR_UNSUPPORTED, "pidfd_open: needs Linux 5.3 or newer")
+                             : err_sys(err, sys, "pidfd_open");
+    }
+    (void)fcntl(pidfd, F_SETFD, FD_CLOEXEC); /* pidfd_open sets it; said here for the reader */
+    *out = (struct spawned){.pid = pid,
+                            .pidfd = pidfd,
+                            .out_fd = TAKE_FD(e.out[0]),
+                            .err_fd = TAKE_FD(e.err[0]),
+                            .channel = TAKE_FD(e.channel[0])};
+    return 0;
+}
+
+static bool runnable(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
+}
+
+int spawn_resolve(char **path, const char *program, const char *cwd, struct err *err)
+{
+    char full[PATH_MAX];
+    if (strchr(program, '/') != NULL) {
+        bool relative = program[0] != '/' && cwd != NULL;
+        (void)snprintf(full, sizeof(full), "%s%s%s", relative ? cwd : "", relative ? "/" : "",
+                       program);
+        if (!runnable(full))
+            return err_set(err, ERR_NOTFOUND, "%s: no such program, or not executable", full);
+        *path = strdup(relative ? full : program);
+        return *path != NULL ? 0 : err_set(err, ERR_NOMEM, "%s", program);
+    }
+    const char *dirs = getenv("PATH");
+    if (dirs == NULL)
+        dirs = "/usr/local/bin:/usr/bin:/bin";
+    for (const char *d = dirs; *d != '\0';) {
+        size_t n = strcspn(d, ":");
+        (void)snprintf(full, sizeof(full), "%.*s/%s", (int)n, d, program);
+        if (n > 0 && runnable(full)) {
+            *path = strdup(full);
+            return *path != NULL ? 0 : err_set(err, ERR_NOMEM, "%s", program);
+        }
+        d += n + (d[n] == ':');
+    }
+    return err_set(err, ERR_NOTFOUND, "%s: not found along PATH (%s)", program, dirs);
+}
+
+int spawn_find_own(char **path, const char *name, struct err *err)
+{
+    static const char *const places[] = {"", "../libexec/forkless/"};
+    char exe[PATH_MAX], full[PATH_MAX + 64];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+    if (n < 0)
+        return err_sys(err, errno, "/proc/self/exe");
+    exe[n] = '\0';
+    char *slash = strrchr(exe, '/');
+    if (slash != NULL)
+        *slash = '\0';
+    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+        (void)snprintf(full, sizeof(full), "%s/%s%s", exe, places[i], name);
+        if (runnable(full)) {
+            *path = strdup(full);
+            return *path != NULL ? 0 : err_set(err, ERR_NOMEM, "%s", name);
+        }
+    }
+    return err_set(err, ERR_NOTFOUND, "%s: neither in %s nor in %s/../libexec/forkless", name, exe,
+                   exe);
+}

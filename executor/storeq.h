@@ -1,0 +1,55 @@
+/* The store's own thread: jobs go in from the loop, run in order in batched transactions, and come
+ * back to the loop when what they wrote is committed. A locked or vanished database makes jobs
+ * wait, never the loop. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/err.h"
+#include "storage/storage.h"
+
+struct storeq;
+
+enum storeq_kind {
+    STOREQ_CLAIM, /* goes first, in a transaction of its own that need not reach the disk: a worker
+                     waits */
+    STOREQ_WRITE, /* batched; need not reach the disk before done */
+    STOREQ_DURABLE, /* batched; done when it has reached the disk */
+    STOREQ_READ,    /* alone, outside a transaction */
+};
+
+/* Embedded in what the job carries; lives until done has been called. */
+struct storeq_job {
+    struct storeq_job *next;
+    enum storeq_kind kind;
+    /* On the store's thread. May be called again when the batch could not be committed, so it must
+     * not consume what it needs. A refusal (ERR_FINISHED …) is an answer, kept in rc. */
+    int (*run)(struct storeq_job *job, struct store *s, struct err *err);
+    void (*done)(struct storeq_job *job); /* on the loop's thread; rc and err are set */
+    int rc;
+    struct err err;
+};
+
+struct storeq_conf {
+    const char *url;
+    uint64_t patience_ms; /* how long a batch is tried again while the store is locked or away */
+    /* On the loop's thread: the store began (true) or ceased (false) to refuse. */
+    void (*on_trouble)(void *ctx, bool trouble, const struct err *err);
+    void *ctx;
+};
+
+/* Opens the store (on the calling thread, so that its errors come at once) and starts the thread.
+ */
+int storeq_start(struct storeq **out, uv_loop_t *loop, const struct storeq_conf *conf,
+                 struct err *err);
+/* From the loop's thread. */
+void storeq_push(struct storeq *q, struct storeq_job *job);
+/* Jobs that are not done yet. */
+int storeq_pending(const struct storeq *q);
+/* No more patience: what the store refuses now fails. */
+void storeq_give_up(struct storeq *q);
+/* Waits for the thread to finish what was pushed, closes the store, calls the last done callbacks
+ * and closes the handle; q is freed by the loop soon after. */
+void storeq_stop(struct storeq *q);

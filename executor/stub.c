@@ -1,0 +1,131 @@
+/* forkless-exec: what must happen inside a worker's process before its program starts, and nothing
+ * else.
+ *
+ *   forkless-exec PPID DATA_BYTES OOM_ADJ CPUS PATH ARGV0 [ARG …]
+ *
+ *   PPID        the executor's pid: if it is gone already, so are we
+ *   DATA_BYTES  RLIMIT_DATA, 0 = leave
+ *   OOM_ADJ     oom_score_adj to write, -1 = leave
+ *   CPUS        affinity as a hexadecimal mask of CPUs 0-63, 0 = leave
+ *
+ * The executor must not do this between fork and exec (it never forks), so a chain of two execs
+ * does. Freestanding, because starting even a static C library costs four times what this program
+ * does (0.35 ms against 0.08 ms a worker). Exits 126 or 127 as a shell would when PATH cannot be
+ * started. */
+#include <fcntl.h>
+#include <linux/prctl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#if defined(__x86_64__)
+static long call(long n, long a, long b, long c, long d)
+{
+    long r;
+    register long r10 __asm__("r10") = d;
+    __asm__ volatile("syscall"
+                     : "=a"(r)
+                     : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10)
+                     : "rcx", "r11", "memory");
+    return r;
+}
+__asm__(".globl _start\n"
+        "_start:\n"
+        "  xor %ebp, %ebp\n"
+        "  mov %rsp, %rdi\n"
+        "  and $-16, %rsp\n"
+        "  call stub_main\n");
+#elif defined(__aarch64__)
+static long call(long n, long a, long b, long c, long d)
+{
+    register long x8 __asm__("x8") = n;
+    register long x0 __asm__("x0") = a;
+    register long x1 __asm__("x1") = b;
+    register long x2 __asm__("x2") = c;
+    register long x3 __asm__("x3") = d;
+    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3) : "memory");
+    return x0;
+}
+__asm__(".globl _start\n"
+        "_start:\n"
+        "  mov x29, #0\n"
+        "  mov x0, sp\n"
+        "  and x1, x0, #-16\n"
+        "  mov sp, x1\n"
+        "  bl stub_main\n");
+#else
+#error "forkless-exec: add the system call sequence of this architecture"
+#endif
+
+void stub_main(long *stack);
+
+static size_t length(const char *s)
+{
+    size_t n = 0;
+    while (s[n] != '\0')
+        n++;
+    return n;
+}
+
+static uint64_t number(const char *s, unsigned base)
+{
+    uint64_t v = 0;
+    for (; *s != '\0'; s++)
+        v = v * base + (uint64_t)(*s >= 'a' ? *s - 'a' + 10 : *s - '0');
+    return v;
+}
+
+static void say(const char *s)
+{
+    (void)call(SYS_write, 2, (long)s, (long)length(s), 0);
+}
+
+static _Noreturn void quit(int code)
+{
+    for (;;)
+        (void)call(SYS_exit_group, code, 0, 0, 0);
+}
+
+static void set_oom_score(const char *text)
+{
+    long fd = call(SYS_openat, AT_FDCWD, (long)"/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return; /* a hint to the kernel: better than no worker without it */
+    (void)call(SYS_write, fd, (long)text, (long)length(text), 0);
+    (void)call(SYS_close, fd, 0, 0, 0);
+}
+
+enum { A_PPID = 1, A_DATA, A_OOM, A_CPUS, A_PATH, A_ARGV0 };
+
+__attribute__((used)) void stub_main(long *stack)
+{
+    long argc = stack[0];
+    char **argv = (char **)(stack + 1);
+    char **envp = argv + argc + 1;
+    if (argc <= A_ARGV0) {
+        say("forkless-exec: started by forkless, not by hand\n");
+        quit(2);
+    }
+    (void)call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0);
+    /* died before that took effect: nobody would ever end us */
+    if (call(SYS_getppid, 0, 0, 0, 0) != (long)number(argv[A_PPID], 10))
+        quit(127);
+    uint64_t data = number(argv[A_DATA], 10);
+    if (data > 0) {
+        struct rlimit limit = {data, data};
+        (void)call(SYS_prlimit64, 0, RLIMIT_DATA, (long)&limit, 0);
+    }
+    if (argv[A_OOM][0] != '-')
+        set_oom_score(argv[A_OOM]);
+    uint64_t cpus = number(argv[A_CPUS], 16);
+    if (cpus != 0)
+        (void)call(SYS_sched_setaffinity, 0, sizeof(cpus), (long)&cpus, 0);
+    long rc = call(SYS_execve, (long)argv[A_PATH], (long)(argv + A_ARGV0), (long)envp, 0);
+    say("forkless: cannot start ");
+    say(argv[A_PATH]);
+    say(rc == -2 ? ": no such file, or its interpreter is missing\n"
+                 : ": not executable, or out of resources\n");
+    quit(rc == -2 ? 127 : 126);
+}
