@@ -23,3 +23,5 @@ struct command {
 
 /* Prints "forkless: MESSAGE" on stderr, with a colour only on a terminal. */
 void cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+int run_main(int argc, char **argv);

@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 
 static const struct command commands[] = {
+    {"run", "run a sweep, or continue it, to its target", run_main},
     {NULL, NULL, NULL},
 };
 

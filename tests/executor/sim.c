@@ -55,6 +55,7 @@ struct executor {
     int claimed[MAX_SLOTS]; /* trial claimed for the slot, to be started */
     uint64_t store_free;
     bool signalled, over;
+    uint64_t signal_ms;
     enum sw_reason reason;
 };
 
@@ -317,6 +318,7 @@ static void begin_trial(int executor, int slot, int study, int trial)
         wk_init(&k->fsm, &w.wk_conf, w.now);
     }
     CHECK(!k->has_trial, "slot %d runs two trials", slot);
+    CHECK(k->fsm.state == WK_IDLE, "a trial for a worker that is %s", wk_state_name(k->fsm.state));
     k->has_trial = true;
     k->study = study;
     k->trial = trial;
@@ -354,6 +356,7 @@ static void obey(int executor, const struct sw_action *a)
         begin_trial(executor, a->slot, a->study, x->claimed[a->slot]);
         break;
     case SW_DO_FINISH: {
+        CHECK(a->retry || a->fail != FAIL_PREEMPTED, "a preempted trial is not queued again");
         struct sim_worker *k = &x->workers[a->slot];
         int trial = k->has_trial ? k->trial : x->claimed[a->slot];
         k->has_trial = false;
@@ -445,6 +448,8 @@ static void worker_exit(int executor, int slot)
         [WK_TIMEOUT] = FAIL_TIMEOUT,
         [WK_STOPPED] = FAIL_PREEMPTED,
     };
+    CHECK(!x->signalled || w.now - x->signal_ms <= w.conf.grace_ms + 60,
+          "a worker outlives the signal by %" PRIu64 " ms", w.now - x->signal_ms);
     feed_worker(executor, slot, WK_EV_EXIT);
     CHECK(k->fsm.state == WK_DEAD, "exit leaves the worker %s", wk_state_name(k->fsm.state));
     k->alive = false;
@@ -560,6 +565,8 @@ static void deliver(const struct event *e)
         break;
     case SIGNAL:
         trace("x%d signal", e->executor);
+        if (!x->signalled)
+            x->signal_ms = w.now;
         x->signalled = true;
         feed_sweep(e->executor, (struct sw_event){.type = SW_EV_SIGNAL});
         break;

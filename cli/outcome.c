@@ -1,0 +1,177 @@
+#include "cli/outcome.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "cli/cli.h"
+
+/* The most that Kubernetes keeps of a termination message. */
+#define TERMINATION_MAX 4096u
+
+static int exit_code_of(const struct outcome_conf *conf, const struct executor_result *r)
+{
+    static const int codes[] = {
+        [SW_RUNNING] = EXIT_UNMET, [SW_MET] = EXIT_OK,          [SW_UNPROVEN] = EXIT_UNMET,
+        [SW_UNMET] = EXIT_UNMET,   [SW_STALLED] = EXIT_STALLED, [SW_TIME] = EXIT_TIME,
+        [SW_HALTED] = EXIT_HALT,   [SW_STORE] = EXIT_STORE,     [SW_PREEMPTED] = EXIT_PREEMPTED,
+    };
+    if (r->reason == SW_MET && conf->skip_if_done && r->target > 0 && r->done_before >= r->target)
+        return EXIT_NOTHING;
+    return codes[r->reason];
+}
+
+/* One sentence. */
+static void put_reason(struct buf *b, const struct outcome_conf *conf,
+                       const struct executor_result *r)
+{
+    const struct spec *spec = &conf->cells[0];
+    switch (r->reason) {
+    case SW_MET:
+        buf_printf(b, "%" PRId64 " trials are stored and were read again", r->proven_trials);
+        if (r->proven_rows >= 0)
+            buf_printf(b, ", with %" PRId64 " rows in %s", r->proven_rows, spec->prove.table);
+        break;
+    case SW_UNPROVEN:
+        if (r->err.code != ERR_NONE)
+            buf_printf(b, "the rows could not be read again: %s", r->err.msg);
+        else
+            buf_printf(b,
+                       "promised %" PRId64 " trials and %" PRId64 " rows in %s, found %" PRId64
+                       " and %" PRId64,
+                       r->target, spec->prove.rows, spec->prove.table, r->proven_trials,
+                       r->proven_rows >= 0 ? r->proven_rows : 0);
+        break;
+    case SW_UNMET:
+        buf_printf(b, "the attempts are spent: %" PRId64 " of %" PRId64 " trials", r->done,
+                   r->target);
+        break;
+    case SW_STALLED:
+        buf_printf(b, "trials hang and their retries are spent: %" PRId64 " of %" PRId64 " trials",
+                   r->done, r->target);
+        break;
+    case SW_TIME:
+        buf_printf(b, "out of time with %" PRId64 " of %" PRId64 " trials; run again to continue",
+                   r->done, r->target);
+        break;
+    case SW_HALTED:
+        buf_printf(b, "the first %u trials all failed with class %s: stopped", spec->flap,
+                   fail_class_name(r->flap_class));
+        break;
+    case SW_STORE:
+        buf_printf(b, "the store is lost: %s", r->err.msg);
+        break;
+    case SW_PREEMPTED:
+        buf_printf(b, "stopped with %" PRId64 " of %" PRId64 " trials; run again to continue",
+                   r->done, r->target);
+        break;
+    case SW_RUNNING:
+        break;
+    }
+}
+
+static void put_study(struct buf *b, const struct executor_study *s)
+{
+    buf_puts(b, "{\"name\":");
+    json_put_string(b, s->name);
+    buf_printf(b, ",\"complete\":%" PRId64 ",\"pruned\":%" PRId64 ",\"failed\":%" PRId64,
+               s->counts.complete, s->counts.pruned, s->counts.failed);
+    if (s->has_best) {
+        buf_printf(b, ",\"best\":{\"number\":%" PRId64 ",\"value\":", s->best_number);
+        json_put_double(b, s->best_value);
+        buf_putc(b, '}');
+    }
+    buf_putc(b, '}');
+}
+
+static void put_result(struct buf *b, const struct outcome_conf *conf,
+                       const struct executor_result *r, int code, const char *reason)
+{
+    buf_puts(b, "{\"run_id\":");
+    json_put_string(b, conf->run_id);
+    buf_printf(b, ",\"exit\":%d,\"reason\":\"%s\",\"message\":", code, sw_reason_name(r->reason));
+    json_put_string(b, reason);
+    buf_printf(b, ",\"proven\":%s,\"done\":%" PRId64 ",\"target\":%" PRId64 ",\"failed\":%" PRId64,
+               r->reason == SW_MET ? "true" : "false", r->done, r->target, r->failed);
+    if (r->proven_rows >= 0)
+        buf_printf(b, ",\"rows\":%" PRId64, r->proven_rows);
+    buf_printf(b, ",\"seconds\":%.3f,\"studies\":[", (double)r->elapsed_ms / 1000);
+    for (int i = 0; i < r->n_studies; i++) {
+        buf_puts(b, i > 0 ? "," : "");
+        put_study(b, &r->studies[i]);
+    }
+    buf_puts(b, "]}");
+}
+
+/* Whoever reads the file sees the old content or the new, never half of it. */
+static void write_whole(const char *path, const char *data, size_t n)
+{
+    char tmp[4200];
+    (void)snprintf(tmp, sizeof(tmp), "%.4096s.tmp", path);
+    AUTO_CLOSE int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0 || write(fd, data, n) != (ssize_t)n || fsync(fd) < 0 || rename(tmp, path) < 0)
+        cli_error("write %s: %s", path, strerror(errno));
+}
+
+/* /dev/termination-log is a mounted file: it can be written, not replaced. */
+static void write_in_place(const char *path, const char *data, size_t n)
+{
+    AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    n = n < TERMINATION_MAX ? n : TERMINATION_MAX;
+    if (fd < 0 || write(fd, data, n) != (ssize_t)n)
+        cli_error("write %s: %s", path, strerror(errno));
+}
+
+static void tell_people(const struct outcome_conf *conf, const struct executor_result *r, int code,
+                        const char *reason)
+{
+    char took[32];
+    bool colour = isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL;
+    const char *mark = code == EXIT_OK || code == EXIT_NOTHING ? "\033[32m" : "\033[31m";
+    (void)printf("%s%s%s: %s. %s", colour ? mark : "",
+                 r->reason == SW_MET ? "proven" : sw_reason_name(r->reason),
+                 colour ? "\033[0m" : "", reason, text_human_ms(r->elapsed_ms, took));
+    if (r->failed > 0)
+        (void)printf(", %" PRId64 " failed tries", r->failed);
+    (void)printf(" (exit %d)\n", code);
+    (void)conf;
+}
+
+int outcome_tell(const struct outcome_conf *conf, const struct executor_result *r)
+{
+    const struct spec *spec = &conf->cells[0];
+    struct buf reason = BUF_INIT, line = BUF_INIT;
+    int code = exit_code_of(conf, r);
+    put_reason(&reason, conf, r);
+    put_result(&line, conf, r, code, buf_str(&reason));
+    if (!conf->json)
+        tell_people(conf, r, code, buf_str(&reason));
+    if (spec->report.xcom != NULL)
+        write_whole(spec->report.xcom, buf_str(&line), line.len);
+    if (spec->report.termination_log != NULL)
+        write_in_place(spec->report.termination_log, buf_str(&reason), reason.len);
+    if (conf->json || !isatty(STDOUT_FILENO))
+        (void)printf("%s\n", buf_str(&line));
+    if (fflush(stdout) != 0 && code == EXIT_OK)
+        cli_error("stdout: %s", strerror(errno)); /* the rows are there all the same */
+    buf_free(&reason);
+    buf_free(&line);
+    return code;
+}
+
+int outcome_preview(const struct spec *cells, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        (void)printf("%s: %" PRId64 " trials in %s\n", cells[i].study.name,
+                     cells[i].budget.trials > 0 ? cells[i].budget.trials : cells[i].budget.complete,
+                     cells[i].study.storage);
+    return EXIT_OK;
+}

@@ -1,0 +1,22 @@
+/* How a sweep ended: the exit code, the words for people, the result line for programs. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "executor/executor.h"
+
+struct outcome_conf {
+    const struct spec *cells; /* [n_cells] */
+    size_t n_cells;
+    const char *run_id;
+    bool json;         /* only the result line on stdout */
+    bool skip_if_done; /* EXIT_NOTHING when there was nothing to do */
+};
+
+/* Prints the end of the sweep on stdout, writes report.xcom and report.termination_log, and returns
+ * the exit_code. The last line on stdout is the result as one JSON object, unless stdout is a
+ * terminal. */
+int outcome_tell(const struct outcome_conf *conf, const struct executor_result *r);
+
+/* What a run of these cells would do; EXIT_OK. */
+int outcome_preview(const struct spec *cells, size_t n);

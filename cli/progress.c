@@ -1,0 +1,119 @@
+#include "cli/progress.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/text.h"
+
+#define TICK_MS 200
+#define BAR 20
+
+static int columns(void)
+{
+    struct winsize size;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        return size.ws_col;
+    return 80;
+}
+
+void progress_clear(struct progress *p)
+{
+    if (p->shown)
+        (void)fputs("\r\033[K", stderr);
+    p->shown = false;
+}
+
+static void put_bar(struct buf *b, int64_t done, int64_t target)
+{
+    int64_t full = target > 0 ? done * BAR / target : 0;
+    for (int64_t i = 0; i < BAR; i++)
+        buf_puts(b, i < full ? "━" : "┄");
+    buf_putc(b, ' ');
+}
+
+static void put_rate(struct buf *b, const struct executor_status *s)
+{
+    char text[32];
+    double fresh = (double)(s->done - s->done_before), seconds = (double)s->elapsed_ms / 1000;
+    if (fresh < 1 || seconds <= 0)
+        return;
+    double rate = fresh / seconds;
+    if (rate >= 1)
+        buf_printf(b, " · %.1f/s", rate);
+    else
+        buf_printf(b, " · %.1f/min", rate * 60);
+    if (s->target > s->done)
+        buf_printf(b, " · %s left",
+                   text_human_ms((uint64_t)((double)(s->target - s->done) / rate * 1000), text));
+}
+
+/* Cuts after so many characters, not bytes. */
+static void cut(struct buf *b, int width)
+{
+    for (size_t i = 0; i < b->len; i++) {
+        if (((unsigned char)b->data[i] & 0xc0) != 0x80 && width-- == 0) {
+            b->data[i] = '\0';
+            b->len = i;
+        }
+    }
+}
+
+static void tick(void *ctx, const struct executor_status *s)
+{
+    struct progress *p = ctx;
+    struct buf b = BUF_INIT;
+    char text[TEXT_DOUBLE_MAX], idle[32];
+    put_bar(&b, s->done, s->target);
+    if (s->target > 0)
+        buf_printf(&b, "%" PRId64 "/%" PRId64, s->done, s->target);
+    else
+        buf_printf(&b, "%" PRId64 " done", s->done);
+    buf_printf(&b, " · %" PRId64 " running", s->running);
+    if (s->failed > 0)
+        buf_printf(&b, " · %" PRId64 " failed", s->failed);
+    if (s->best_study >= 0) {
+        const struct executor_study *best = &s->studies[s->best_study];
+        (void)snprintf(text, sizeof(text), "%.6g", best->best_value);
+        buf_printf(&b, " · best %s %s (#%" PRId64 ")", p->metric, text, best->best_number);
+    }
+    put_rate(&b, s);
+    if (s->quietest_ms >= 5000)
+        buf_printf(&b, " · quiet for %s", text_human_ms(s->quietest_ms, idle));
+    cut(&b, columns() - 1);
+    (void)fprintf(stderr, "\r%s\033[K", buf_str(&b));
+    p->shown = true;
+    buf_free(&b);
+}
+
+static void trial_end(void *ctx, const struct executor_study *study, int64_t number,
+                      enum trial_state state, enum fail_class fail, const char *message,
+                      double value)
+{
+    struct progress *p = ctx;
+    (void)study;
+    (void)value;
+    if (state != TRIAL_FAIL)
+        return;
+    progress_clear(p);
+    (void)fprintf(stderr, "%strial %" PRId64 " failed%s (%s): %s\n", p->colour ? "\033[33m" : "",
+                  number, p->colour ? "\033[0m" : "", fail_class_name(fail),
+                  message != NULL ? message : "no message");
+}
+
+static void notice(void *ctx, const char *text)
+{
+    progress_clear(ctx);
+    (void)fprintf(stderr, "%s\n", text);
+}
+
+void progress_init(struct progress *p, const char *metric)
+{
+    *p = (struct progress){.colour = getenv("NO_COLOR") == NULL, .metric = metric};
+    p->watcher = (struct executor_watcher){
+        .ctx = p, .tick_ms = TICK_MS, .tick = tick, .trial_end = trial_end, .notice = notice};
+}

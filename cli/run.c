@@ -1,0 +1,338 @@
+/* forkless run: reads the spec, runs the sweep, tells how it ended. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "cli/cli.h"
+#include "cli/options.h"
+#include "cli/outcome.h"
+#include "cli/progress.h"
+#include "executor/executor.h"
+
+struct run_options {
+    struct cli_words env;
+    const char
+        *text[24]; /* values of the options that stand for keys, by their order in key_options */
+    const char *shard, *run_id;
+    bool json, dry_run, skip_if_done, quiet;
+    int verbose;
+};
+
+/* Options that are short for a key of the spec. */
+static const struct {
+    char letter;
+    const char *name, *arg, *path, *help;
+} key_options[] = {
+    {0, "study", "NAME", "study.name", "study to run or continue"},
+    {0, "storage", "URL", "study.storage", "where it is kept (default sqlite:///forkless.db)"},
+    {0, "metric", "NAME", "study.metric", "what NAME=value lines on stdout call the objective"},
+    {0, "direction", "minimize|maximize", "study.direction", "which way is better"},
+    {'n', "trials", "N", "budget.trials",
+     "finished trials to have in the end, pruned ones included"},
+    {0, "wall", "TIME", "budget.wall", "time limit of the sweep: 90s, 30m, 2h"},
+    {'j', "jobs", "N", "slots.jobs", "workers at a time (default: what the CPU quota allows)"},
+    {0, "memory", "SIZE", "slots.memory", "memory limit of a worker (default 8GiB)"},
+    {0, "timeout", "TIME", "watch.trial", "hard time limit of one trial"},
+    {0, "stall", "TIME", "watch.stall", "no progress for so long is a hang (default 5m)"},
+    {0, "grace", "TIME", "watch.grace", "from SIGTERM to SIGKILL (default 10s)"},
+    {0, "retries", "N", "retry.default",
+     "further tries of a failed trial, for classes not named in the spec"},
+    {0, "sampler", "NAME", "sampler", "auto, tpe or random (default auto)"},
+    {0, "pruner", "NAME", "pruner", "none, median or asha (default none)"},
+    {0, "seed", "N", "sampler.seed", "seed of the study"},
+    {0, "dir", "DIR", "run.dir", "run directory (default forkless-runs)"},
+};
+
+static const char *const synopsis[] = {
+    "run [OPTION …] SPEC [key=value …]",
+    "run [OPTION …] name=float:LOW..HIGH[:log] … -- PROGRAM ARG …",
+    NULL,
+};
+
+static const char examples[] =
+    "  forkless run sweep.yaml                          run, or continue, to the spec's target\n"
+    "  forkless run sweep.yaml budget.trials=20         the same with another value for a key\n"
+    "  forkless run -n 50 -j 4 --metric loss lr=float:1e-5..1e-1:log layers=int:1..6 \\\n"
+    "      act=choice:relu,tanh -- python train.py --lr='${lr}' --layers='${layers}'\n"
+    "\n"
+    "A worker prints loss=0.25 on stdout, or speaks JSON lines on the descriptor FORKLESS_FD.\n"
+    "Exit codes: 0 the promised rows are stored and were read again · 1 they are not · 2 bad spec\n"
+    "or usage · 3 out of time · 4 the first trials all failed the same way · 5 stalled · 6 store\n"
+    "down · 75 stopped, run again to continue · 99 nothing to do (--skip-if-done)\n";
+
+static int parse(int argc, char **argv, struct run_options *o, struct cli_args *args)
+{
+    struct cli_option table[ARRAY_LEN(key_options) + 9];
+    size_t n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(key_options); i++)
+        table[n++] = (struct cli_option){.letter = key_options[i].letter,
+                                         .name = key_options[i].name,
+                                         .arg = key_options[i].arg,
+                                         .help = key_options[i].help,
+                                         .text = &o->text[i]};
+    table[n++] =
+        (struct cli_option){.name = "env",
+                            .arg = "NAME=VALUE",
+                            .list = &o->env,
+                            .help = "addition to the workers' environment; may be repeated"};
+    table[n++] = (struct cli_option){.name = "shard",
+                                     .arg = "I/N",
+                                     .text = &o->shard,
+                                     .help = "run the I-th of N parts of the matrix, I from 0 "
+                                             "(I may be the word index: JOB_COMPLETION_INDEX)"};
+    table[n++] =
+        (struct cli_option){.name = "run-id",
+                            .arg = "ID",
+                            .text = &o->run_id,
+                            .help = "name of this run in finetune_runs (default: the DAG run, "
+                                    "or the spec's name)"};
+    table[n++] = (struct cli_option){.name = "skip-if-done",
+                                     .flag = &o->skip_if_done,
+                                     .help = "exit 99 when the target was reached before"};
+    table[n++] = (struct cli_option){.name = "dry-run",
+                                     .flag = &o->dry_run,
+                                     .help = "check the spec, show what would run, run nothing"};
+    table[n++] =
+        (struct cli_option){.name = "json",
+                            .flag = &o->json,
+                            .help = "print the result as one JSON line, nothing else, on stdout"};
+    table[n++] = (struct cli_option){
+        .letter = 'v', .name = "verbose", .count = &o->verbose, .help = "more events on stderr"};
+    table[n++] = (struct cli_option){
+        .letter = 'q', .name = "quiet", .flag = &o->quiet, .help = "warnings and errors only"};
+    const struct cli_usage usage = {.command = "run",
+                                    .summary = "Runs a sweep, or continues it, to its target.",
+                                    .synopsis = synopsis,
+                                    .options = table,
+                                    .n_options = n,
+                                    .examples = examples,
+                                    .takes_command = true};
+    return cli_parse(&usage, argc, argv, args);
+}
+
+/* --- the spec ----------------------------------------------------------------------------------
+ */
+
+static int load(struct spec_doc **doc, const struct run_options *o, const struct cli_args *args)
+{
+    struct spec_option options[ARRAY_LEN(key_options) + 64];
+    char names[ARRAY_LEN(key_options)][32], env_paths[64][128];
+    struct buf problems = BUF_INIT;
+    struct err err;
+    size_t n = 0;
+    struct spec_source src = {.settings = args->words.v,
+                              .n_settings = args->words.n,
+                              .command = args->command.v,
+                              .n_command = args->command.n};
+    if (args->words.n > 0 && strchr(args->words.v[0], '=') == NULL) {
+        src.path = args->words.v[0];
+        src.settings++;
+        src.n_settings--;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(key_options); i++) {
+        if (o->text[i] == NULL)
+            continue;
+        (void)snprintf(names[i], sizeof(names[i]), "--%s", key_options[i].name);
+        options[n++] = (struct spec_option){names[i], key_options[i].path, o->text[i]};
+    }
+    for (size_t i = 0; i < o->env.n && i < ARRAY_LEN(env_paths); i++) {
+        const char *eq = strchr(o->env.v[i], '=');
+        if (eq == NULL) {
+            cli_error("--env %s: expected NAME=VALUE", o->env.v[i]);
+            return EXIT_USAGE;
+        }
+        (void)snprintf(env_paths[i], sizeof(env_paths[i]), "run.env.%.*s", (int)(eq - o->env.v[i]),
+                       o->env.v[i]);
+        options[n++] = (struct spec_option){"--env", env_paths[i], eq + 1};
+    }
+    src.options = options;
+    src.n_options = n;
+    int rc = spec_load(doc, &src, &problems, &err);
+    if (rc < 0)
+        cli_error("%s", problems.len > 0 ? buf_str(&problems) : err.msg);
+    buf_free(&problems);
+    return rc < 0 ? EXIT_USAGE : CLI_GO_ON;
+}
+
+/* Which cells are ours: a shard is a run of neighbours, so that one pod has all variants of few
+ * values of the first key. */
+static int pick_cells(const char *shard, size_t n_cells, size_t *first, size_t *end)
+{
+    const char *job = getenv("JOB_COMPLETION_INDEX");
+    char index[32];
+    int64_t i, n;
+    *first = 0;
+    *end = n_cells;
+    if (shard == NULL && (job == NULL || n_cells == 1))
+        return CLI_GO_ON;
+    if (shard == NULL) {
+        if (!text_int(job, &i) || i < 0 || (size_t)i >= n_cells) {
+            cli_error(
+                "JOB_COMPLETION_INDEX is %s, but the matrix has %zu cells: use --shard index/N for "
+                "another number of pods",
+                job, n_cells);
+            return EXIT_USAGE;
+        }
+        *first = (size_t)i;
+        *end = (size_t)i + 1;
+        return CLI_GO_ON;
+    }
+    const char *slash = strchr(shard, '/');
+    (void)snprintf(index, sizeof(index), "%.*s", (int)(slash != NULL ? slash - shard : 0), shard);
+    if (strcmp(index, "index") == 0)
+        (void)snprintf(index, sizeof(index), "%s", job != NULL ? job : "");
+    if (slash == NULL || !text_int(index, &i) || !text_int(slash + 1, &n) || n < 1 || i < 0 ||
+        i >= n) {
+        cli_error("--shard %s: expected I/N with 0 <= I < N%s", shard,
+                  job == NULL && strncmp(shard, "index", 5) == 0
+                      ? "; JOB_COMPLETION_INDEX is not set"
+                      : "");
+        return EXIT_USAGE;
+    }
+    *first = n_cells * (size_t)i / (size_t)n;
+    *end = n_cells * ((size_t)i + 1) / (size_t)n;
+    if (*first == *end) {
+        cli_error("--shard %s: the matrix has only %zu cells, nothing is left for this part", shard,
+                  n_cells);
+        return EXIT_USAGE;
+    }
+    return CLI_GO_ON;
+}
+
+/* A run has one name over all its restarts and pods: what scheduled it, or the spec itself. */
+static const char *run_id_of(const struct run_options *o, const struct spec *spec, char *out,
+                             size_t n)
+{
+    static const char *const names[] = {"FORKLESS_RUN_ID", "AIRFLOW_CTX_DAG_RUN_ID"};
+    if (o->run_id != NULL)
+        return o->run_id;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const char *id = getenv(names[i]);
+        if (id != NULL && id[0] != '\0')
+            return id;
+    }
+    if (spec->n_cell == 0)
+        return spec->study.name;
+    const char *slash = strrchr(spec->file, '/');
+    (void)snprintf(out, n, "%s", slash != NULL ? slash + 1 : spec->file);
+    char *dot = strrchr(out, '.');
+    if (dot != NULL && dot != out)
+        *dot = '\0';
+    return out;
+}
+
+/* What was asked for, as the run's row keeps it: no resolved variable, so no secret. */
+static char *config_of(const struct spec *cells, size_t n, const struct cli_args *args)
+{
+    struct buf b = BUF_INIT;
+    buf_puts(&b, "{\"file\":");
+    json_put_string(&b, cells[0].file);
+    buf_puts(&b, ",\"settings\":[");
+    for (size_t i = 0; i < args->words.n; i++) {
+        buf_puts(&b, i > 0 ? "," : "");
+        json_put_string(&b, args->words.v[i]);
+    }
+    buf_puts(&b, "],\"studies\":[");
+    for (size_t i = 0; i < n; i++) {
+        buf_puts(&b, i > 0 ? "," : "");
+        json_put_string(&b, cells[i].study.name);
+    }
+    buf_puts(&b, "]}");
+    return buf_steal(&b);
+}
+
+/* --- the run -------------------------------------------------------------------------------------
+ */
+
+static int run_cells(const struct run_options *o, const struct spec *cells, size_t n,
+                     const struct cli_args *args)
+{
+    struct progress progress;
+    struct executor_result result;
+    struct err err = {0};
+    char id[256];
+    bool tty = isatty(STDERR_FILENO) && !o->quiet;
+    AUTO_FREE char *config = config_of(cells, n, args);
+    struct executor_conf conf = {.cells = cells,
+                                 .n_cells = n,
+                                 .config_json = config,
+                                 .run_id = run_id_of(o, &cells[0], id, sizeof(id))};
+    if (config == NULL) {
+        cli_error("out of memory");
+        return EXIT_UNMET;
+    }
+    enum log_level least = o->verbose > 0 ? LOG_DEBUG : o->quiet ? LOG_WARNING : LOG_INFO;
+    /* a person at a terminal gets the progress line instead of events, unless asked for with -v */
+    log_setup(tty && o->verbose == 0 ? -1 : STDERR_FILENO, least, NULL);
+    progress_init(&progress, cells[0].study.metric);
+    if (tty && o->verbose == 0)
+        conf.watcher = &progress.watcher;
+    int rc = executor_run(&conf, &result, &err);
+    progress_clear(&progress);
+    if (rc < 0) {
+        cli_error("%s", err.msg);
+        return err.code == ERR_INVALID || err.code == ERR_NOTFOUND ? EXIT_USAGE : EXIT_STORE;
+    }
+    const struct outcome_conf how = {.cells = cells,
+                                     .n_cells = n,
+                                     .run_id = conf.run_id,
+                                     .json = o->json,
+                                     .skip_if_done = o->skip_if_done};
+    int code = outcome_tell(&how, &result);
+    executor_result_free(&result);
+    return code;
+}
+
+static void free_cells(struct spec *cells, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        spec_free(&cells[i]);
+    free(cells);
+}
+
+static int run_doc(const struct run_options *o, const struct spec_doc *doc,
+                   const struct cli_args *args)
+{
+    size_t first, end, n = 0;
+    struct err err;
+    int code = pick_cells(o->shard, spec_cells(doc), &first, &end);
+    if (code != CLI_GO_ON)
+        return code;
+    struct spec *cells = calloc(end - first, sizeof(*cells));
+    for (size_t i = first; cells != NULL && i < end; i++, n++) {
+        if (spec_cell(doc, i, &cells[n], &err) < 0)
+            break;
+    }
+    if (cells == NULL || n < end - first) {
+        cli_error("%s", cells == NULL ? "out of memory" : err.msg);
+        code = EXIT_USAGE;
+    } else if (o->dry_run) {
+        code = outcome_preview(cells, n);
+    } else {
+        code = run_cells(o, cells, n, args);
+    }
+    free_cells(cells, n);
+    return code;
+}
+
+int run_main(int argc, char **argv)
+{
+    AUTO(cli_args_free) struct cli_args args = {0};
+    struct run_options o = {0};
+    struct spec_doc *doc = NULL;
+    int code = parse(argc, argv, &o, &args);
+    if (code == CLI_GO_ON)
+        code = load(&doc, &o, &args);
+    if (code == CLI_GO_ON)
+        code = run_doc(&o, doc, &args);
+    spec_doc_destroy(doc);
+    cli_words_free(&o.env);
+    return code;
+}
