@@ -1,0 +1,83 @@
+# bash completion for forkless. Commands, options and their choices are read from the program's own
+# --help, so that they cannot differ from it; studies and trials from the store.
+
+# Commands, one a line.
+_forkless_commands() {
+    "$1" --help 2>/dev/null | awk '/^  [a-z][a-z-]*  / && $1 != "forkless" { print $1 }'
+}
+
+# Options of a command, one a line.
+_forkless_options() {
+    "$1" "$2" --help 2>/dev/null | awk '
+        /^ +-/ {
+            sub(/^ +/, "")
+            sub(/  .*/, "")
+            n = split($0, word, /[ ,=]+/)
+            for (i = 1; i <= n; i++) if (word[i] ~ /^-/) print word[i]
+        }'
+}
+
+# Choices of an option whose --help line says "--option one|two".
+_forkless_choices() {
+    "$1" "$2" --help 2>/dev/null | awk -v option="$3" '
+        /^ +-/ {
+            sub(/^ +/, "")
+            sub(/  .*/, "")
+            n = split($0, word, /[ ,=]+/)
+            for (i = 1; i < n; i++)
+                if (word[i] == option && gsub(/\|/, "\n", word[n])) print word[n]
+        }'
+}
+
+_forkless() {
+    local program=${COMP_WORDS[0]} command=${COMP_WORDS[1]-} cur=${COMP_WORDS[COMP_CWORD]}
+    local prev=${COMP_WORDS[COMP_CWORD - 1]} words="" i
+    COMPREPLY=()
+
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        mapfile -t COMPREPLY < <(compgen -W "$(_forkless_commands "$program") --help --version" -- "$cur")
+        return
+    fi
+    # After `--` stands a command with its arguments.
+    for ((i = 2; i < COMP_CWORD; i++)); do
+        if [ "${COMP_WORDS[i]}" = -- ]; then
+            mapfile -t COMPREPLY < <(if [ $((i + 1)) -eq "$COMP_CWORD" ]; then compgen -c -- "$cur"; else compgen -f -- "$cur"; fi)
+            return
+        fi
+    done
+    # The shell breaks --option=value into three words.
+    [ "$cur" != = ] || cur=""
+    [ "$prev" != = ] || prev=${COMP_WORDS[COMP_CWORD - 2]}
+
+    case $prev in
+    --storage)
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        return
+        ;;
+    --study)
+        words=$("$program" status --json 2>/dev/null | grep -o '"study": *"[^"]*"' | cut -d'"' -f4)
+        ;;
+    -*) words=$(_forkless_choices "$program" "$command" "$prev") ;;
+    esac
+    if [ -z "$words" ] && [[ $cur == -* ]]; then
+        words=$(_forkless_options "$program" "$command")
+    elif [ -z "$words" ]; then
+        case $command in
+        run | check)
+            compopt -o filenames 2>/dev/null
+            mapfile -t COMPREPLY < <(
+                for i in yaml yml json; do compgen -f -X "!*.$i" -- "$cur"; done
+                compgen -d -- "$cur"
+            )
+            return
+            ;;
+        logs)
+            words=$("$program" trials --json 2>/dev/null | grep -o '"number": *[0-9]*' | tr -dc '0-9\n')
+            ;;
+        esac
+    fi
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+}
+
+complete -F _forkless forkless
