@@ -80,10 +80,10 @@ bool text_duration_ms(const char *s, uint64_t *out)
 bool text_size_bytes(const char *s, uint64_t *out)
 {
     static const struct unit units[] = {
-        {"", 1},           {"b", 1},           {"k", 0x1p10},     {"ki", 0x1p10},    {"kib", 0x1p10},
-        {"kb", 1e3},       {"m", 0x1p20},      {"mi", 0x1p20},    {"mib", 0x1p20},   {"mb", 1e6},
-        {"g", 0x1p30},     {"gi", 0x1p30},     {"gib", 0x1p30},   {"gb", 1e9},       {"t", 0x1p40},
-        {"ti", 0x1p40},    {"tib", 0x1p40},    {"tb", 1e12},
+        {"", 1},        {"b", 1},        {"k", 0x1p10},   {"ki", 0x1p10},  {"kib", 0x1p10},
+        {"kb", 1e3},    {"m", 0x1p20},   {"mi", 0x1p20},  {"mib", 0x1p20}, {"mb", 1e6},
+        {"g", 0x1p30},  {"gi", 0x1p30},  {"gib", 0x1p30}, {"gb", 1e9},     {"t", 0x1p40},
+        {"ti", 0x1p40}, {"tib", 0x1p40}, {"tb", 1e12},
     };
     return scaled(s, units, sizeof(units) / sizeof(units[0]), out);
 }
@@ -182,7 +182,12 @@ size_t text_utf8_len(const char *text, size_t n)
     static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
     if (n == 0)
         return 0;
-    size_t len = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
+    size_t len = s[0] < 0x80   ? 1
+                 : s[0] < 0xc2 ? 0
+                 : s[0] < 0xe0 ? 2
+                 : s[0] < 0xf0 ? 3
+                 : s[0] < 0xf5 ? 4
+                               : 0;
     if (len == 0 || len > n)
         return 0;
     if (len == 1)
@@ -196,4 +201,18 @@ size_t text_utf8_len(const char *text, size_t n)
     if (cp < least[len] || cp > 0x10ffff || (cp >= 0xd800 && cp <= 0xdfff))
         return 0;
     return len;
+}
+
+char *text_mask_url(const char *url, char *out, size_t size)
+{
+    const char *user = strstr(url, "://");
+    user = user == NULL ? NULL : user + 3;
+    const char *end = user == NULL ? NULL : user + strcspn(user, "/?#");
+    const char *at = user == NULL ? NULL : memrchr(user, '@', (size_t)(end - user));
+    const char *colon = at == NULL ? NULL : memchr(user, ':', (size_t)(at - user));
+    if (colon == NULL)
+        (void)snprintf(out, size, "%s", url);
+    else
+        (void)snprintf(out, size, "%.*s***%s", (int)(colon + 1 - url), url, at);
+    return out;
 }

@@ -24,3 +24,5 @@ const char *text_nearest(const char *word, const char *const *candidates, size_t
 char *text_human_ms(uint64_t ms, char out[static 32]);
 /* Length in bytes (1-4) of the UTF-8 sequence at text, or 0 when there is none. */
 size_t text_utf8_len(const char *text, size_t n);
+/* Copies a URL with the password of `scheme://user:password@host` written as ***. Returns out. */
+char *text_mask_url(const char *url, char *out, size_t size);

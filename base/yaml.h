@@ -55,6 +55,8 @@ struct yaml_node *yaml_shallow_copy(struct pool *pool, const struct yaml_node *f
 bool yaml_append(struct pool *pool, struct yaml_node *list, struct yaml_node *item);
 bool yaml_set(struct pool *pool, struct yaml_node *map, const char *key, struct yaml_node *value);
 
+/* Takes a key out of a mapping, if it is there. */
+void yaml_remove(struct yaml_node *map, const char *key);
 /* The value of a key, or NULL; map may be of any kind. */
 struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
 struct yaml_pair *yaml_find(const struct yaml_node *map, const char *key);

@@ -88,6 +88,16 @@ bool yaml_set(struct pool *pool, struct yaml_node *map, const char *key, struct 
     return true;
 }
 
+void yaml_remove(struct yaml_node *map, const char *key)
+{
+    struct yaml_pair *p = yaml_find(map, key);
+    if (p == NULL)
+        return;
+    size_t after = (size_t)(map->pairs + map->n - p) - 1;
+    memmove(p, p + 1, after * sizeof(*p));
+    map->n--;
+}
+
 struct yaml_pair *yaml_find(const struct yaml_node *map, const char *key)
 {
     if (map == NULL || map->kind != YAML_MAP)

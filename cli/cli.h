@@ -21,6 +21,8 @@ struct command {
     int (*main)(int argc, char **argv);
 };
 
+int check_main(int argc, char **argv);
+
 /* Prints "forkless: MESSAGE" on stderr, with a colour only on a terminal. */
 void cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -8,6 +8,7 @@
 
 static const struct command commands[] = {
     {"run", "run a sweep, or continue it, to its target", run_main},
+    {"check", "read a spec, say what it means, show trials it would make", check_main},
     {NULL, NULL, NULL},
 };
 

@@ -42,6 +42,21 @@ static int no_memory(const struct spec_doc *doc, struct problems *p)
     return err_set(&p->first, ERR_NOMEM, "%s", doc->origin);
 }
 
+/* A target replaces the other kind of target, and another sampler keeps the seed. */
+static bool set_key(struct spec_doc *doc, struct yaml_node *map, const char *path, const char *key,
+                    struct yaml_node *value)
+{
+    struct yaml_node *seed = yaml_get(yaml_get(map, key), "seed");
+    if (strcmp(path, "budget.trials") == 0)
+        yaml_remove(map, "complete");
+    else if (strcmp(path, "budget.complete") == 0)
+        yaml_remove(map, "trials");
+    if (strcmp(path, "sampler") == 0 && value->kind == YAML_TEXT && seed != NULL &&
+        (!widen(doc, value) || !yaml_set(doc->pool, value, "seed", seed)))
+        return false;
+    return yaml_set(doc->pool, map, key, value);
+}
+
 static int set_path(struct spec_doc *doc, const char *path, struct yaml_node *value,
                     struct problems *p)
 {
@@ -56,7 +71,7 @@ static int set_path(struct spec_doc *doc, const char *path, struct yaml_node *va
             return 0;
         }
         if (at[n] == '\0')
-            return yaml_set(doc->pool, map, key, value) ? 0 : no_memory(doc, p);
+            return set_key(doc, map, path, key, value) ? 0 : no_memory(doc, p);
         struct yaml_node *below = yaml_get(map, key);
         if (below == NULL || below->kind == YAML_NULL) {
             below = yaml_container(doc->pool, value->origin, YAML_MAP);

@@ -294,9 +294,7 @@ void spec_read_folds(struct spec_reader *r, const struct yaml_node *node, const 
     if (rest == NULL)
         return;
     if (shuffle != NULL) {
-        size_t at = (size_t)(shuffle - node->pairs);
-        memmove(&rest->pairs[at], &rest->pairs[at + 1], (rest->n - at - 1) * sizeof(*rest->pairs));
-        rest->n--;
+        yaml_remove(rest, "shuffle");
         if (shuffle->value->kind != YAML_BOOL)
             problem_at(r->problems, shuffle->value, path, "shuffle: expected true or false");
         else if (yaml_get(node, "kfold") == NULL)

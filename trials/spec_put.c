@@ -2,8 +2,14 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/rng.h"
 #include "trials/spec_keys.h"
 #include "trials/spec_read.h"
+
+uint32_t spec_trial_seed(const struct spec *s, int64_t number)
+{
+    return (uint32_t)(rng_mix(s->seed, (uint64_t)number) >> 33);
+}
 
 void spec_put_params(struct buf *b, const struct spec *s, const struct spec_trial *t)
 {

@@ -46,7 +46,8 @@ Test(text, durations_and_sizes_carry_their_units)
     cr_expect(text_duration_ms("250ms", &v) && v == 250);
     cr_expect(text_duration_ms("1.5h", &v) && v == 5400000);
     cr_expect(text_duration_ms("90", &v) && v == 90000);
-    cr_expect(!text_duration_ms("5 m", &v) && !text_duration_ms("m", &v) && !text_duration_ms("5x", &v));
+    cr_expect(!text_duration_ms("5 m", &v) && !text_duration_ms("m", &v) &&
+              !text_duration_ms("5x", &v));
     cr_expect(text_size_bytes("8GiB", &v) && v == 8ull << 30);
     cr_expect(text_size_bytes("3G", &v) && v == 3ull << 30);
     cr_expect(text_size_bytes("100MB", &v) && v == 100000000);
@@ -59,4 +60,18 @@ Test(text, nearest_suggests_only_what_is_near)
     cr_expect_str_eq(text_nearest("tirals", keys, 3), "trials");
     cr_expect_str_eq(text_nearest("smapler", keys, 3), "sampler");
     cr_expect_null(text_nearest("zzz", keys, 3));
+}
+
+Test(text, a_password_in_a_url_is_masked)
+{
+    static const char *const cases[][2] = {
+        {"postgresql://u:secret@h:5432/db", "postgresql://u:***@h:5432/db"},
+        {"postgresql://u:p@ss:w@h/db?x=a@b:c", "postgresql://u:***@h/db?x=a@b:c"},
+        {"postgresql://u@h:5432/db", "postgresql://u@h:5432/db"},
+        {"sqlite:///a:b@c.db", "sqlite:///a:b@c.db"},
+        {"forkless.db", "forkless.db"},
+    };
+    char out[100];
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        cr_expect_str_eq(text_mask_url(cases[i][0], out, sizeof(out)), cases[i][1]);
 }

@@ -1,0 +1,225 @@
+/* forkless check: reads a spec as `run` would, says what it means, shows trials it would make. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "cli/cli.h"
+#include "cli/describe.h"
+#include "cli/load.h"
+#include "trials/samplers/sampler.h"
+
+struct check {
+    int64_t preview, cell;
+    bool json, keys;
+    struct cli_sweep sweep;
+};
+
+/* ---- sampled trials ---- */
+
+struct preview {
+    const struct spec *spec;
+    struct sampler *sampler;
+    double *values;
+    bool *active;
+};
+
+static void preview_finish(struct preview *p)
+{
+    sampler_destroy(p->sampler);
+    free(p->values);
+    free(p->active);
+}
+
+static int preview_init(struct preview *p, const struct spec *s, struct err *err)
+{
+    *p = (struct preview){.spec = s,
+                          .values = calloc(s->space.n + 1, sizeof(*p->values)),
+                          .active = calloc(s->space.n + 1, sizeof(*p->active))};
+    if (p->values == NULL || p->active == NULL)
+        return err_set(err, ERR_NOMEM, "preview");
+    return sampler_create(&p->sampler, &s->sampler, err);
+}
+
+/* Appends the trial's parameters, and its command where there is one. */
+static int put_trial(struct preview *p, int64_t number, bool json, struct buf *b, struct err *err)
+{
+    int rc = sampler_ask(p->sampler, number, NULL, p->values, p->active, err);
+    if (rc < 0)
+        return rc;
+    AUTO(buf_free) struct buf dir = BUF_INIT;
+    buf_printf(&dir, "%s/%s/%" PRId64, p->spec->run.dir, p->spec->study.name, number);
+    struct spec_trial t = {.values = p->values,
+                           .active = p->active,
+                           .number = number,
+                           .seed = spec_trial_seed(p->spec, number),
+                           .dir = buf_str(&dir)};
+    struct spec_strings argv;
+    rc = spec_argv(p->spec, &t, &argv, err);
+    if (rc < 0)
+        return rc;
+    if (json) {
+        buf_printf(b, "%s{\"number\":%" PRId64 ",\"seed\":%" PRIu32 ",\"params\":",
+                   number > 0 ? "," : "", number, t.seed);
+        spec_put_params(b, p->spec, &t);
+        buf_puts(b, ",\"argv\":[");
+        for (size_t i = 0; i < argv.n; i++) {
+            buf_puts(b, i > 0 ? "," : "");
+            json_put_string(b, argv.v[i]);
+        }
+        buf_puts(b, "]}");
+    } else {
+        buf_printf(b, "  %-4" PRId64 " ", number);
+        spec_put_params(b, p->spec, &t);
+        buf_putc(b, '\n');
+        if (argv.n > 0) {
+            buf_puts(b, "       ");
+            describe_argv(b, &argv);
+            buf_putc(b, '\n');
+        }
+    }
+    free(argv.v);
+    return 0;
+}
+
+static int put_trials(const struct spec *s, int64_t n, bool json, struct buf *b, struct err *err)
+{
+    AUTO(preview_finish) struct preview p = {0};
+    int rc = preview_init(&p, s, err);
+    for (int64_t i = 0; rc == 0 && i < n; i++)
+        rc = put_trial(&p, i, json, b, err);
+    return rc;
+}
+
+/* ---- output ---- */
+
+static int show_text(const struct spec_doc *doc, const struct spec *s, const struct check *c,
+                     struct buf *b, struct err *err)
+{
+    bool colour = isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL;
+    buf_printf(b, "%s: good\n\n", s->file);
+    describe_spec(b, doc, s, colour);
+    int rc = 0;
+    if (c->preview > 0) {
+        buf_printf(b, "%strials%s    the first %" PRId64 ", if nothing is learned between them\n",
+                   colour ? "\033[1m" : "", colour ? "\033[0m" : "", c->preview);
+        rc = put_trials(s, c->preview, false, b, err);
+    }
+    for (const char *line = spec_notes(doc); *line != '\0'; line += strcspn(line, "\n") + 1)
+        buf_printf(b, "\nnote: %.*s\n", (int)strcspn(line, "\n"), line);
+    return rc;
+}
+
+static int show_json(const struct spec_doc *doc, const struct spec *s, const struct check *c,
+                     struct buf *b, struct err *err)
+{
+    buf_puts(b, "{\"file\":");
+    json_put_string(b, s->file);
+    buf_puts(b, ",\"studies\":[");
+    for (size_t i = 0; i < spec_cells(doc); i++) {
+        struct spec cell;
+        int rc = spec_cell(doc, i, &cell, err);
+        if (rc < 0)
+            return rc;
+        buf_puts(b, i > 0 ? "," : "");
+        describe_spec_json(b, &cell);
+        spec_free(&cell);
+    }
+    buf_puts(b, "],\"preview\":[");
+    int rc = put_trials(s, c->preview, true, b, err);
+    buf_puts(b, "],\"notes\":[");
+    for (const char *line = spec_notes(doc); *line != '\0'; line += strcspn(line, "\n") + 1) {
+        buf_puts(b, line == spec_notes(doc) ? "" : ",");
+        json_put_string_n(b, line, strcspn(line, "\n"));
+    }
+    buf_puts(b, "]}\n");
+    return rc;
+}
+
+static int show(const struct spec_doc *doc, const struct check *c)
+{
+    AUTO(buf_free) struct buf b = BUF_INIT;
+    struct err err;
+    struct spec s;
+    int rc = spec_cell(doc, (size_t)c->cell, &s, &err);
+    if (rc == 0) {
+        rc = c->json ? show_json(doc, &s, c, &b, &err) : show_text(doc, &s, c, &b, &err);
+        spec_free(&s);
+    }
+    if (rc == 0 && b.failed)
+        rc = err_set(&err, ERR_NOMEM, "check");
+    if (rc < 0) {
+        cli_error("%s", err.msg);
+        return EXIT_USAGE;
+    }
+    return fputs(buf_str(&b), stdout) >= 0 && fflush(stdout) == 0 ? EXIT_OK : EXIT_UNMET;
+}
+
+static int show_keys(void)
+{
+    AUTO(buf_free) struct buf b = BUF_INIT;
+    spec_put_reference(&b);
+    return !b.failed && fputs(buf_str(&b), stdout) >= 0 && fflush(stdout) == 0 ? EXIT_OK
+                                                                               : EXIT_UNMET;
+}
+
+int check_main(int argc, char **argv)
+{
+    struct check c = {.preview = 3};
+    const struct cli_option options[] = {
+        {.letter = 'p',
+         .name = "preview",
+         .arg = "N",
+         .help = "show N sampled trials and their commands (default 3)",
+         .number = &c.preview},
+        {.name = "cell",
+         .arg = "I",
+         .help = "describe cell I of the matrix (default 0); all are checked",
+         .number = &c.cell},
+        {.name = "json", .help = "print one JSON object", .flag = &c.json},
+        CLI_SWEEP_OPTIONS(c.sweep),
+        {.name = "keys",
+         .help = "print every key of a spec with its type, default and meaning",
+         .flag = &c.keys},
+    };
+    static const char *const synopsis[] = {"check [OPTION …] SPEC [key=value …]",
+                                           "check [OPTION …] [key=value …] -- COMMAND …", NULL};
+    const struct cli_usage usage = {
+        .command = "check",
+        .summary =
+            "reads a spec as `run` would, says what it means and shows the trials it would make.",
+        .synopsis = synopsis,
+        .options = options,
+        .n_options = ARRAY_LEN(options),
+        .examples =
+            "  forkless check sweep.yaml\n"
+            "  forkless check sweep.yaml budget.trials=20 space.eta.float=[0.01,0.2] --preview 10\n"
+            "  forkless check -n 50 lr=float:1e-5..1e-1:log -- python train.py --lr='${lr}'\n"
+            "  forkless check sweep.yaml --json | jq '.studies[].study'\n",
+        .takes_command = true,
+    };
+    AUTO_CLI_ARGS struct cli_args args = {0};
+    int rc = cli_parse(&usage, argc, argv, &args);
+    if (rc != CLI_GO_ON)
+        return rc;
+    if (c.keys)
+        return show_keys();
+    if (args.words.n == 0 && args.command.n == 0) {
+        cli_error("check: expected a spec file: see forkless check --help");
+        return EXIT_USAGE;
+    }
+    if (c.preview > 10000) {
+        cli_error("check: --preview: at most 10000");
+        return EXIT_USAGE;
+    }
+    struct spec_doc *doc;
+    rc = cli_load_spec(&doc, &args, &c.sweep);
+    if (rc != CLI_GO_ON)
+        return rc;
+    rc = show(doc, &c);
+    spec_doc_destroy(doc);
+    return rc;
+}
