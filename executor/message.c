@@ -217,7 +217,7 @@ int stdout_line(void *slot, const char *line, size_t n)
     if (r == NULL || r->ended)
         return 0;
     r->seen = classify_stronger(r->seen, classify_line(line, n));
-    struct metric_line m = metric_find(r->study->spec->study.metric, line, n);
+    struct metric_line m = metric_line_find(r->study->spec->study.metric, line, n);
     if (!m.found)
         return 0;
     r->metric_found = true;

@@ -64,7 +64,7 @@ static struct metric_line find_json(const char *name, const char *line, size_t n
     return m;
 }
 
-struct metric_line metric_find(const char *name, const char *line, size_t n)
+struct metric_line metric_line_find(const char *name, const char *line, size_t n)
 {
     if (n > 0 && line[0] == '{' && memmem(line, n, name, strlen(name)) != NULL)
         return find_json(name, line, n);

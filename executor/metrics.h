@@ -16,4 +16,4 @@ struct metric_line {
 
 /* Looks for metric `name` in a line. The last occurrence counts. A name ends at space, comma,
  * semicolon or "="; "val_auc=1" is not the metric "auc". */
-struct metric_line metric_find(const char *name, const char *line, size_t n);
+struct metric_line metric_line_find(const char *name, const char *line, size_t n);
