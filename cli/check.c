@@ -12,6 +12,8 @@
 #include "cli/load.h"
 #include "trials/samplers/sampler.h"
 
+#define PREVIEW_MAX 10000
+
 struct check {
     int64_t preview, cell;
     bool json, keys;
@@ -166,25 +168,47 @@ static int show_keys(void)
                                                                                : EXIT_UNMET;
 }
 
+static int check(const struct check *c, const struct cli_args *args)
+{
+    if (args->words.n == 0 && args->command.n == 0) {
+        cli_error("check: expected a spec file: see forkless check --help");
+        return EXIT_USAGE;
+    }
+    if (c->preview > PREVIEW_MAX) {
+        cli_error("check: --preview: at most %d", PREVIEW_MAX);
+        return EXIT_USAGE;
+    }
+    struct spec_doc *doc;
+    int rc = cli_load_spec(&doc, args, &c->sweep);
+    if (rc != CLI_GO_ON)
+        return rc;
+    rc = show(doc, c);
+    spec_doc_destroy(doc);
+    return rc;
+}
+
 int check_main(int argc, char **argv)
 {
     struct check c = {.preview = 3};
-    const struct cli_option options[] = {
-        {.letter = 'p',
-         .name = "preview",
-         .arg = "N",
-         .help = "show N sampled trials and their commands (default 3)",
-         .number = &c.preview},
-        {.name = "cell",
-         .arg = "I",
-         .help = "describe cell I of the matrix (default 0); all are checked",
-         .number = &c.cell},
-        {.name = "json", .help = "print one JSON object", .flag = &c.json},
-        CLI_SWEEP_OPTIONS(c.sweep),
-        {.name = "keys",
-         .help = "print every key of a spec with its type, default and meaning",
-         .flag = &c.keys},
-    };
+    struct cli_option options[CLI_SWEEP_OPTIONS + 4];
+    size_t n = cli_sweep_options(&c.sweep, options);
+    options[n++] =
+        (struct cli_option){.letter = 'p',
+                            .name = "preview",
+                            .arg = "N",
+                            .help = "show N sampled trials and their commands (default 3)",
+                            .number = &c.preview};
+    options[n++] =
+        (struct cli_option){.name = "cell",
+                            .arg = "I",
+                            .help = "describe cell I of the matrix (default 0); all are checked",
+                            .number = &c.cell};
+    options[n++] =
+        (struct cli_option){.name = "json", .help = "print one JSON object", .flag = &c.json};
+    options[n++] =
+        (struct cli_option){.name = "keys",
+                            .help = "print every key of a spec with its type, default and meaning",
+                            .flag = &c.keys};
     static const char *const synopsis[] = {"check [OPTION …] SPEC [key=value …]",
                                            "check [OPTION …] [key=value …] -- COMMAND …", NULL};
     const struct cli_usage usage = {
@@ -193,7 +217,7 @@ int check_main(int argc, char **argv)
             "reads a spec as `run` would, says what it means and shows the trials it would make.",
         .synopsis = synopsis,
         .options = options,
-        .n_options = ARRAY_LEN(options),
+        .n_options = n,
         .examples =
             "  forkless check sweep.yaml\n"
             "  forkless check sweep.yaml budget.trials=20 space.eta.float=[0.01,0.2] --preview 10\n"
@@ -203,23 +227,8 @@ int check_main(int argc, char **argv)
     };
     AUTO_CLI_ARGS struct cli_args args = {0};
     int rc = cli_parse(&usage, argc, argv, &args);
-    if (rc != CLI_GO_ON)
-        return rc;
-    if (c.keys)
-        return show_keys();
-    if (args.words.n == 0 && args.command.n == 0) {
-        cli_error("check: expected a spec file: see forkless check --help");
-        return EXIT_USAGE;
-    }
-    if (c.preview > 10000) {
-        cli_error("check: --preview: at most 10000");
-        return EXIT_USAGE;
-    }
-    struct spec_doc *doc;
-    rc = cli_load_spec(&doc, &args, &c.sweep);
-    if (rc != CLI_GO_ON)
-        return rc;
-    rc = show(doc, &c);
-    spec_doc_destroy(doc);
+    if (rc == CLI_GO_ON)
+        rc = c.keys ? show_keys() : check(&c, &args);
+    cli_words_free(&c.sweep.env);
     return rc;
 }

@@ -1,5 +1,6 @@
 #include "cli/load.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,49 @@
 #include "cli/cli.h"
 #include "trials/xgboost/config.h"
 #include "trials/xgboost/params.h"
+
+/* Options that are short for a key of the spec. */
+static const struct {
+    char letter;
+    const char *name, *arg, *path, *help;
+} keys[] = {
+    {0, "study", "NAME", "study.name", "study to run or continue"},
+    {0, "storage", "URL", "study.storage", "where it is kept (default sqlite:///forkless.db)"},
+    {0, "metric", "NAME", "study.metric", "what NAME=value lines on stdout call the objective"},
+    {0, "direction", "minimize|maximize", "study.direction", "which way is better"},
+    {'n', "trials", "N", "budget.trials",
+     "finished trials to have in the end, pruned ones included"},
+    {0, "wall", "TIME", "budget.wall", "time limit of the sweep: 90s, 30m, 2h"},
+    {'j', "jobs", "N", "slots.jobs", "workers at a time (default: what the CPU quota allows)"},
+    {0, "memory", "SIZE", "slots.memory", "memory limit of a worker (default 8GiB)"},
+    {0, "timeout", "TIME", "watch.trial", "hard time limit of one trial"},
+    {0, "stall", "TIME", "watch.stall", "no progress for so long is a hang (default 5m)"},
+    {0, "grace", "TIME", "watch.grace", "from SIGTERM to SIGKILL (default 10s)"},
+    {0, "retries", "N", "retry.default",
+     "further tries of a failed trial, for classes not named in the spec"},
+    {0, "sampler", "NAME", "sampler", "auto, tpe or random (default auto)"},
+    {0, "pruner", "NAME", "pruner", "none, median or asha (default none)"},
+    {0, "seed", "N", "sampler.seed", "seed of the study"},
+    {0, "dir", "DIR", "run.dir", "run directory (default forkless-runs)"},
+};
+
+static_assert(ARRAY_LEN(keys) == CLI_SWEEP_KEYS, "one text for each");
+
+size_t cli_sweep_options(struct cli_sweep *s, struct cli_option *out)
+{
+    size_t n = 0;
+    for (; n < ARRAY_LEN(keys); n++)
+        out[n] = (struct cli_option){.letter = keys[n].letter,
+                                     .name = keys[n].name,
+                                     .arg = keys[n].arg,
+                                     .help = keys[n].help,
+                                     .text = &s->text[n]};
+    out[n++] = (struct cli_option){.name = "env",
+                                   .arg = "NAME=VALUE",
+                                   .list = &s->env,
+                                   .help = "addition to the workers' environment; may be repeated"};
+    return n;
+}
 
 /* Whether a word is name=value and not a file: ./a=b is a file. */
 static bool is_setting(const char *word)
@@ -57,19 +101,13 @@ static int check_workers(const struct spec_doc *doc, struct err *err)
 struct options {
     struct spec_option *v; /* owned */
     size_t n;
-    struct pool *pool; /* of the paths of --env */
+    struct pool *pool; /* of their texts */
 };
 
 static void options_free(struct options *o)
 {
     free(o->v);
     pool_destroy(o->pool);
-}
-
-static void add_option(struct options *o, const char *option, const char *path, const char *value)
-{
-    if (value != NULL)
-        o->v[o->n++] = (struct spec_option){option, path, value};
 }
 
 /* A variable's name may not hold a dot, which would make a path of it. */
@@ -80,30 +118,24 @@ static int add_variable(struct options *o, const char *word)
         cli_error("--env: expected NAME=VALUE, found '%s'", word);
         return EXIT_USAGE;
     }
-    add_option(o, "--env", pool_printf(o->pool, "run.env.%.*s", (int)n, word), word + n + 1);
+    o->v[o->n++] = (struct spec_option){"--env", pool_printf(o->pool, "run.env.%.*s", (int)n, word),
+                                        word + n + 1};
     return CLI_GO_ON;
 }
 
 static int make_options(struct options *o, const struct cli_sweep *s)
 {
-    *o = (struct options){.v = calloc(s->env.n + 16, sizeof(*o->v)), .pool = pool_create()};
-    if (o->v == NULL || o->pool == NULL) {
+    *o = (struct options){.v = calloc(ARRAY_LEN(keys) + s->env.n, sizeof(*o->v)),
+                          .pool = pool_create()};
+    for (size_t i = 0; o->v != NULL && o->pool != NULL && i < ARRAY_LEN(keys); i++) {
+        if (s->text[i] != NULL)
+            o->v[o->n++] = (struct spec_option){pool_printf(o->pool, "--%s", keys[i].name),
+                                                keys[i].path, s->text[i]};
+    }
+    if (o->v == NULL || o->pool == NULL || pool_failed(o->pool)) {
         cli_error("not enough memory");
         return EXIT_USAGE;
     }
-    add_option(o, "--trials", "budget.trials", s->trials);
-    add_option(o, "--jobs", "slots.jobs", s->jobs);
-    add_option(o, "--study", "study.name", s->study);
-    add_option(o, "--storage", "study.storage", s->storage);
-    add_option(o, "--metric", "study.metric", s->metric);
-    add_option(o, "--direction", "study.direction", s->direction);
-    add_option(o, "--sampler", "sampler", s->sampler);
-    add_option(o, "--pruner", "pruner", s->pruner);
-    add_option(o, "--seed", "sampler.seed", s->seed);
-    add_option(o, "--timeout", "budget.wall", s->timeout);
-    add_option(o, "--retries", "retry.default", s->retries);
-    add_option(o, "--stall", "watch.stall", s->stall);
-    add_option(o, "--grace", "watch.grace", s->grace);
     int rc = CLI_GO_ON;
     for (size_t i = 0; rc == CLI_GO_ON && i < s->env.n; i++)
         rc = add_variable(o, s->env.v[i]);

@@ -11,43 +11,17 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/load.h"
 #include "cli/options.h"
 #include "cli/outcome.h"
 #include "cli/progress.h"
 #include "executor/executor.h"
 
 struct run_options {
-    struct cli_words env;
-    const char
-        *text[24]; /* values of the options that stand for keys, by their order in key_options */
+    struct cli_sweep sweep;
     const char *shard, *run_id;
     bool json, dry_run, skip_if_done, quiet;
     int verbose;
-};
-
-/* Options that are short for a key of the spec. */
-static const struct {
-    char letter;
-    const char *name, *arg, *path, *help;
-} key_options[] = {
-    {0, "study", "NAME", "study.name", "study to run or continue"},
-    {0, "storage", "URL", "study.storage", "where it is kept (default sqlite:///forkless.db)"},
-    {0, "metric", "NAME", "study.metric", "what NAME=value lines on stdout call the objective"},
-    {0, "direction", "minimize|maximize", "study.direction", "which way is better"},
-    {'n', "trials", "N", "budget.trials",
-     "finished trials to have in the end, pruned ones included"},
-    {0, "wall", "TIME", "budget.wall", "time limit of the sweep: 90s, 30m, 2h"},
-    {'j', "jobs", "N", "slots.jobs", "workers at a time (default: what the CPU quota allows)"},
-    {0, "memory", "SIZE", "slots.memory", "memory limit of a worker (default 8GiB)"},
-    {0, "timeout", "TIME", "watch.trial", "hard time limit of one trial"},
-    {0, "stall", "TIME", "watch.stall", "no progress for so long is a hang (default 5m)"},
-    {0, "grace", "TIME", "watch.grace", "from SIGTERM to SIGKILL (default 10s)"},
-    {0, "retries", "N", "retry.default",
-     "further tries of a failed trial, for classes not named in the spec"},
-    {0, "sampler", "NAME", "sampler", "auto, tpe or random (default auto)"},
-    {0, "pruner", "NAME", "pruner", "none, median or asha (default none)"},
-    {0, "seed", "N", "sampler.seed", "seed of the study"},
-    {0, "dir", "DIR", "run.dir", "run directory (default forkless-runs)"},
 };
 
 static const char *const synopsis[] = {
@@ -69,19 +43,8 @@ static const char examples[] =
 
 static int parse(int argc, char **argv, struct run_options *o, struct cli_args *args)
 {
-    struct cli_option table[ARRAY_LEN(key_options) + 9];
-    size_t n = 0;
-    for (size_t i = 0; i < ARRAY_LEN(key_options); i++)
-        table[n++] = (struct cli_option){.letter = key_options[i].letter,
-                                         .name = key_options[i].name,
-                                         .arg = key_options[i].arg,
-                                         .help = key_options[i].help,
-                                         .text = &o->text[i]};
-    table[n++] =
-        (struct cli_option){.name = "env",
-                            .arg = "NAME=VALUE",
-                            .list = &o->env,
-                            .help = "addition to the workers' environment; may be repeated"};
+    struct cli_option table[CLI_SWEEP_OPTIONS + 8];
+    size_t n = cli_sweep_options(&o->sweep, table);
     table[n++] = (struct cli_option){.name = "shard",
                                      .arg = "I/N",
                                      .text = &o->shard,
@@ -119,47 +82,6 @@ static int parse(int argc, char **argv, struct run_options *o, struct cli_args *
 
 /* --- the spec ----------------------------------------------------------------------------------
  */
-
-static int load(struct spec_doc **doc, const struct run_options *o, const struct cli_args *args)
-{
-    struct spec_option options[ARRAY_LEN(key_options) + 64];
-    char names[ARRAY_LEN(key_options)][32], env_paths[64][128];
-    struct buf problems = BUF_INIT;
-    struct err err;
-    size_t n = 0;
-    struct spec_source src = {.settings = args->words.v,
-                              .n_settings = args->words.n,
-                              .command = args->command.v,
-                              .n_command = args->command.n};
-    if (args->words.n > 0 && strchr(args->words.v[0], '=') == NULL) {
-        src.path = args->words.v[0];
-        src.settings++;
-        src.n_settings--;
-    }
-    for (size_t i = 0; i < ARRAY_LEN(key_options); i++) {
-        if (o->text[i] == NULL)
-            continue;
-        (void)snprintf(names[i], sizeof(names[i]), "--%s", key_options[i].name);
-        options[n++] = (struct spec_option){names[i], key_options[i].path, o->text[i]};
-    }
-    for (size_t i = 0; i < o->env.n && i < ARRAY_LEN(env_paths); i++) {
-        const char *eq = strchr(o->env.v[i], '=');
-        if (eq == NULL) {
-            cli_error("--env %s: expected NAME=VALUE", o->env.v[i]);
-            return EXIT_USAGE;
-        }
-        (void)snprintf(env_paths[i], sizeof(env_paths[i]), "run.env.%.*s", (int)(eq - o->env.v[i]),
-                       o->env.v[i]);
-        options[n++] = (struct spec_option){"--env", env_paths[i], eq + 1};
-    }
-    src.options = options;
-    src.n_options = n;
-    int rc = spec_load(doc, &src, &problems, &err);
-    if (rc < 0)
-        cli_error("%s", problems.len > 0 ? buf_str(&problems) : err.msg);
-    buf_free(&problems);
-    return rc < 0 ? EXIT_USAGE : CLI_GO_ON;
-}
 
 /* Which cells are ours: a shard is a run of neighbours, so that one pod has all variants of few
  * values of the first key. */
@@ -329,10 +251,10 @@ int run_main(int argc, char **argv)
     struct spec_doc *doc = NULL;
     int code = parse(argc, argv, &o, &args);
     if (code == CLI_GO_ON)
-        code = load(&doc, &o, &args);
+        code = cli_load_spec(&doc, &args, &o.sweep);
     if (code == CLI_GO_ON)
         code = run_doc(&o, doc, &args);
     spec_doc_destroy(doc);
-    cli_words_free(&o.env);
+    cli_words_free(&o.sweep.env);
     return code;
 }

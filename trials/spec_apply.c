@@ -11,17 +11,28 @@ bool spec_is_param_text(const char *text)
            strncmp(text, "choice:", 7) == 0;
 }
 
-/* `sampler: tpe` becomes `sampler: {tpe: {}}` when something is set below it. */
+/* When something is set below it, `sampler: tpe` becomes `sampler: {tpe: {}}`, and `run: [x]`
+ * becomes `run: {command: [x]}`. */
 static bool widen(struct spec_doc *doc, struct yaml_node *node)
 {
-    struct yaml_node *inner = yaml_container(doc->pool, node->origin, YAML_MAP);
     struct yaml_node *outer = yaml_container(doc->pool, node->origin, YAML_MAP);
-    if (inner == NULL || outer == NULL || !yaml_set(doc->pool, outer, node->text, inner))
+    struct yaml_node *inner = node->kind == YAML_LIST
+                                  ? pool_copy(doc->pool, node, sizeof(*node))
+                                  : yaml_container(doc->pool, node->origin, YAML_MAP);
+    if (inner == NULL || outer == NULL ||
+        !yaml_set(doc->pool, outer, node->kind == YAML_LIST ? "command" : node->text, inner))
         return false;
     outer->line = node->line;
     outer->column = node->column;
     *node = *outer;
     return true;
+}
+
+static bool can_widen(const char *key, const struct yaml_node *node)
+{
+    if (strcmp(key, "run") == 0)
+        return node->kind == YAML_LIST;
+    return node->kind == YAML_TEXT && (strcmp(key, "sampler") == 0 || strcmp(key, "pruner") == 0);
 }
 
 /* How much of the path the mapping's own key takes: keys may hold dots (optimizer.lr). */
@@ -77,7 +88,7 @@ static int set_path(struct spec_doc *doc, const char *path, struct yaml_node *va
             below = yaml_container(doc->pool, value->origin, YAML_MAP);
             if (below == NULL || !yaml_set(doc->pool, map, key, below))
                 return no_memory(doc, p);
-        } else if (below->kind == YAML_TEXT && map == doc->root && !widen(doc, below)) {
+        } else if (map == doc->root && can_widen(key, below) && !widen(doc, below)) {
             return no_memory(doc, p);
         }
         if (below->kind != YAML_MAP) {
@@ -186,9 +197,6 @@ static int apply_command(struct spec_doc *doc, const struct spec_source *src, st
             return no_memory(doc, p);
         item->kind = YAML_TEXT;
     }
-    struct yaml_node *run = yaml_get(doc->root, "run");
-    if (run != NULL && run->kind == YAML_LIST)
-        return yaml_set(doc->pool, doc->root, "run", list) ? 0 : no_memory(doc, p);
     return set_path(doc, "run.command", list, p);
 }
 

@@ -383,6 +383,40 @@ Test(spec, settings_override_the_file)
     spec_free(&spec);
 }
 
+Test(spec, settings_fit_the_short_forms)
+{
+    static const char *const settings[] = {"run.env.A=1", "pruner.median.startup=2", "sampler=tpe",
+                                           "budget.trials=7"};
+    load_with(
+        "run: [x, y]\nbudget: {complete: 5}\nsampler: {random: {}, seed: 3}\npruner: median\n",
+        settings, 4);
+    struct spec_trial t = {.dir = ""};
+    struct spec_strings env;
+    cr_expect_str_eq(argv_of(&spec, &t), "[x][y]");
+    cr_assert_eq(spec_env(&spec, &t, &env, NULL), 0);
+    cr_expect_str_eq(env.v[0], "A=1");
+    free(env.v);
+    cr_expect_eq(spec.pruner.startup_trials, 2);
+    cr_expect(spec.sampler.kind == SAMPLER_TPE && spec.seed == 3, "the seed stays");
+    cr_expect(spec.budget.trials == 7 && spec.budget.complete == 0,
+              "one target replaces the other");
+    spec_free(&spec);
+}
+
+Test(spec, a_command_line_replaces_the_command_of_a_file)
+{
+    static const char *const command[] = {"z"};
+    struct spec_doc *doc;
+    struct spec_source src = {.path = spec_file_write("run: [x, y]\nbudget: {trials: 5}\n"),
+                              .command = command,
+                              .n_command = 1};
+    cr_assert_eq(spec_load(&doc, &src, NULL, NULL), 0);
+    cr_assert_eq(spec_cell(doc, 0, &spec, NULL), 0);
+    spec_doc_destroy(doc);
+    cr_expect_str_eq(argv_of(&spec, &(struct spec_trial){.dir = ""}), "[z]");
+    spec_free(&spec);
+}
+
 Test(spec, no_file_is_needed)
 {
     static const char *const settings[] = {"lr=float:1e-5..1e-1:log", "layers=int:1..6:2",

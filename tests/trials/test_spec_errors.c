@@ -301,7 +301,8 @@ Test(spec_errors, arguments_are_named_as_typed)
         {"other.yaml", "argument 'other.yaml': expected key=value (one spec file at a time)"},
         {"=3", "argument '=3': expected key=value"},
         {"budget..x=3", "argument 'budget..x=3': an empty name in the path 'budget..x'"},
-        {"run.cwd=x", "argument 'run.cwd=x': 'run' is not a mapping, so nothing can be set in it"},
+        {"budget.trials.x=1", "argument 'budget.trials.x=1': 'budget.trials' is not a mapping, so "
+                              "nothing can be set in it"},
         {"slots={jobs: ", "argument 'slots={jobs: ': did not find expected node content while "
                           "parsing a flow node"},
         {"lr=float:1",
