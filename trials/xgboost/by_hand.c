@@ -10,7 +10,7 @@
 static int complain(const struct err *err)
 {
     (void)fprintf(stderr, "forkless-xgboost: %s\n", err->msg);
-    return err->code == ERR_INVALID ? EXIT_BAD_INPUT : EXIT_FAILED;
+    return exit_code(err);
 }
 
 /* Shows the way of the trial to a person who watches; never prunes. */

@@ -1,5 +1,6 @@
 #include "trials/xgboost/worker.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,6 +166,22 @@ static int serve(struct worker *w, struct err *err)
     return rc;
 }
 
+int exit_code(const struct err *err)
+{
+    bool path = err->code == ERR_IO && (err->sys == ENOENT || err->sys == ENOTDIR ||
+                                        err->sys == EISDIR || err->sys == EACCES);
+    return path || err->code == ERR_INVALID ? EXIT_BAD_INPUT : EXIT_FAILED;
+}
+
+/* The sweep cannot work at all: says so in the place of a trial, and waits until it is heard. */
+static void fail_at_once(struct worker *w, const struct err *err)
+{
+    json_t *next = NULL;
+    tell_failure(w, err->code == ERR_NOMEM ? FAIL_OOM : FAIL_BAD_DATA, err);
+    (void)channel_next(w->channel, &next, NULL);
+    json_decref(next);
+}
+
 int worker_run(struct channel *c, const char *config_path, int threads)
 {
     struct err err = {0};
@@ -174,17 +191,14 @@ int worker_run(struct channel *c, const char *config_path, int threads)
     int rc = config_load(&config, config_path, &err);
     if (rc == 0)
         rc = session_open(&session, &config, threads, &err);
-    if (rc == 0) {
+    bool ready = rc == 0;
+    if (ready)
         rc = serve(&w, &err);
-    } else {
-        json_t *next = NULL;
-        tell_failure(&w, err.code == ERR_NOMEM ? FAIL_OOM : FAIL_BAD_DATA, &err);
-        (void)channel_next(c, &next, NULL); /* until the executor has taken it */
-        json_decref(next);
-    }
+    else
+        fail_at_once(&w, &err);
     session_close(&session);
     config_finish(&config);
-    if (rc < 0 && err.code != ERR_UNAVAILABLE)
+    if (rc < 0 && ready && err.code != ERR_UNAVAILABLE)
         (void)fprintf(stderr, "forkless-xgboost: %s\n", err.msg);
-    return rc == 0 ? EXIT_DONE : err.code == ERR_INVALID ? EXIT_BAD_INPUT : EXIT_FAILED;
+    return rc < 0 ? exit_code(&err) : EXIT_DONE;
 }

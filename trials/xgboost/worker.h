@@ -6,6 +6,9 @@
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_BAD_INPUT = 2 };
 
+/* The exit code of a failure: EXIT_BAD_INPUT when settings, data or a path are wrong. */
+int exit_code(const struct err *err);
+
 /* Under an executor: the trial named by the environment, then every further one it sends. */
 int worker_run(struct channel *c, const char *config_path, int threads);
 

@@ -1,0 +1,110 @@
+#include <criterion/criterion.h>
+#include <math.h>
+
+#include "base/rng.h"
+#include "trials/objectives/focal.h"
+
+#define MARGINS 200
+
+/* The loss as the paper writes it, in extended precision and through the probability itself. */
+static long double loss_of_paper(const struct focal *f, long double margin, bool positive)
+{
+    long double p = 1 / (1 + expl(-margin));
+    long double pt = positive ? p : 1 - p;
+    long double at = positive ? (long double)f->alpha : 1 - (long double)f->alpha;
+    return -at * powl(1 - pt, (long double)f->gamma) * logl(pt);
+}
+
+static double relative(double got, double want)
+{
+    return fabs(got - want) / fmax(fabs(want), 1e-9);
+}
+
+static struct focal drawn(struct rng *rng)
+{
+    return (struct focal){.alpha = 0.05 + 0.9 * rng_unit(rng), .gamma = 8 * rng_unit(rng)};
+}
+
+Test(focal, loss_is_that_of_the_paper)
+{
+    struct rng rng;
+    rng_seed(&rng, 1);
+    for (int i = 0; i < MARGINS; i++) {
+        struct focal f = drawn(&rng);
+        double z = 16 * rng_unit(&rng) - 8;
+        bool positive = rng_below(&rng, 2) == 1;
+        double want = (double)loss_of_paper(&f, (long double)z, positive);
+        cr_assert_lt(relative(focal_loss(&f, z, positive), want), 1e-10, "z %g gamma %g", z,
+                     f.gamma);
+    }
+}
+
+Test(focal, derivatives_agree_with_finite_differences)
+{
+    struct rng rng;
+    rng_seed(&rng, 2);
+    for (int i = 0; i < MARGINS; i++) {
+        struct focal f = drawn(&rng);
+        long double z = 12 * (long double)rng_unit(&rng) - 6, h = 1e-4L;
+        bool positive = rng_below(&rng, 2) == 1;
+        long double below = loss_of_paper(&f, z - h, positive);
+        long double here = loss_of_paper(&f, z, positive);
+        long double above = loss_of_paper(&f, z + h, positive);
+        double slope = (double)((above - below) / (2 * h));
+        double curve = (double)((above - 2 * here + below) / (h * h));
+        cr_assert_lt(fabs(focal_gradient(&f, (double)z, positive) - slope), 1e-7);
+        cr_assert_lt(fabs(focal_hessian(&f, (double)z, positive) - curve), 1e-6);
+    }
+}
+
+Test(focal, gamma_zero_is_weighted_log_loss)
+{
+    struct focal f = {.alpha = 0.3, .gamma = 0};
+    for (double z = -20; z <= 20; z += 0.5) {
+        double p = 1 / (1 + exp(-z));
+        cr_assert_lt(fabs(focal_gradient(&f, z, true) - 0.3 * (p - 1)), 1e-12);
+        cr_assert_lt(fabs(focal_gradient(&f, z, false) - 0.7 * p), 1e-12);
+        cr_assert_lt(fabs(focal_hessian(&f, z, true) - 0.3 * p * (1 - p)), 1e-12);
+        cr_assert_lt(fabs(focal_hessian(&f, z, false) - 0.7 * p * (1 - p)), 1e-12);
+    }
+}
+
+Test(focal, every_finite_margin_gives_finite_results)
+{
+    static const double gammas[] = {0, 0.5, 2, 7, FOCAL_GAMMA_MAX};
+    static const double margins[] = {0, 1e-30, 30, 700, 746, 1e6, 3.4e38};
+    for (size_t g = 0; g < sizeof(gammas) / sizeof(gammas[0]); g++) {
+        struct focal f = {.alpha = 0.25, .gamma = gammas[g]};
+        for (int k = 0; k < 28; k++) {
+            double z = margins[k / 4] * (k % 2 == 0 ? 1 : -1);
+            bool positive = k / 2 % 2 == 0;
+            cr_assert(isfinite(focal_loss(&f, z, positive)), "loss at %g", z);
+            cr_assert(isfinite(focal_gradient(&f, z, positive)), "gradient at %g", z);
+            cr_assert(isfinite(focal_hessian(&f, z, positive)), "hessian at %g", z);
+        }
+    }
+}
+
+Test(focal, a_round_keeps_hessians_above_the_floor)
+{
+    float margin[] = {-700, -3, 0, 3, 700}, label[] = {0, 1, 1, 0, 1}, grad[5], hess[5];
+    struct focal f = {.alpha = 0.25, .gamma = 4};
+    cr_assert_lt(focal_hessian(&f, -3, true), 0); /* not convex there: the floor has work to do */
+    focal_round(&f, margin, label, 5, grad, hess);
+    for (int i = 0; i < 5; i++) {
+        cr_assert_geq(hess[i], (float)FOCAL_HESSIAN_FLOOR);
+        cr_assert_float_eq(grad[i], (float)focal_gradient(&f, (double)margin[i], label[i] == 1), 0);
+    }
+    cr_assert_float_eq(hess[1], (float)FOCAL_HESSIAN_FLOOR, 0);
+}
+
+Test(focal, ranges_are_checked_with_the_range_in_the_message)
+{
+    struct err err;
+    cr_assert_eq(focal_check(&(struct focal){.alpha = 0.25, .gamma = 2}, &err), 0);
+    cr_assert_eq(focal_check(&(struct focal){.alpha = 1, .gamma = 2}, &err), -ERR_INVALID);
+    cr_expect_str_eq(err.msg, "focal_alpha is 1: expected more than 0 and less than 1");
+    cr_assert_eq(focal_check(&(struct focal){.alpha = 0.25, .gamma = -1}, &err), -ERR_INVALID);
+    cr_expect_str_eq(err.msg, "focal_gamma is -1: expected 0 to 100");
+    cr_assert_eq(focal_check(&(struct focal){.alpha = 0.25, .gamma = NAN}, NULL), -ERR_INVALID);
+}

@@ -1,0 +1,451 @@
+/* The real program under a real socket: the test is its executor. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/rng.h"
+
+extern char **environ;
+
+static char dir[] = "/tmp/test_worker.XXXXXX";
+static pid_t pid;
+static FILE *in;
+static int fd = -1;
+static int positives; /* rows with y = 1 */
+
+static void write_text(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "we");
+    cr_assert_not_null(f);
+    (void)fputs(text, f);
+    cr_assert_eq(fclose(f), 0);
+}
+
+/* 600 rows in which x0 says most about y, and c a little. */
+static void write_data(void)
+{
+    FILE *f = fopen("data.csv", "we");
+    cr_assert_not_null(f);
+    struct rng rng;
+    rng_seed(&rng, 11);
+    (void)fputs("x0,x1,c,y,k,z\n", f);
+    for (int i = 0; i < 600; i++) {
+        double x0 = rng_normal(&rng), x1 = rng_normal(&rng);
+        int c = (int)rng_below(&rng, 3);
+        int y = x0 + 0.5 * c + rng_normal(&rng) > 0.5;
+        char cell[32] = "NA";
+        if (i % 9 != 0)
+            (void)snprintf(cell, sizeof(cell), "%.4f", x1);
+        (void)fprintf(f, "%.4f,%s,%c,%d,%d,%.3f\n", x0, cell, 'a' + c, y, (y + c) % 3, x0 * 2 + x1);
+        positives += y;
+    }
+    cr_assert_eq(fclose(f), 0);
+}
+
+static void setup(void)
+{
+    cr_assert_not_null(mkdtemp(dir));
+    cr_assert_eq(chdir(dir), 0);
+    write_data();
+    (void)unsetenv("BXFI_MAP"); /* Criterion's own, for its test processes */
+}
+
+static void teardown(void)
+{
+    char command[64];
+    if (pid > 0) {
+        (void)kill(pid, SIGKILL);
+        (void)waitpid(pid, NULL, 0);
+    }
+    (void)snprintf(command, sizeof(command), "rm -rf %s", dir);
+    cr_assert_eq(system(command), 0);
+}
+
+TestSuite(worker, .init = setup, .fini = teardown, .timeout = 100);
+TestSuite(by_hand, .init = setup, .fini = teardown, .timeout = 100);
+
+#define COMMON "\"data\":\"data.csv\",\"categorical\":[\"c\"],\"cache\":\"cache\","
+#define BINARY                                                                                     \
+    "{" COMMON "\"label\":\"y\",\"drop\":[\"k\",\"z\"],\"folds\":{\"walk_forward\":3},\"rounds\":" \
+               "40"
+
+static void start(const char *config, const char *params)
+{
+    int pair[2];
+    write_text("run.json", config);
+    write_text("params.json", params);
+    cr_assert_eq(mkdir("trial", 0700), 0);
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    (void)setenv("FORKLESS_FD", "3", 1);
+    (void)setenv("FORKLESS_PARAMS", "params.json", 1);
+    (void)setenv("FORKLESS_SEED", "5", 1);
+    (void)setenv("FORKLESS_TRIAL_DIR", "trial", 1);
+    posix_spawn_file_actions_t actions;
+    char *argv[] = {XGB_WORKER, "--config", "run.json", NULL};
+    cr_assert_eq(posix_spawn_file_actions_init(&actions), 0);
+    int end =
+        fcntl(pair[1], F_DUPFD_CLOEXEC, 10); /* so that dup2 always makes another descriptor */
+    cr_assert_eq(posix_spawn_file_actions_adddup2(&actions, end, 3), 0);
+    cr_assert_eq(posix_spawn(&pid, argv[0], &actions, NULL, argv, environ), 0);
+    (void)posix_spawn_file_actions_destroy(&actions);
+    (void)close(end);
+    (void)close(pair[1]);
+    fd = pair[0];
+    in = fdopen(fd, "r");
+    cr_assert_not_null(in);
+}
+
+static void say(const char *line)
+{
+    cr_assert_eq(send(fd, line, strlen(line), MSG_NOSIGNAL), (ssize_t)strlen(line));
+}
+
+/* The worker's next message, NULL at its end. The caller frees. */
+static json_t *hear(void)
+{
+    char *line = NULL;
+    size_t cap = 0;
+    ssize_t n = getline(&line, &cap, in);
+    json_t *message = n > 0 ? json_read(line, (size_t)n, NULL) : NULL;
+    cr_assert(n <= 0 || message != NULL, "not JSON: %s", line);
+    free(line);
+    return message;
+}
+
+static const char *op_of(const json_t *message)
+{
+    return json_string_value(json_object_get(message, "op"));
+}
+
+struct heard {
+    json_t *rows, *attrs;
+    char end[16]; /* op of the last message */
+    json_t *last;
+    double value;
+    double reported[64];
+    int steps[64], n_reports;
+};
+
+/* Listens until the trial ends, answering reports with "prune": after the prune_at-th. */
+static struct heard listen_to_trial(int prune_at)
+{
+    struct heard h = {.rows = json_array(), .attrs = json_object(), .value = NAN};
+    for (;;) {
+        json_t *m = hear();
+        cr_assert_not_null(m, "the worker has gone");
+        if (strcmp(op_of(m), "report") == 0) {
+            h.steps[h.n_reports] = (int)json_integer_value(json_object_get(m, "step"));
+            h.reported[h.n_reports++] = json_number_value(json_object_get(m, "value"));
+            say(h.n_reports == prune_at ? "{\"prune\":true}\n" : "{\"prune\":false}\n");
+        } else if (strcmp(op_of(m), "row") == 0) {
+            cr_expect_str_eq(json_string_value(json_object_get(m, "table")), "finetune_results");
+            (void)json_array_append(h.rows, json_object_get(m, "values"));
+        } else if (strcmp(op_of(m), "attr") == 0) {
+            (void)json_object_set(h.attrs, json_string_value(json_object_get(m, "key")),
+                                  json_object_get(m, "value"));
+        } else {
+            (void)snprintf(h.end, sizeof(h.end), "%s", op_of(m));
+            h.value = json_number_value(json_array_get(json_object_get(m, "values"), 0));
+            h.last = m;
+            return h;
+        }
+        json_decref(m);
+    }
+}
+
+static void forget(struct heard *h)
+{
+    json_decref(h->rows);
+    json_decref(h->attrs);
+    json_decref(h->last);
+}
+
+static int exit_status(void)
+{
+    int status;
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    pid = 0;
+    return status;
+}
+
+static void expect_stop(void)
+{
+    say("{\"op\":\"stop\"}\n");
+    cr_expect_null(hear());
+    int status = exit_status();
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", (unsigned)status);
+}
+
+Test(worker, reports_rows_and_a_result_that_is_the_mean_of_the_folds)
+{
+    start(BINARY ",\"report_every\":15}", "{\"eta\":0.1,\"max_depth\":3}");
+    struct heard h = listen_to_trial(0);
+    cr_expect_str_eq(h.end, "result");
+    cr_assert_eq(h.n_reports, 3);
+    cr_expect(h.steps[0] == 15 && h.steps[1] == 30 && h.steps[2] == 40);
+    cr_assert_eq(json_array_size(h.rows), 3);
+    double mean = 0;
+    for (size_t i = 0; i < 3; i++) {
+        const json_t *row = json_array_get(h.rows, i);
+        mean += json_number_value(json_object_get(json_object_get(row, "metrics"), "auc")) / 3;
+        cr_expect_eq(json_integer_value(json_object_get(row, "fold")), (json_int_t)i + 1);
+        cr_expect_str_eq(json_string_value(json_object_get(row, "variant")), "binary:logistic");
+        cr_expect_gt(json_integer_value(json_object_get(row, "buy_trades")), 10);
+    }
+    cr_expect_float_eq(h.value, mean, 1e-12);
+    cr_expect_float_eq(h.value, h.reported[2], 1e-12);
+    cr_expect_gt(h.value, 0.7);
+    cr_expect_eq(json_integer_value(json_object_get(h.attrs, "rows")), 600);
+    cr_expect_eq(json_integer_value(json_object_get(h.attrs, "features")), 3);
+    cr_expect_eq(json_integer_value(json_array_get(json_object_get(h.attrs, "best_iteration"), 2)),
+                 39);
+    cr_expect_eq(access("trial/model.ubj", R_OK), 0);
+    forget(&h);
+    expect_stop();
+}
+
+Test(worker, stops_when_pruned_and_goes_on_with_the_next_trial)
+{
+    start(BINARY "}", "{\"eta\":0.1}");
+    struct heard h = listen_to_trial(2);
+    cr_expect_str_eq(h.end, "pruned");
+    cr_expect_eq(h.n_reports, 2);
+    cr_expect_eq(access("trial/model.ubj", R_OK), -1);
+    forget(&h);
+    say("{\"op\":\"trial\",\"number\":1,\"trial_id\":2,\"params\":{\"eta\":0.2},\"seed\":9,\"dir\":"
+        "\"trial\"}\n");
+    h = listen_to_trial(0);
+    cr_expect_str_eq(h.end, "result");
+    forget(&h);
+    expect_stop();
+}
+
+Test(worker, tells_what_is_wrong_with_parameters_and_lives)
+{
+    start(BINARY "}", "{\"max_dept\":3}");
+    struct heard h = listen_to_trial(0);
+    cr_expect_str_eq(h.end, "fail");
+    cr_expect_str_eq(json_string_value(json_object_get(h.last, "class")), "bad_data");
+    cr_expect_str_eq(json_string_value(json_object_get(h.last, "message")),
+                     "XGBoost has no parameter 'max_dept': did you mean 'max_depth'?");
+    forget(&h);
+    say("{\"op\":\"trial\",\"params\":{\"max_depth\":-3},\"seed\":1,\"dir\":\"trial\"}\n");
+    h = listen_to_trial(0);
+    cr_expect_str_eq(h.end, "fail");
+    cr_expect_not_null(strstr(json_string_value(json_object_get(h.last, "message")), "max_depth"));
+    forget(&h);
+    expect_stop();
+}
+
+Test(worker, data_that_cannot_be_read_fails_the_trial_and_ends_with_2)
+{
+    start("{\"data\":\"none.csv\",\"label\":\"y\"}", "{}");
+    struct heard h = listen_to_trial(0);
+    cr_expect_str_eq(h.end, "fail");
+    cr_expect_str_eq(json_string_value(json_object_get(h.last, "message")),
+                     "none.csv: No such file or directory");
+    forget(&h);
+    (void)fclose(in);
+    int status = exit_status();
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 2);
+}
+
+Test(worker, a_model_without_sense_is_a_nan_failure)
+{
+    /* a leaf as large as a float can hold: the squared error overflows to infinity */
+    start("{" COMMON
+          "\"label\":\"z\",\"drop\":[\"y\",\"k\"],\"objective\":\"reg:squarederror\",\"rounds\":5}",
+          "{\"eta\":1e38,\"lambda\":0}");
+    struct heard h = listen_to_trial(0);
+    cr_expect_str_eq(h.end, "fail");
+    cr_expect_str_eq(json_string_value(json_object_get(h.last, "class")), "nan");
+    forget(&h);
+    expect_stop();
+}
+
+Test(worker, ends_quickly_when_the_executor_is_gone)
+{
+    start(BINARY "}", "{\"eta\":0.1}");
+    json_t *m = hear();
+    cr_expect_str_eq(op_of(m), "report");
+    json_decref(m);
+    (void)fclose(in);
+    int status = exit_status();
+    cr_expect(WIFEXITED(status));
+}
+
+Test(worker, sigterm_ends_it_in_the_midst_of_training)
+{
+    start("{" COMMON
+          "\"label\":\"y\",\"drop\":[\"k\",\"z\"],\"rounds\":1000000,\"report_every\":100}",
+          "{\"eta\":0.001}");
+    json_t *m = hear();
+    json_decref(m);
+    say("{\"prune\":false}\n");
+    cr_assert_eq(kill(pid, SIGTERM), 0);
+    int status = exit_status();
+    cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+}
+
+static long resident_kib(void)
+{
+    char path[64], line[128];
+    long kib = -1;
+    (void)snprintf(path, sizeof(path), "/proc/%d/status", pid);
+    FILE *f = fopen(path, "re");
+    while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+        (void)sscanf(line, "VmRSS: %ld", &kib);
+    (void)fclose(f);
+    return kib;
+}
+
+Test(worker, a_reused_one_repeats_itself_and_does_not_grow)
+{
+    start(BINARY ",\"early_stop\":5}", "{\"eta\":0.3,\"objective\":\"focal\"}");
+    double first = NAN;
+    long early = 0;
+    for (int i = 0; i < 60; i++) {
+        struct heard h = listen_to_trial(0);
+        cr_assert_str_eq(h.end, "result");
+        first = i == 0 ? h.value : first;
+        cr_assert_eq(h.value, first, "trial %d", i);
+        forget(&h);
+        early = i == 20 ? resident_kib() : early;
+        if (i < 59)
+            say("{\"op\":\"trial\",\"params\":{\"eta\":0.3,\"objective\":\"focal\"},\"seed\":5,"
+                "\"dir\":\"trial\"}\n");
+    }
+#ifndef __SANITIZE_ADDRESS__ /* which keeps freed memory for a while */
+    cr_expect_lt(resident_kib() - early, 512);
+#endif
+    expect_stop();
+}
+
+Test(worker, early_stopping_keeps_each_folds_best_round)
+{
+    start(BINARY ",\"early_stop\":5}", "{\"eta\":0.5,\"rounds\":200}");
+    struct heard h = listen_to_trial(0);
+    cr_assert_str_eq(h.end, "result");
+    cr_expect_lt(h.n_reports, 10);
+    const json_t *best = json_object_get(h.attrs, "best_iteration");
+    for (size_t i = 0; i < 3; i++)
+        cr_expect_lt(json_integer_value(json_array_get(best, i)), 60);
+    cr_expect_float_eq(h.value, h.reported[h.n_reports - 1], 1e-12);
+    forget(&h);
+    expect_stop();
+}
+
+/* ---- without a channel ---- */
+
+/* Standard output of a command of the program; *status its exit code. */
+static const char *output(const char *arguments, int *status)
+{
+    static char text[8192];
+    char command[512];
+    (void)unsetenv("FORKLESS_FD");
+    (void)snprintf(command, sizeof(command), "%s %s 2>stderr.txt", XGB_WORKER, arguments);
+    FILE *p = popen(command, "re");
+    cr_assert_not_null(p);
+    text[fread(text, 1, sizeof(text) - 1, p)] = '\0';
+    *status = WEXITSTATUS(pclose(p));
+    return text;
+}
+
+Test(by_hand, prints_metrics_with_the_objective_first)
+{
+    int status;
+    write_text("run.json", BINARY ",\"metric\":\"f1\",\"fixed\":{\"eval_metric\":\"error@0.3\"}}");
+    const char *out = output("--config run.json --param eta=0.1 --param max_depth=3", &status);
+    cr_expect_eq(status, 0);
+    cr_expect_eq(strncmp(out, "f1=0.", 5), 0, "%s", out);
+    cr_expect_not_null(strstr(out, "\nauc=0."));
+    cr_expect_not_null(strstr(out, "\nerror@0.3=0."));
+}
+
+Test(by_hand, trains_every_kind_of_folds_and_objective)
+{
+    static const char *const configs[] = {
+        "{" COMMON "\"label\":\"k\",\"drop\":[\"y\",\"z\"],\"objective\":\"multi:softmax\","
+                   "\"folds\":{\"kfold\":3},"
+        "\"rounds\":10}",
+        "{" COMMON
+        "\"label\":\"z\",\"drop\":[\"y\",\"k\"],\"objective\":\"reg:absoluteerror\",\"folds\":"
+        "{\"kfold\":3,\"shuffle\":true},\"rounds\":10,\"metric\":\"r2\",\"early_stop\":3}",
+        "{" COMMON
+        "\"label\":\"z\",\"drop\":[\"y\",\"k\"],\"objective\":\"reg:squarederror\",\"rounds\":10,"
+        "\"metric\":\"mphe\",\"fixed\":{\"booster\":\"gblinear\"}}",
+        "{" COMMON "\"label\":\"y\",\"drop\":[\"z\",\"k\"],\"objective\":\"focal\",\"rounds\":10,"
+        "\"fixed\":{\"booster\":\"dart\",\"rate_drop\":0.3},\"early_stop\":3}",
+    };
+    static const char *const first[] = {"mlogloss=", "r2=0.", "mphe=", "auc=0."};
+    for (size_t i = 0; i < sizeof(configs) / sizeof(configs[0]); i++) {
+        int status;
+        write_text("run.json", configs[i]);
+        const char *out = output("--config run.json --dir .", &status);
+        cr_expect_eq(status, 0, "%s", configs[i]);
+        cr_expect_eq(strncmp(out, first[i], strlen(first[i])), 0, "%s", out);
+        cr_expect_eq(access("model.ubj", R_OK), 0);
+        (void)unlink("model.ubj");
+    }
+}
+
+Test(by_hand, prepare_says_what_is_in_the_data)
+{
+    int status;
+    write_text("run.json", BINARY "}");
+    const char *out = output("--config run.json --prepare", &status);
+    cr_expect_eq(status, 0);
+    AUTO_JSON json_t *d = json_read(out, strlen(out), NULL);
+    cr_expect_eq(json_integer_value(json_object_get(d, "rows")), 600);
+    cr_expect_eq(json_integer_value(json_object_get(d, "columns")), 3);
+    cr_expect_eq(json_array_size(json_object_get(d, "folds")), 3);
+    cr_expect_eq(access(json_string_value(json_object_get(d, "matrix")), R_OK), 0);
+    cr_expect_eq(json_integer_value(json_object_get(d, "positives")), positives);
+}
+
+Test(by_hand, prepare_refuses_with_2_and_one_line)
+{
+    int status;
+    write_text("run.json", "{\"data\":\"data.csv\",\"label\":\"y\",\"cache\":\"cache\"}");
+    cr_expect_str_eq(output("--config run.json --prepare", &status), "");
+    cr_expect_eq(status, 2);
+    char line[512] = "";
+    FILE *f = fopen("stderr.txt", "re");
+    cr_expect_not_null(fgets(line, sizeof(line), f));
+    (void)fclose(f);
+    cr_expect_str_eq(line,
+                     "forkless-xgboost: data.csv:2:3: column 'c': 'a' is not a number: list the "
+                     "column under categorical or drop, or the text under missing\n");
+}
+
+Test(by_hand, an_auc_that_cannot_be_is_refused_before_training)
+{
+    int status;
+    struct buf text = BUF_INIT;
+    buf_puts(&text, "x,y\n");
+    for (int i = 0; i < 100; i++)
+        buf_printf(&text, "%d,%d\n", i, i < 70 && i % 2);
+    write_text("sorted.csv", buf_str(&text));
+    buf_free(&text);
+    write_text("run.json", "{\"data\":\"sorted.csv\",\"label\":\"y\",\"cache\":\"cache\"}");
+    (void)output("--config run.json --prepare", &status);
+    cr_expect_eq(status, 2);
+    char line[512] = "";
+    FILE *f = fopen("stderr.txt", "re");
+    cr_expect_not_null(fgets(line, sizeof(line), f));
+    (void)fclose(f);
+    cr_expect_str_eq(
+        line, "forkless-xgboost: auc of fold 1 is undefined: all its 20 validation rows have "
+              "the label 0\n");
+}
