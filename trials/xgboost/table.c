@@ -113,6 +113,10 @@ static int read_header(struct table *t, struct err *err)
     for (size_t i = 0; i < n; i++) {
         size_t len;
         const char *text = csv_cell_text(&cells[i], &t->scratch, &len);
+        if (memchr(text, '\0', len) != NULL)
+            return err_set(err, ERR_INVALID,
+                           "%s:%zu:%zu: a NUL byte in a column's name: is the file text?",
+                           t->conf->path, line, i + 1);
         char *name = strndup(text, len);
         if (name == NULL)
             return err_set(err, ERR_NOMEM, "out of memory for %zu columns", n);
@@ -198,7 +202,7 @@ static bool is_missing(const struct table *t, const char *text, size_t len)
 {
     const struct names *m = &t->conf->missing;
     for (size_t i = 0; i < m->n; i++) {
-        if (strncmp(m->v[i], text, len) == 0 && m->v[i][len] == '\0')
+        if (strlen(m->v[i]) == len && memcmp(m->v[i], text, len) == 0)
             return true;
     }
     return len == 0;
@@ -240,6 +244,8 @@ static int cell_value(struct table *t, size_t line, size_t i, float *out, struct
     const char *text = csv_cell_text(&t->cells[i], &t->scratch, &len);
     if (c->categorical) {
         uint32_t code = 0;
+        if (memchr(text, '\0', len) != NULL)
+            return bad_cell(t, line, i, text, len, "holds a NUL byte: is the file text?", err);
         bool missing = is_missing(t, text, len);
         int rc = missing ? 0 : codes_add(&c->codes, text, len, &code, err);
         if (rc < 0)
@@ -306,7 +312,7 @@ static int add_row(struct table *t, size_t line, struct err *err)
         const struct column *c = &t->columns[i];
         if (c->role == ROLE_SKIP)
             continue;
-        float v;
+        float v = 0;
         int rc = cell_value(t, line, i, &v, err);
         if (rc == 0 && c->role == ROLE_LABEL)
             rc = add_label(t, v, line, i, err);

@@ -149,3 +149,15 @@ Test(table, mistakes_say_where_what_and_what_to_do)
     cr_expect_str_eq(fault(&conf, "late\n1\n"),
                      "f.csv: no feature is left beside the label 'late'");
 }
+
+Test(table, a_nul_byte_in_a_category_is_refused)
+{
+    struct table_conf conf = {.path = "f.csv", .label = "y", .categorical = NAMES("c")};
+    static const char text[] = "c,y\na\0b,1\n";
+    struct err err = {0};
+    int fd = memfd_create("matrix", MFD_CLOEXEC);
+    cr_expect_eq(table_convert_text(&conf, text, sizeof(text) - 1, &origin, fd, &err),
+                 -ERR_INVALID);
+    cr_expect_str_eq(err.msg, "f.csv:2:1: column 'c': 'a' holds a NUL byte: is the file text?");
+    (void)close(fd);
+}

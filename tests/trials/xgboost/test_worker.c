@@ -78,7 +78,7 @@ TestSuite(by_hand, .init = setup, .fini = teardown, .timeout = 100);
 #define COMMON "\"data\":\"data.csv\",\"categorical\":[\"c\"],\"cache\":\"cache\","
 #define BINARY                                                                                     \
     "{" COMMON "\"label\":\"y\",\"drop\":[\"k\",\"z\"],\"folds\":{\"walk_forward\":3},\"rounds\":" \
-               "40"
+    "40"
 
 static void start(const char *config, const char *params)
 {
@@ -377,7 +377,7 @@ Test(by_hand, trains_every_kind_of_folds_and_objective)
 {
     static const char *const configs[] = {
         "{" COMMON "\"label\":\"k\",\"drop\":[\"y\",\"z\"],\"objective\":\"multi:softmax\","
-                   "\"folds\":{\"kfold\":3},"
+        "\"folds\":{\"kfold\":3},"
         "\"rounds\":10}",
         "{" COMMON
         "\"label\":\"z\",\"drop\":[\"y\",\"k\"],\"objective\":\"reg:absoluteerror\",\"folds\":"
