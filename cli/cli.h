@@ -27,3 +27,8 @@ int check_main(int argc, char **argv);
 void cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 int run_main(int argc, char **argv);
+int status_main(int argc, char **argv);
+int trials_main(int argc, char **argv);
+int best_main(int argc, char **argv);
+int logs_main(int argc, char **argv);
+int export_main(int argc, char **argv);

@@ -9,6 +9,11 @@
 static const struct command commands[] = {
     {"run", "run a sweep, or continue it, to its target", run_main},
     {"check", "read a spec, say what it means, show trials it would make", check_main},
+    {"status", "the studies of a store, and what is running", status_main},
+    {"trials", "the trials of a study", trials_main},
+    {"best", "the best trials of a study", best_main},
+    {"logs", "what a trial's worker printed", logs_main},
+    {"export", "all trials of a study as CSV or JSON", export_main},
     {NULL, NULL, NULL},
 };
 

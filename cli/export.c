@@ -1,0 +1,72 @@
+/* forkless export: all trials of a study, as CSV or JSON lines. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "cli/csv.h"
+#include "cli/options.h"
+#include "cli/reading.h"
+
+static const char *const synopsis[] = {"export [OPTION …] [STUDY]", NULL};
+
+static const char examples[] =
+    "  forkless export > trials.csv                  every trial, a column for each parameter\n"
+    "  forkless export --json lr-sweep | jq .params  one JSON object a line, with steps and "
+    "attributes\n"
+    "\n"
+    "Columns are named as in Optuna's trials_dataframe. Infinite and NaN values are inf, -inf, "
+    "nan.\n";
+
+static int put_json(void *ctx, const struct trial *t)
+{
+    struct buf *b = ctx;
+    buf_clear(b);
+    json_put_trial(b, t, true);
+    return b->failed ? -ERR_NOMEM : puts(buf_str(b)) < 0 ? -ERR_IO : 0;
+}
+
+static int export_json(const struct reading *r, struct err *err)
+{
+    AUTO(buf_free) struct buf line = BUF_INIT;
+    const struct store_each_opts opts = {.want = WANT_ALL};
+    return store_trials_each(r->store, r->study, &opts, put_json, &line, err);
+}
+
+int export_main(int argc, char **argv)
+{
+    const char *storage = NULL;
+    bool json = false;
+    bool csv = false;
+    const struct cli_option options[] = {
+        {.name = "storage", .arg = "URL", .help = CLI_STORAGE_HELP, .text = &storage},
+        {.name = "csv", .help = "comma-separated values with a header (default)", .flag = &csv},
+        {.name = "json", .help = "one JSON object a line", .flag = &json},
+    };
+    const struct cli_usage usage = {.command = "export",
+                                    .summary = "Writes all trials of a study to stdout.",
+                                    .synopsis = synopsis,
+                                    .options = options,
+                                    .n_options = ARRAY_LEN(options),
+                                    .examples = examples};
+    AUTO_CLI_ARGS struct cli_args args = {0};
+    AUTO_READING struct reading r = {0};
+    struct err err = {.code = ERR_IO, .msg = "the output could not be written"};
+    int code = cli_parse(&usage, argc, argv, &args);
+    if (code == CLI_GO_ON && (args.words.n > 1 || (csv && json))) {
+        cli_error(csv && json ? "--csv or --json, not both" : "export takes one study");
+        return EXIT_USAGE;
+    }
+    if (code == CLI_GO_ON)
+        code = reading_open(&r, storage);
+    if (code == CLI_GO_ON)
+        code = reading_pick(&r, args.words.n > 0 ? args.words.v[0] : NULL);
+    if (code != CLI_GO_ON)
+        return code;
+    int rc = json ? export_json(&r, &err) : csv_trials(&r, &err);
+    if (rc == 0 && fflush(stdout) != 0)
+        rc = err_set(&err, ERR_IO, "the output could not be written");
+    return rc < 0 ? reading_failed(&err) : EXIT_OK;
+}

@@ -1,0 +1,164 @@
+/* forkless logs: what a trial's worker printed. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "cli/options.h"
+#include "cli/reading.h"
+
+enum { POLL_MS = 200 };
+
+static const char *const synopsis[] = {"logs [OPTION …] TRIAL [STUDY]", NULL};
+
+static const char examples[] =
+    "  forkless logs 7             stdout of trial 7\n"
+    "  forkless logs 7 --stderr    its stderr\n"
+    "  forkless logs 7 -f          and what it prints from now on, until it ends\n";
+
+/* The study's run directory: its attribute forkless:dir. */
+static int run_dir(const struct reading *r, char **out)
+{
+    AUTO_FREE char *json = NULL;
+    struct err err;
+    int rc = store_study_attr_get(r->store, r->study, ATTR_USER, "forkless:dir", &json, &err);
+    AUTO_JSON json_t *text = rc == 0 ? json_read(json, strlen(json), NULL) : NULL;
+    if (!json_is_string(text)) {
+        cli_error("study '%s' has no run directory: its trials were not run by forkless", r->name);
+        return EXIT_USAGE;
+    }
+    *out = strdup(json_string_value(text));
+    return *out != NULL ? CLI_GO_ON : EXIT_STORE;
+}
+
+static int copy_out(int fd, struct err *err)
+{
+    char block[65536];
+    for (;;) {
+        ssize_t n = read(fd, block, sizeof(block));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_sys(err, errno, "log");
+        if (n == 0)
+            return fflush(stdout) == 0 ? 0 : err_sys(err, errno, "output");
+        if (fwrite(block, 1, (size_t)n, stdout) != (size_t)n)
+            return err_sys(err, errno, "output");
+    }
+}
+
+/* Prints the older part of a rotated log, if there is one. */
+static int print_older(const char *path, struct err *err)
+{
+    AUTO_FREE char *older = NULL;
+    if (asprintf(&older, "%s.1", path) < 0)
+        return err_set(err, ERR_NOMEM, "log");
+    AUTO_CLOSE int fd = open(older, O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? 0 : copy_out(fd, err);
+}
+
+/* Whether the name leads to another file than the open one: the log was rotated. */
+static bool rotated(const char *path, int fd)
+{
+    struct stat named, opened;
+    return stat(path, &named) == 0 && fstat(fd, &opened) == 0 &&
+           (named.st_ino != opened.st_ino || named.st_dev != opened.st_dev);
+}
+
+static int take_state(void *ctx, const struct trial *t)
+{
+    *(enum trial_state *)ctx = t->state;
+    return 0;
+}
+
+/* Prints what comes until the trial has ended and its log is read to the end. */
+static int follow(const struct reading *r, int64_t trial, const char *path, int *fd,
+                  struct err *err)
+{
+    const struct timespec pause = {.tv_nsec = POLL_MS * 1000000};
+    for (;;) {
+        enum trial_state state;
+        int rc = store_trial_get(r->store, trial, 0, take_state, &state, err);
+        if (rc == 0 && *fd < 0)
+            *fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (rc == 0 && *fd >= 0)
+            rc = copy_out(*fd, err);
+        if (rc < 0)
+            return rc;
+        if (*fd >= 0 && rotated(path, *fd)) {
+            (void)close(*fd);
+            *fd = -1;
+            continue;
+        }
+        if (trial_state_finished(state))
+            return 0;
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+static int show(const struct reading *r, int64_t number, const char *name, bool go_on)
+{
+    AUTO_FREE char *dir = NULL;
+    AUTO_FREE char *path = NULL;
+    struct err err;
+    int64_t trial;
+    int rc = store_trial_find(r->store, r->study, number, &trial, &err);
+    if (rc < 0)
+        return reading_failed(&err);
+    int code = run_dir(r, &dir);
+    if (code != CLI_GO_ON)
+        return code;
+    if (asprintf(&path, "%s/%lld/%s", dir, (long long)number, name) < 0)
+        return EXIT_STORE;
+    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && !go_on) {
+        if (errno == ENOENT) { /* it is made with its first byte */
+            cli_error("trial %lld has printed nothing there: no file %s", (long long)number, path);
+            return EXIT_OK;
+        }
+        cli_error("%s: %s", path, strerror(errno));
+        return EXIT_STORE;
+    }
+    rc = print_older(path, &err);
+    if (rc == 0)
+        rc = go_on ? follow(r, trial, path, &fd, &err) : copy_out(fd, &err);
+    return rc < 0 ? reading_failed(&err) : EXIT_OK;
+}
+
+int logs_main(int argc, char **argv)
+{
+    const char *storage = NULL;
+    bool go_on = false;
+    bool errors = false;
+    const struct cli_option options[] = {
+        {.name = "storage", .arg = "URL", .help = CLI_STORAGE_HELP, .text = &storage},
+        {'f', "follow", NULL, "go on until the trial ends", .flag = &go_on},
+        {.name = "stderr", .help = "what it wrote to stderr instead of stdout", .flag = &errors},
+    };
+    const struct cli_usage usage = {.command = "logs",
+                                    .summary = "Prints what a trial's worker printed.",
+                                    .synopsis = synopsis,
+                                    .options = options,
+                                    .n_options = ARRAY_LEN(options),
+                                    .examples = examples};
+    AUTO_CLI_ARGS struct cli_args args = {0};
+    AUTO_READING struct reading r = {0};
+    int64_t number;
+    int code = cli_parse(&usage, argc, argv, &args);
+    if (code != CLI_GO_ON)
+        return code;
+    if (args.words.n < 1 || args.words.n > 2 || !text_int(args.words.v[0], &number)) {
+        cli_error("logs takes the number of a trial, then perhaps a study: forkless logs 7");
+        return EXIT_USAGE;
+    }
+    code = reading_open(&r, storage);
+    if (code == CLI_GO_ON)
+        code = reading_pick(&r, args.words.n > 1 ? args.words.v[1] : NULL);
+    return code != CLI_GO_ON ? code : show(&r, number, errors ? "stderr.log" : "stdout.log", go_on);
+}

@@ -1,0 +1,235 @@
+#include "cli/reading.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "cli/options.h"
+
+void reading_close(struct reading *r)
+{
+    store_destroy(r->store);
+    free(r->name);
+    *r = (struct reading){0};
+}
+
+int reading_failed(const struct err *err)
+{
+    cli_error("%s", err->msg);
+    return err->code == ERR_INVALID || err->code == ERR_NOTFOUND ? EXIT_USAGE : EXIT_STORE;
+}
+
+int reading_open(struct reading *r, const char *url)
+{
+    const struct store_opts opts = {.read_only = true, .busy_ms = 10000};
+    const char *const defaults[] = {getenv("FORKLESS_STORAGE"), getenv("OPTUNA_STORAGE"),
+                                    "sqlite:///forkless.db"};
+    struct err err;
+    for (size_t i = 0; url == NULL && i < ARRAY_LEN(defaults); i++) {
+        if (defaults[i] != NULL && *defaults[i] != '\0')
+            url = defaults[i];
+    }
+    r->url = url;
+    int rc = store_open(&r->store, url, &opts, &err);
+    if (rc == -ERR_NOTFOUND) {
+        cli_error("%s: name the store with --storage sqlite:///FILE", err.msg);
+        return EXIT_USAGE;
+    }
+    return rc < 0 ? reading_failed(&err) : CLI_GO_ON;
+}
+
+/* The names there are, and the one wanted among them. */
+struct search {
+    struct reading *r;
+    const char *wanted; /* NULL: any */
+    char **names;       /* owned */
+    size_t n;
+    bool found;
+};
+
+static void search_free(struct search *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        free(s->names[i]);
+    free(s->names);
+}
+
+static int look_at(void *ctx, const struct study_info *info)
+{
+    struct search *s = ctx;
+    char **grown = realloc(s->names, (s->n + 1) * sizeof(*grown));
+    if (grown == NULL)
+        return -ERR_NOMEM;
+    s->names = grown;
+    s->names[s->n] = strdup(info->name);
+    if (s->names[s->n] == NULL)
+        return -ERR_NOMEM;
+    if (s->wanted == NULL || strcmp(s->wanted, info->name) == 0) {
+        s->found = true;
+        s->r->study = info->id;
+        s->r->direction = info->directions[0];
+        s->r->n_objectives = info->n_directions;
+        free(s->r->name);
+        s->r->name = strdup(info->name);
+    }
+    s->n++;
+    return 0;
+}
+
+static int no_such_study(const struct search *s, const char *url)
+{
+    const char *near = text_nearest(s->wanted, (const char *const *)s->names, s->n);
+    if (near != NULL)
+        cli_error("there is no study '%s' in %s: did you mean '%s'?", s->wanted, url, near);
+    else
+        cli_error("there is no study '%s' in %s: forkless status lists what there is", s->wanted,
+                  url);
+    return EXIT_USAGE;
+}
+
+static int name_one(const struct search *s, const char *url)
+{
+    AUTO(buf_free) struct buf names = BUF_INIT;
+    for (size_t i = 0; i < s->n && i < 8; i++)
+        buf_printf(&names, "%s%s", i > 0 ? ", " : "", s->names[i]);
+    cli_error("%s has %zu studies, name one: %s%s", url, s->n, buf_str(&names),
+              s->n > 8 ? ", …" : "");
+    return EXIT_USAGE;
+}
+
+int reading_pick(struct reading *r, const char *name)
+{
+    AUTO(search_free) struct search s = {.r = r, .wanted = name};
+    struct err err = {.msg = "out of memory"};
+    int rc = store_studies_each(r->store, look_at, &s, &err);
+    if (rc < 0)
+        return reading_failed(&err);
+    if (s.n == 0) {
+        cli_error("%s has no studies yet", r->url);
+        return EXIT_USAGE;
+    }
+    if (!s.found)
+        return no_such_study(&s, r->url);
+    return name == NULL && s.n > 1 ? name_one(&s, r->url) : CLI_GO_ON;
+}
+
+const char *trial_attr_find(const struct trial_attr *attrs, size_t n, const char *key)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(attrs[i].key, key) == 0)
+            return attrs[i].json;
+    }
+    return NULL;
+}
+
+void trial_attr_text(const struct trial_attr *attrs, size_t n, const char *key, struct buf *out)
+{
+    const char *json = trial_attr_find(attrs, n, key);
+    AUTO_JSON json_t *value = json != NULL ? json_read(json, strlen(json), NULL) : NULL;
+    if (json_is_string(value))
+        buf_puts(out, json_string_value(value));
+}
+
+uint64_t trial_duration_ms(const struct trial *t)
+{
+    int64_t end = t->complete_us != 0 ? t->complete_us : clock_utc_us();
+    return t->start_us == 0 || end < t->start_us ? 0 : (uint64_t)(end - t->start_us) / 1000;
+}
+
+void json_put_value(struct buf *b, double v)
+{
+    if (isfinite(v))
+        json_put_double(b, v);
+    else
+        buf_puts(b, isnan(v) ? "\"nan\"" : v > 0 ? "\"inf\"" : "\"-inf\"");
+}
+
+void json_put_python(struct buf *b, const char *json)
+{
+    static const char *const words[][2] = {
+        {"NaN", "\"nan\""}, {"Infinity", "\"inf\""}, {"-Infinity", "\"-inf\""}};
+    bool in_string = false;
+    for (const char *p = json; *p != '\0'; p++) {
+        size_t w = 0;
+        while (w < ARRAY_LEN(words) &&
+               (in_string || strncmp(p, words[w][0], strlen(words[w][0])) != 0))
+            w++;
+        if (w < ARRAY_LEN(words)) {
+            buf_puts(b, words[w][1]);
+            p += strlen(words[w][0]) - 1;
+            continue;
+        }
+        buf_putc(b, *p);
+        if (in_string && *p == '\\' && p[1] != '\0')
+            buf_putc(b, *++p);
+        else if (*p == '"')
+            in_string = !in_string;
+    }
+}
+
+static void put_time(struct buf *b, const char *key, int64_t utc_us)
+{
+    char text[CLOCK_TEXT_MAX];
+    if (utc_us == 0)
+        buf_printf(b, ",\"%s\":null", key);
+    else
+        buf_printf(b, ",\"%s\":\"%s\"", key, clock_rfc3339(utc_us, text));
+}
+
+static void put_attrs(struct buf *b, const char *name, const struct trial_attr *attrs, size_t n)
+{
+    buf_printf(b, ",\"%s\":{", name);
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0)
+            buf_putc(b, ',');
+        json_put_string(b, attrs[i].key);
+        buf_putc(b, ':');
+        json_put_python(b, attrs[i].json);
+    }
+    buf_putc(b, '}');
+}
+
+static void put_params(struct buf *b, const struct trial *t)
+{
+    AUTO(buf_free) struct buf value = BUF_INIT;
+    buf_puts(b, ",\"params\":{");
+    for (size_t i = 0; i < t->n_params; i++) {
+        if (i > 0)
+            buf_putc(b, ',');
+        json_put_string(b, t->params[i].name);
+        buf_putc(b, ':');
+        buf_clear(&value);
+        dist_put_value_json(&value, t->params[i].dist, t->params[i].value);
+        json_put_python(b, buf_str(&value));
+    }
+    buf_putc(b, '}');
+}
+
+void json_put_trial(struct buf *b, const struct trial *t, bool all)
+{
+    buf_printf(b, "{\"number\":%lld,\"state\":\"%s\",\"values\":[", (long long)t->number,
+               trial_state_name(t->state));
+    for (size_t i = 0; i < t->n_values; i++) {
+        if (i > 0)
+            buf_putc(b, ',');
+        json_put_value(b, t->values[i]);
+    }
+    buf_putc(b, ']');
+    put_time(b, "start", t->start_us);
+    put_time(b, "complete", t->complete_us);
+    put_params(b, t);
+    if (all) {
+        buf_puts(b, ",\"intermediate_values\":{");
+        for (size_t i = 0; i < t->n_steps; i++) {
+            buf_printf(b, "%s\"%lld\":", i > 0 ? "," : "", (long long)t->steps[i].step);
+            json_put_value(b, t->steps[i].value);
+        }
+        buf_putc(b, '}');
+        put_attrs(b, "system_attrs", t->system_attrs, t->n_system_attrs);
+    }
+    put_attrs(b, "user_attrs", t->user_attrs, t->n_user_attrs);
+    buf_putc(b, '}');
+}

@@ -1,0 +1,43 @@
+/* What the commands that read a store share: which file, which study, and how a trial is told. They
+ * open it read-only and hold no lock, so they work while a sweep runs. */
+#pragma once
+
+#include "base/buf.h"
+#include "cli/cli.h"
+#include "storage/storage.h"
+
+/* The help of --storage. */
+#define CLI_STORAGE_HELP "the file (default: $FORKLESS_STORAGE, $OPTUNA_STORAGE, ./forkless.db)"
+
+struct reading {
+    struct store *store;
+    const char *url;
+    int64_t study;            /* valid when one was picked */
+    char *name;               /* owned */
+    enum direction direction; /* of the first objective */
+    size_t n_objectives;
+};
+
+void reading_close(struct reading *r);
+#define AUTO_READING AUTO(reading_close)
+
+/* Opens the store. url NULL: the default. Returns CLI_GO_ON, or an exit_code after it said why. */
+int reading_open(struct reading *r, const char *url);
+/* Picks the study: by name, or the only one when name is NULL. As reading_open. */
+int reading_pick(struct reading *r, const char *name);
+/* Reports an error of the store; the exit_code for it. */
+int reading_failed(const struct err *err);
+
+/* The JSON text of an attribute, or NULL. */
+const char *trial_attr_find(const struct trial_attr *attrs, size_t n, const char *key);
+/* Its text when it is a JSON string; out stays empty when it is not there. */
+void trial_attr_text(const struct trial_attr *attrs, size_t n, const char *key, struct buf *out);
+/* Milliseconds from start to end, or till now while it runs; 0 when it has not started. */
+uint64_t trial_duration_ms(const struct trial *t);
+
+/* A finite number in its shortest form, else the string "inf", "-inf" or "nan". */
+void json_put_value(struct buf *b, double v);
+/* JSON text as Python writes it; its bare NaN and Infinity become the strings above. */
+void json_put_python(struct buf *b, const char *json);
+/* A trial as one JSON object; all: with distributions' values, steps and attributes. */
+void json_put_trial(struct buf *b, const struct trial *t, bool all);

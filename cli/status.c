@@ -1,0 +1,310 @@
+/* forkless status: the studies of a store, what runs, the runs' results. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "cli/options.h"
+#include "cli/ranking.h"
+#include "cli/table.h"
+
+static const char *const synopsis[] = {"status [OPTION …] [STUDY]", NULL};
+
+static const char examples[] =
+    "  forkless status                 every study: how far it is, its best value, what runs\n"
+    "  forkless status lr-sweep        one of them\n"
+    "  forkless status --json          for a program: one object with studies and runs\n"
+    "\n"
+    "BEAT is the time since the trial's last heartbeat; a trial without one is run by a program\n"
+    "that sends none.\n";
+
+/* What is printed, collected while the store is read. */
+struct report {
+    struct store *store;
+    const char *only; /* the name of a study; NULL = all */
+    struct table studies, running, runs;
+    struct buf json_studies, json_runs;
+    size_t n_running, n_runs;
+    /* of the study at hand */
+    struct buf json_running;
+    const char *study_name;
+};
+
+/* Studies by name with what status_study needs after the listing has ended. */
+struct study_list {
+    struct study_info *v; /* owned, with name and directions[0] */
+    enum direction *directions;
+    size_t n;
+};
+
+static void study_list_free(struct study_list *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        free((char *)l->v[i].name);
+    free(l->v);
+    free(l->directions);
+}
+
+static int keep_study(void *ctx, const struct study_info *info)
+{
+    struct study_list *l = ctx;
+    struct study_info *v = realloc(l->v, (l->n + 1) * sizeof(*v));
+    if (v == NULL)
+        return -ERR_NOMEM;
+    l->v = v;
+    enum direction *directions = realloc(l->directions, (l->n + 1) * sizeof(*directions));
+    if (directions == NULL)
+        return -ERR_NOMEM;
+    l->directions = directions;
+    directions[l->n] = info->directions[0];
+    v[l->n] = *info;
+    v[l->n].directions = NULL; /* not ours to keep */
+    v[l->n].name = strdup(info->name);
+    return v[l->n].name == NULL ? -ERR_NOMEM : (l->n++, 0);
+}
+
+static int put_running(void *ctx, const struct store_running *r)
+{
+    struct report *report = ctx;
+    char time[32], beat[32];
+    int64_t ms = r->start_us != 0 ? (clock_utc_us() - r->start_us) / 1000 : -1;
+    buf_printf(&report->json_running,
+               "%s{\"number\":%lld,\"seconds\":", report->json_running.len > 0 ? "," : "",
+               (long long)r->number);
+    if (ms >= 0)
+        buf_printf(&report->json_running, "%.3f", (double)ms / 1000);
+    else
+        buf_puts(&report->json_running, "null");
+    buf_puts(&report->json_running, ",\"heartbeat_age\":");
+    if (r->heartbeat_age >= 0)
+        buf_printf(&report->json_running, "%.3f", r->heartbeat_age);
+    else
+        buf_puts(&report->json_running, "null");
+    buf_puts(&report->json_running, ",\"owner\":");
+    if (r->owner != NULL)
+        json_put_string(&report->json_running, r->owner);
+    else
+        buf_puts(&report->json_running, "null");
+    buf_putc(&report->json_running, '}');
+
+    table_cell(&report->running, report->study_name);
+    table_cellf(&report->running, "%lld", (long long)r->number);
+    table_cell(&report->running, ms >= 0 ? text_human_ms((uint64_t)ms, time) : "-");
+    table_cell(&report->running, r->heartbeat_age >= 0
+                                     ? text_human_ms((uint64_t)(r->heartbeat_age * 1000), beat)
+                                     : "-");
+    report->n_running++;
+    return 0;
+}
+
+static void put_study_row(struct report *report, const struct study_info *info,
+                          enum direction direction, const struct ranked *best)
+{
+    char text[32];
+    int64_t ago = (clock_utc_us() - info->last_complete_us) / 1000;
+    table_cell(&report->studies, info->name);
+    table_cell(&report->studies, info->n_directions > 1            ? "several"
+                                 : direction == DIRECTION_MAXIMIZE ? "maximize"
+                                                                   : "minimize");
+    for (int s = 0; s < TRIAL_STATES; s++)
+        table_cellf(&report->studies, "%lld", (long long)info->counts[s]);
+    if (best != NULL)
+        table_cellf(&report->studies, "%.6g (#%lld)", best->value, (long long)best->number);
+    else
+        table_cell(&report->studies, "-");
+    if (info->last_complete_us != 0)
+        table_cellf(&report->studies, "%s ago", text_human_ms(ago > 0 ? (uint64_t)ago : 0, text));
+    else
+        table_cell(&report->studies, "-");
+}
+
+static void put_study_json(struct report *report, const struct study_info *info,
+                           enum direction direction, const struct ranked *best)
+{
+    struct buf *b = &report->json_studies;
+    buf_printf(b, "%s{\"name\":", b->len > 0 ? "," : "");
+    json_put_string(b, info->name);
+    buf_printf(b, ",\"objectives\":%zu,\"direction\":\"%s\"", info->n_directions,
+               direction == DIRECTION_MAXIMIZE ? "maximize" : "minimize");
+    for (int s = 0; s < TRIAL_STATES; s++) {
+        static const char *const keys[] = {"running", "complete", "pruned", "fail", "waiting"};
+        buf_printf(b, ",\"%s\":%lld", keys[s], (long long)info->counts[s]);
+    }
+    buf_puts(b, ",\"best\":");
+    if (best != NULL) {
+        buf_printf(b, "{\"number\":%lld,\"value\":", (long long)best->number);
+        json_put_value(b, best->value);
+        buf_putc(b, '}');
+    } else {
+        buf_puts(b, "null");
+    }
+    buf_printf(b, ",\"running_trials\":[%s]}", buf_str(&report->json_running));
+}
+
+static int put_study(struct report *report, const struct study_info *info, enum direction direction,
+                     struct err *err)
+{
+    const struct reading r = {.store = report->store, .study = info->id, .direction = direction};
+    struct ranked best;
+    size_t found = 0;
+    int rc = 0;
+    report->study_name = info->name;
+    buf_clear(&report->json_running);
+    if (info->n_directions == 1)
+        rc = ranking(&r, &best, 1, &found, err);
+    if (rc == 0 && info->counts[TRIAL_RUNNING] > 0)
+        rc = store_running_each(report->store, info->id, put_running, report, err);
+    if (rc < 0)
+        return rc;
+    put_study_row(report, info, direction, found > 0 ? &best : NULL);
+    put_study_json(report, info, direction, found > 0 ? &best : NULL);
+    return 0;
+}
+
+/* Runs, kept until their rows can be counted. */
+struct run_list {
+    struct kept_run {
+        char *id, *status;
+        int64_t started_us, ended_us;
+    } * v; /* owned */
+    size_t n;
+};
+
+static void run_list_free(struct run_list *l)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        free(l->v[i].id);
+        free(l->v[i].status);
+    }
+    free(l->v);
+}
+
+static int keep_run(void *ctx, const struct store_run *run)
+{
+    struct run_list *l = ctx;
+    struct kept_run *v = realloc(l->v, (l->n + 1) * sizeof(*v));
+    if (v == NULL)
+        return -ERR_NOMEM;
+    l->v = v;
+    v[l->n] = (struct kept_run){.id = strdup(run->run_id),
+                                .status = strdup(run->status),
+                                .started_us = run->started_us,
+                                .ended_us = run->ended_us};
+    l->n++;
+    return v[l->n - 1].id == NULL || v[l->n - 1].status == NULL ? -ERR_NOMEM : 0;
+}
+
+static int put_run(struct report *report, const struct kept_run *run, struct err *err)
+{
+    char text[32];
+    int64_t rows = 0;
+    int64_t end = run->ended_us != 0 ? run->ended_us : clock_utc_us();
+    int64_t ms = end > run->started_us ? (end - run->started_us) / 1000 : 0;
+    int rc = store_results_count(report->store, run->id, report->only, NULL, &rows, err);
+    if (rc < 0)
+        return rc;
+    table_cell(&report->runs, run->id);
+    table_cell(&report->runs, run->status);
+    table_cellf(&report->runs, "%lld", (long long)rows);
+    table_cell(&report->runs, text_human_ms((uint64_t)ms, text));
+    buf_printf(&report->json_runs, "%s{\"run_id\":", report->json_runs.len > 0 ? "," : "");
+    json_put_string(&report->json_runs, run->id);
+    buf_puts(&report->json_runs, ",\"status\":");
+    json_put_string(&report->json_runs, run->status);
+    buf_printf(&report->json_runs, ",\"rows\":%lld,\"seconds\":%.3f}", (long long)rows,
+               (double)ms / 1000);
+    report->n_runs++;
+    return 0;
+}
+
+static int collect(struct report *report, struct err *err)
+{
+    AUTO(study_list_free) struct study_list studies = {0};
+    AUTO(run_list_free) struct run_list runs = {0};
+    int rc = store_studies_each(report->store, keep_study, &studies, err);
+    for (size_t i = 0; i < studies.n && rc == 0; i++) {
+        if (report->only == NULL || strcmp(report->only, studies.v[i].name) == 0)
+            rc = put_study(report, &studies.v[i], studies.directions[i], err);
+    }
+    if (rc == 0)
+        rc = store_runs_each(report->store, keep_run, &runs, err);
+    for (size_t i = 0; i < runs.n && rc == 0; i++)
+        rc = put_run(report, &runs.v[i], err);
+    return rc;
+}
+
+static void print(const struct report *report, bool json, const char *url)
+{
+    if (json) {
+        AUTO(buf_free) struct buf storage = BUF_INIT;
+        json_put_string(&storage, url);
+        (void)printf("{\"storage\":%s,\"studies\":[%s],\"runs\":[%s]}\n", buf_str(&storage),
+                     buf_str(&report->json_studies), buf_str(&report->json_runs));
+        return;
+    }
+    table_print(&report->studies);
+    if (report->n_running > 0) {
+        (void)putchar('\n');
+        table_print(&report->running);
+    }
+    if (report->n_runs > 0) {
+        (void)putchar('\n');
+        table_print(&report->runs);
+    }
+}
+
+static void report_free(struct report *report)
+{
+    table_free(&report->studies);
+    table_free(&report->running);
+    table_free(&report->runs);
+    buf_free(&report->json_studies);
+    buf_free(&report->json_runs);
+    buf_free(&report->json_running);
+}
+
+int status_main(int argc, char **argv)
+{
+    const char *storage = NULL;
+    bool json = false;
+    const struct cli_option options[] = {
+        {.name = "storage", .arg = "URL", .help = CLI_STORAGE_HELP, .text = &storage},
+        {.name = "json", .help = "one JSON object", .flag = &json},
+    };
+    const struct cli_usage usage = {.command = "status",
+                                    .summary = "Shows the studies of a store and what is running.",
+                                    .synopsis = synopsis,
+                                    .options = options,
+                                    .n_options = ARRAY_LEN(options),
+                                    .examples = examples};
+    AUTO_CLI_ARGS struct cli_args args = {0};
+    AUTO_READING struct reading r = {0};
+    AUTO(report_free) struct report report = {0};
+    struct err err = {.code = ERR_NOMEM, .msg = "out of memory"};
+    int code = cli_parse(&usage, argc, argv, &args);
+    if (code == CLI_GO_ON && args.words.n > 1) {
+        cli_error("status takes one study, or none for all");
+        return EXIT_USAGE;
+    }
+    if (code == CLI_GO_ON)
+        code = reading_open(&r, storage);
+    if (code == CLI_GO_ON && args.words.n > 0)
+        code = reading_pick(&r, args.words.v[0]);
+    if (code != CLI_GO_ON)
+        return code;
+    report.store = r.store;
+    report.only = r.name;
+    table_init(&report.studies,
+               (const char *const[]){"STUDY", "DIRECTION", ">RUNNING", ">COMPLETE", ">PRUNED",
+                                     ">FAIL", ">WAITING", ">BEST", ">LAST END", NULL});
+    table_init(&report.running,
+               (const char *const[]){"RUNNING IN", ">TRIAL", ">TIME", ">BEAT", NULL});
+    table_init(&report.runs, (const char *const[]){"RUN", "STATUS", ">ROWS", ">TIME", NULL});
+    int rc = collect(&report, &err);
+    if (rc < 0)
+        return reading_failed(&err);
+    print(&report, json, r.url);
+    return EXIT_OK;
+}

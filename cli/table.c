@@ -1,0 +1,124 @@
+#include "cli/table.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+bool cli_colour(void)
+{
+    const char *no = getenv("NO_COLOR");
+    const char *term = getenv("TERM");
+    return isatty(STDOUT_FILENO) && (no == NULL || *no == '\0') &&
+           (term == NULL || strcmp(term, "dumb") != 0);
+}
+
+void table_free(struct table *t)
+{
+    for (size_t i = 0; i < t->n_cells; i++)
+        free(t->cells[i]);
+    free(t->cells);
+    *t = (struct table){0};
+}
+
+void table_init(struct table *t, const char *const *titles)
+{
+    *t = (struct table){0};
+    for (size_t i = 0; titles[i] != NULL; i++) {
+        assert(i < TABLE_COLUMNS_MAX);
+        t->right[i] = titles[i][0] == '>';
+        table_cell(t, titles[i] + t->right[i]);
+        t->n_columns++;
+    }
+}
+
+void table_cell(struct table *t, const char *text)
+{
+    if (t->n_cells == t->cap) {
+        size_t cap = t->cap == 0 ? 64 : t->cap * 2;
+        char **grown = realloc(t->cells, cap * sizeof(*grown));
+        if (grown == NULL) {
+            t->failed = true;
+            return;
+        }
+        t->cells = grown;
+        t->cap = cap;
+    }
+    char *copy = strdup(text);
+    if (copy == NULL) {
+        t->failed = true;
+        return;
+    }
+    for (char *p = copy; *p != '\0'; p++) { /* a worker's message must not steer the terminal */
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = *p == '\n' || *p == '\t' ? ' ' : '?';
+    }
+    t->cells[t->n_cells++] = copy;
+}
+
+void table_cellf(struct table *t, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    table_cell(t, text);
+}
+
+/* Characters, not bytes. */
+static size_t width(const char *text)
+{
+    size_t n = 0;
+    for (const char *p = text; *p != '\0'; p++)
+        n += ((unsigned char)*p & 0xc0) != 0x80;
+    return n;
+}
+
+static const char *colour_of(const char *text, bool header)
+{
+    static const struct {
+        const char *text, *colour;
+    } colours[] = {
+        {"COMPLETE", "\033[32m"}, {"PRUNED", "\033[33m"},  {"FAIL", "\033[31m"},
+        {"RUNNING", "\033[36m"},  {"WAITING", "\033[90m"},
+    };
+    if (header)
+        return "\033[1m";
+    for (size_t i = 0; i < ARRAY_LEN(colours); i++) {
+        if (strcmp(text, colours[i].text) == 0)
+            return colours[i].colour;
+    }
+    return NULL;
+}
+
+static void print_cell(const char *text, size_t room, bool right, bool last, const char *colour)
+{
+    int pad = (int)(room - width(text));
+    (void)printf("%*s%s%s%s", right ? pad : 0, "", colour != NULL ? colour : "", text,
+                 colour != NULL ? "\033[0m" : "");
+    (void)printf("%*s", last ? 0 : (right ? 0 : pad) + 2, "");
+}
+
+void table_print(const struct table *t)
+{
+    size_t room[TABLE_COLUMNS_MAX] = {0};
+    bool colour = cli_colour();
+    for (size_t i = 0; i < t->n_cells; i++) {
+        size_t w = width(t->cells[i]);
+        size_t c = i % t->n_columns;
+        room[c] = w > room[c] ? w : room[c];
+    }
+    for (size_t i = 0; i < t->n_cells; i++) {
+        size_t c = i % t->n_columns;
+        bool last = c + 1 == t->n_columns;
+        print_cell(t->cells[i], room[c], t->right[c], last,
+                   colour ? colour_of(t->cells[i], i < t->n_columns) : NULL);
+        if (last)
+            (void)putchar('\n');
+    }
+}

@@ -1,0 +1,300 @@
+/* The commands that read a store: their output, choices and exit codes. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <math.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/json.h"
+#include "cli/cli.h"
+#include "storage/storage.h"
+
+extern char **environ;
+
+static char dir[64], db[96], url[112];
+static struct err err;
+
+#define MUST(call) cr_assert((call) >= 0, "%s: %s", #call, err.msg)
+
+static const struct dist lr = {.kind = DIST_FLOAT, .low = 0, .high = 1};
+static struct value names[] = {{.kind = VALUE_TEXT, .s = (char *)"a,\"b\""}, {.kind = VALUE_NULL}};
+static const struct dist kind = {.kind = DIST_CHOICE, .choices = names, .n_choices = 2};
+
+/* Three ends and one that runs; times are fixed so that the output is. */
+static void add_trials(struct store *s, int64_t study)
+{
+    const double values[] = {0.25, 0.125, INFINITY};
+    const struct trial_param params[] = {{"lr", &lr, 0.5}, {"kind", &kind, 0}};
+    const struct trial_attr why[] = {{"forkless:class", "\"oom\""},
+                                     {"forkless:message", "\"killed\\nby \\u001b[31mkernel\""}};
+    const struct trial_step step = {3, NAN};
+    const int64_t t0 = 1767225600000000;
+    for (int i = 0; i < 3; i++) {
+        const struct trial t = {.state = TRIAL_COMPLETE,
+                                .values = &values[i],
+                                .n_values = 1,
+                                .params = params,
+                                .n_params = 2,
+                                .steps = &step,
+                                .n_steps = 1,
+                                .start_us = t0,
+                                .complete_us = t0 + 1500000};
+        MUST(store_trial_create(s, study, &t, NULL, NULL, &err));
+    }
+    const struct trial failed = {.state = TRIAL_FAIL,
+                                 .user_attrs = why,
+                                 .n_user_attrs = 2,
+                                 .start_us = t0,
+                                 .complete_us = t0 + 1000};
+    MUST(store_trial_create(s, study, &failed, NULL, NULL, &err));
+    MUST(store_trial_create(s, study, NULL, NULL, NULL, &err));
+}
+
+static struct store *open_store(void)
+{
+    struct store *s = NULL;
+    MUST(store_open(&s, db, NULL, &err));
+    return s;
+}
+
+static int64_t add_study(struct store *s, const char *name)
+{
+    const enum direction minimize = DIRECTION_MINIMIZE;
+    int64_t study = 0;
+    MUST(store_study_open(s, name, &minimize, 1, &study, &err));
+    return study;
+}
+
+static void setup(void)
+{
+    (void)snprintf(dir, sizeof(dir), "/tmp/forkless-cli-XXXXXX");
+    cr_assert_not_null(mkdtemp(dir));
+    (void)snprintf(db, sizeof(db), "%s/s.db", dir);
+    (void)snprintf(url, sizeof(url), "sqlite:///%s", db);
+    (void)setenv("FORKLESS_STORAGE", url, 1);
+    struct store *s = open_store();
+    add_trials(s, add_study(s, "one"));
+    store_destroy(s);
+}
+
+TestSuite(readers, .init = setup);
+
+/* What a command printed on stdout or stderr, until the next one; *code is its exit code. */
+static const char *run_fd(int fd, int *code, const char *const *args)
+{
+    static char out[65536];
+    const char *argv[10] = {FORKLESS};
+    posix_spawn_file_actions_t actions;
+    int fds[2], status;
+    pid_t pid;
+    for (int i = 0; args[i] != NULL; i++)
+        argv[i + 1] = args[i];
+    cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
+    (void)posix_spawn_file_actions_init(&actions);
+    (void)posix_spawn_file_actions_adddup2(&actions, fds[1], fd);
+    cr_assert_eq(posix_spawn(&pid, FORKLESS, &actions, NULL, (char *const *)argv, environ), 0);
+    (void)posix_spawn_file_actions_destroy(&actions);
+    (void)close(fds[1]);
+    size_t n = 0;
+    for (ssize_t got; (got = read(fds[0], out + n, sizeof(out) - 1 - n)) > 0;)
+        n += (size_t)got;
+    out[n] = '\0';
+    (void)close(fds[0]);
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert(WIFEXITED(status));
+    *code = WEXITSTATUS(status);
+    return out;
+}
+
+#define RUN(...) run_fd(STDOUT_FILENO, &code, (const char *const[]){__VA_ARGS__, NULL})
+#define COMPLAINT(...) run_fd(STDERR_FILENO, &code, (const char *const[]){__VA_ARGS__, NULL})
+
+Test(readers, export_is_csv_as_in_a_data_frame)
+{
+    int code;
+    const char *out = RUN("export");
+    cr_expect_eq(code, EXIT_OK);
+    const char *wanted =
+        "number,value,datetime_start,datetime_complete,duration,params_lr,params_kind,"
+        "user_attrs_forkless:class,user_attrs_forkless:message,state\n"
+        "0,0.25,2026-01-01 00:00:00.000000,2026-01-01 00:00:01.500000,1.500000,0.5,"
+        "\"a,\"\"b\"\"\",,,COMPLETE\n";
+    cr_expect_eq(strncmp(out, wanted, strlen(wanted)), 0, "%s", out);
+    cr_expect_not_null(strstr(out, "\n2,inf,"));
+    cr_expect_not_null(strstr(out, ",oom,\"killed\nby "));
+}
+
+Test(readers, export_json_is_strict_and_whole)
+{
+    int code;
+    const char *out = RUN("export", "--json", "one");
+    size_t lines = 0;
+    for (const char *p = out; *p != '\0'; p = strchr(p, '\n') + 1, lines++) {
+        AUTO_JSON json_t *j = json_read(p, (size_t)(strchr(p, '\n') - p), &err);
+        cr_assert_not_null(j, "%s", err.msg);
+        cr_expect_eq(json_integer_value(json_object_get(j, "number")), (json_int_t)lines);
+    }
+    cr_expect_eq(lines, 5);
+    cr_expect_not_null(strstr(out, "\"values\":[\"inf\"]"));
+    cr_expect_not_null(strstr(out, "\"intermediate_values\":{\"3\":\"nan\"}"));
+    cr_expect_not_null(strstr(out, "\"params\":{\"lr\":0.5,\"kind\":\"a,\\\"b\\\"\"}"));
+}
+
+Test(readers, trials_is_a_table_without_colours_or_control_characters)
+{
+    int code;
+    const char *out = RUN("trials", "--state", "fail");
+    cr_expect_eq(code, EXIT_OK);
+    cr_expect_str_eq(out, "TRIAL  STATE  VALUE  TIME  DETAILS\n"
+                          "    3  FAIL       -  1 ms  oom: killed by ?[31mkernel  \n");
+    out = RUN("trials", "-n", "1");
+    cr_expect_not_null(strstr(out, "\n    4  RUNNING"));
+    cr_expect_null(strstr(out, "COMPLETE"));
+    cr_expect_not_null(strstr(out, "4 earlier ones are not shown"));
+}
+
+Test(readers, best_ranks_and_says_when_there_is_none)
+{
+    int code;
+    cr_expect_str_eq(RUN("best"), "trial   1\nvalue   0.125\n"
+                                  "params  lr = 0.5\n        kind = a,\"b\"\n");
+    const char *out = RUN("best", "-n", "9");
+    const char *first = strstr(out, "0.125"), *second = strstr(out, "0.25 "),
+               *third = strstr(out, "inf");
+    cr_assert(first != NULL && second != NULL && third != NULL, "%s", out);
+    cr_expect(first < second && second < third);
+    struct store *s = open_store();
+    (void)add_study(s, "empty");
+    store_destroy(s);
+    (void)COMPLAINT("best", "empty");
+    cr_expect_eq(code, EXIT_UNMET);
+}
+
+Test(readers, status_tells_studies_running_trials_and_runs)
+{
+    int code;
+    struct store *s = open_store();
+    const struct store_run run = {.run_id = "r1", .config = "{}"};
+    MUST(store_run_start(s, &run, &err));
+    const char *out = RUN("status"); /* while another process has the store open */
+    cr_expect_eq(code, EXIT_OK);
+    cr_expect_not_null(
+        strstr(out, "one    minimize         1         3       0     1        0  0.125 (#1)"), "%s",
+        out);
+    cr_expect_not_null(strstr(out, "RUNNING IN"));
+    cr_expect_not_null(strstr(out, "r1   running"));
+    out = RUN("status", "--json");
+    AUTO_JSON json_t *j = json_read(out, strlen(out), &err);
+    cr_assert_not_null(j, "%s: %s", err.msg, out);
+    json_t *study = json_array_get(json_object_get(j, "studies"), 0);
+    cr_expect_eq(json_integer_value(json_object_get(study, "complete")), 3);
+    cr_expect_eq(json_array_size(json_object_get(study, "running_trials")), 1);
+    cr_expect_eq(json_array_size(json_object_get(j, "runs")), 1);
+    store_destroy(s);
+}
+
+Test(readers, reads_while_a_writer_holds_the_lock)
+{
+    int code;
+    struct store *s = open_store();
+    MUST(store_begin(s, &err));
+    (void)RUN("trials");
+    cr_expect_eq(code, EXIT_OK);
+    store_rollback(s);
+    store_destroy(s);
+}
+
+static void write_log(const char *name, const char *text)
+{
+    char path[160];
+    (void)snprintf(path, sizeof(path), "%s/4", dir);
+    (void)mkdir(path, 0755);
+    (void)snprintf(path, sizeof(path), "%s/4/%s", dir, name);
+    FILE *f = fopen(path, "we");
+    cr_assert_not_null(f);
+    (void)fputs(text, f);
+    (void)fclose(f);
+}
+
+Test(readers, logs_come_from_the_run_directory_older_part_first)
+{
+    int code;
+    char json[80];
+    const char *said = COMPLAINT("logs", "4");
+    cr_expect_eq(code, EXIT_USAGE);
+    cr_expect_not_null(strstr(said, "no run directory"));
+    struct store *s = open_store();
+    (void)snprintf(json, sizeof(json), "\"%s\"", dir);
+    MUST(store_study_attr_set(s, add_study(s, "one"), ATTR_USER, "forkless:dir", json, &err));
+    store_destroy(s);
+    cr_expect_str_eq(RUN("logs", "4"), ""); /* nothing printed yet is no mistake */
+    cr_expect_eq(code, EXIT_OK);
+    write_log("stdout.log.1", "first\n");
+    write_log("stdout.log", "second\n");
+    write_log("stderr.log", "oops\n");
+    cr_expect_str_eq(RUN("logs", "4"), "first\nsecond\n");
+    cr_expect_str_eq(RUN("logs", "--stderr", "4", "one"), "oops\n");
+    (void)COMPLAINT("logs", "99");
+    cr_expect_eq(code, EXIT_USAGE);
+    (void)COMPLAINT("logs", "four");
+    cr_expect_eq(code, EXIT_USAGE);
+}
+
+Test(readers, logs_follow_until_the_trial_ends, .timeout = 30)
+{
+    int code;
+    char json[80];
+    int64_t trial;
+    struct store *s = open_store();
+    int64_t study = add_study(s, "one");
+    (void)snprintf(json, sizeof(json), "\"%s\"", dir);
+    MUST(store_study_attr_set(s, study, ATTR_USER, "forkless:dir", json, &err));
+    MUST(store_trial_find(s, study, 4, &trial, &err));
+    const char *const argv[] = {FORKLESS, "logs", "-f", "4", NULL};
+    posix_spawn_file_actions_t actions;
+    int fds[2];
+    pid_t pid;
+    char got[64] = "";
+    cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
+    (void)posix_spawn_file_actions_init(&actions);
+    (void)posix_spawn_file_actions_adddup2(&actions, fds[1], STDOUT_FILENO);
+    cr_assert_eq(posix_spawn(&pid, FORKLESS, &actions, NULL, (char *const *)argv, environ), 0);
+    (void)posix_spawn_file_actions_destroy(&actions);
+    (void)close(fds[1]);
+    write_log("stdout.log", "live\n"); /* made after it started to look */
+    cr_assert_eq(read(fds[0], got, sizeof(got) - 1), 5);
+    cr_expect_str_eq(got, "live\n");
+    MUST(store_trial_finish(s, trial, TRIAL_FAIL, NULL, 0, &err));
+    cr_expect_eq(read(fds[0], got, sizeof(got)), 0); /* it ends by itself */
+    cr_assert_eq(waitpid(pid, &code, 0), pid);
+    cr_expect_eq(code, 0);
+    (void)close(fds[0]);
+    store_destroy(s);
+}
+
+Test(readers, a_study_is_chosen_by_name_or_because_it_is_the_only_one)
+{
+    int code;
+    struct store *s = open_store();
+    (void)add_study(s, "lr-sweep");
+    store_destroy(s);
+    const char *said = COMPLAINT("trials");
+    cr_expect_eq(code, EXIT_USAGE);
+    cr_expect_not_null(strstr(said, "2 studies, name one: one, lr-sweep"), "%s", said);
+    said = COMPLAINT("best", "lr-swep");
+    cr_expect_eq(code, EXIT_USAGE);
+    cr_expect_not_null(strstr(said, "did you mean 'lr-sweep'?"), "%s", said);
+}
+
+Test(readers, a_store_that_is_missing_or_foreign_says_so)
+{
+    int code;
+    const char *said = COMPLAINT("status", "--storage", "/tmp/forkless-no-such-file.db");
+    cr_expect_eq(code, EXIT_USAGE);
+    cr_expect_not_null(strstr(said, "--storage"));
+    cr_expect_neq(access("/tmp/forkless-no-such-file.db", F_OK), 0);
+    (void)COMPLAINT("status", "--storage", FORKLESS);
+    cr_expect_eq(code, EXIT_STORE);
+}
