@@ -354,7 +354,7 @@ static const char *output(const char *arguments, int *status)
     static char text[8192];
     char command[512];
     (void)unsetenv("FORKLESS_FD");
-    (void)snprintf(command, sizeof(command), "%s %s 2>stderr.txt", XGB_WORKER, arguments);
+    (void)snprintf(command, sizeof(command), "{ %s %s; } 2>stderr.txt", XGB_WORKER, arguments);
     FILE *p = popen(command, "re");
     cr_assert_not_null(p);
     text[fread(text, 1, sizeof(text) - 1, p)] = '\0';
@@ -449,3 +449,42 @@ Test(by_hand, an_auc_that_cannot_be_is_refused_before_training)
         line, "forkless-xgboost: auc of fold 1 is undefined: all its 20 validation rows have "
               "the label 0\n");
 }
+
+Test(by_hand, many_at_once_make_the_matrix_once)
+{
+    int status;
+    write_text("run.json", BINARY "}");
+    const char *out =
+        output("--config run.json --prepare & a=$!; for i in 1 2 3 4 5 6 7; do " XGB_WORKER
+               " --config run.json --prepare & a=\"$a $!\"; done; wait $a",
+               &status);
+    cr_expect_eq(status, 0);
+    int made = 0, lines = 0;
+    for (const char *p = out; (p = strstr(p, "\"made\":")) != NULL; p++, lines++)
+        made += strncmp(p, "\"made\":true", 11) == 0;
+    cr_expect_eq(lines, 8);
+    cr_expect_eq(made, 1);
+}
+
+#ifndef __SANITIZE_ADDRESS__ /* which reserves more memory than any limit leaves */
+Test(by_hand, running_out_of_memory_is_an_error_with_its_class)
+{
+    int status;
+    FILE *f = fopen("wide.csv", "we");
+    cr_assert_not_null(f);
+    (void)fputs("a,b,c,d,e,f,g,h,y\n", f);
+    for (int i = 0; i < 40000; i++)
+        (void)fprintf(f, "%d,%d,%d,%d,%d,%d,%d,%d,%d\n", i, i % 7, i % 11, i % 13, i % 17, i, i, i,
+                      i % 2);
+    cr_assert_eq(fclose(f), 0);
+    write_text("run.json", "{\"data\":\"wide.csv\",\"label\":\"y\",\"cache\":\"cache\"}");
+    (void)output("--config run.json --prepare; ulimit -d 6000; " XGB_WORKER " --config run.json",
+                 &status);
+    cr_expect_eq(status, 1);
+    char line[512] = "";
+    f = fopen("stderr.txt", "re");
+    cr_expect_not_null(fgets(line, sizeof(line), f));
+    (void)fclose(f);
+    cr_expect_not_null(strstr(line, "trial failed (oom)"), "%s", line);
+}
+#endif
