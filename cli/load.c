@@ -31,8 +31,8 @@ static const struct {
     {0, "grace", "TIME", "watch.grace", "from SIGTERM to SIGKILL (default 10s)"},
     {0, "retries", "N", "retry.default",
      "further tries of a failed trial, for classes not named in the spec"},
-    {0, "sampler", "NAME", "sampler", "auto, tpe or random (default auto)"},
-    {0, "pruner", "NAME", "pruner", "none, median or asha (default none)"},
+    {0, "sampler", "auto|tpe|random", "sampler", "how parameters are chosen (default auto)"},
+    {0, "pruner", "none|median|asha", "pruner", "which trials end early (default none)"},
     {0, "seed", "N", "sampler.seed", "seed of the study"},
     {0, "dir", "DIR", "run.dir", "run directory (default forkless-runs)"},
 };

@@ -29,6 +29,16 @@ _forkless_choices() {
         }'
 }
 
+# Names of the studies in the default store.
+_forkless_studies() {
+    "$1" status --json 2>/dev/null | grep -o '"name":"[^"]*"' | cut -d'"' -f4
+}
+
+# Numbers of the trials of its only or newest study.
+_forkless_trials() {
+    "$1" trials --json -n 0 2>/dev/null | sed -n 's/^{"number":\([0-9]*\).*/\1/p'
+}
+
 _forkless() {
     local program=${COMP_WORDS[0]} command=${COMP_WORDS[1]-} cur=${COMP_WORDS[COMP_CWORD]}
     local prev=${COMP_WORDS[COMP_CWORD - 1]} words="" i
@@ -55,9 +65,7 @@ _forkless() {
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
-    --study)
-        words=$("$program" status --json 2>/dev/null | grep -o '"study": *"[^"]*"' | cut -d'"' -f4)
-        ;;
+    --study) words=$(_forkless_studies "$program") ;;
     -*) words=$(_forkless_choices "$program" "$command" "$prev") ;;
     esac
     if [ -z "$words" ] && [[ $cur == -* ]]; then
@@ -72,8 +80,13 @@ _forkless() {
             )
             return
             ;;
+        status | trials | best | export) words=$(_forkless_studies "$program") ;;
         logs)
-            words=$("$program" trials --json 2>/dev/null | grep -o '"number": *[0-9]*' | tr -dc '0-9\n')
+            if [ "$COMP_CWORD" -eq 2 ]; then
+                words=$(_forkless_trials "$program")
+            else
+                words=$(_forkless_studies "$program")
+            fi
             ;;
         esac
     fi
