@@ -27,7 +27,7 @@ struct study {
     struct pruner *pruner; /* NULL: none */
     char *dir;             /* <run dir>/<study> */
     int dir_fd;
-    char *program;      /* of the worker, resolved */
+    char *program;      /* of the worker, resolved; NULL: another one for each trial */
     char *xgboost_conf; /* path of the worker's settings; NULL unless RUN_XGBOOST */
 };
 
@@ -101,6 +101,8 @@ struct slot {
     uv_timer_t timer;
     int open_handles;
     bool closing;
+    bool claim_waits; /* `late` is told when the handles of the last worker are closed */
+    struct sw_event late;
     struct lines out_lines, err_lines, channel_lines;
     struct capture out_log, err_log;
     struct buf reply; /* what the worker has not taken yet */
@@ -192,6 +194,9 @@ struct trial run_view(const struct run *r, struct trial_param *params);
 /* slot.c */
 void slot_init(struct slot *s, struct executor *ex, int index);
 void slot_free(struct slot *s);
+/* Tells the sweep the answer to a claim; after the end of the slot's last worker, if that is on its
+ * way: handles are not started while they close. */
+void slot_claimed(struct slot *s, struct sw_event ev);
 void slot_start(struct slot *s);
 void slot_feed(struct slot *s, enum wk_event_type type);
 void slot_release(struct slot *s);
@@ -200,4 +205,6 @@ void slot_end_trial(struct slot *s);
 
 /* message.c */
 int message_line(void *slot, const char *line, size_t n);
+/* A message was too long to be looked at. */
+void message_dropped(struct slot *s);
 int stdout_line(void *slot, const char *line, size_t n);

@@ -210,6 +210,11 @@ int message_line(void *slot, const char *line, size_t n)
     return 0;
 }
 
+void message_dropped(struct slot *s)
+{
+    complain(s, "a message over 1 MiB");
+}
+
 int stdout_line(void *slot, const char *line, size_t n)
 {
     struct slot *s = slot;

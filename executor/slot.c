@@ -24,8 +24,9 @@
 #define LINE_LIMIT 65536u        /* longest line looked at on stdout and stderr */
 #define MESSAGE_LIMIT (1u << 20) /* longest message on the channel */
 #define REPLY_LIMIT (1u << 20)   /* answers a worker may leave unread */
-#define READ_SIZE 65536u /* taken from one descriptor in one turn, so that a flood starves nobody  \
-                          */
+#define READ_SIZE                                                                                  \
+    65536u /* taken from one descriptor in one turn, so that a flood starves nobody                \
+            */
 #define DRAIN_LIMIT (8u << 20) /* taken after the worker's end */
 #define EVIDENCE_MS 5000u
 
@@ -289,6 +290,8 @@ static void on_channel(uv_poll_t *p, int status, int events)
         send_replies(s);
     if (status < 0 || (events & UV_READABLE))
         pump(s, p, s->proc.channel, NULL, &s->channel_lines, message_line);
+    if (s->channel_lines.dropped > 0)
+        message_dropped(s);
 }
 
 static void send_replies(struct slot *s)
@@ -348,6 +351,20 @@ static void closed(struct slot *s)
         return;
     close_fds(s);
     executor_feed(ex_of(s), (struct sw_event){.type = SW_EV_GONE, .slot = s->index});
+    if (s->claim_waits) {
+        s->claim_waits = false;
+        executor_feed(ex_of(s), s->late);
+    }
+}
+
+void slot_claimed(struct slot *s, struct sw_event ev)
+{
+    if (s->open_handles > 0) {
+        s->claim_waits = true;
+        s->late = ev;
+    } else {
+        executor_feed(ex_of(s), ev);
+    }
 }
 
 static void on_exit_closed(uv_handle_t *h)
@@ -410,6 +427,8 @@ static void on_process_end(uv_poll_t *p, int poll_status, int events)
     collect(s, &status, &sig);
     /* what it said last is in the pipes; a descendant that holds them open is not waited for */
     drain(s, s->proc.channel, NULL, &s->channel_lines, message_line);
+    if (s->channel_lines.dropped > 0)
+        message_dropped(s);
     drain(s, s->proc.out_fd, &s->out_log, &s->out_lines, stdout_line);
     drain(s, s->proc.err_fd, &s->err_log, &s->err_lines, stderr_line);
     s->alive = false;
@@ -557,12 +576,12 @@ static int spawn_command(struct slot *s, const struct run *r, struct err *err)
                                  .seed = r->seed,
                                  .dir = r->dir};
     struct spec_strings argv = {0};
-    AUTO_FREE char *program = NULL;
+    AUTO_FREE char *own = NULL;
     int rc = spec_argv(st->spec, &t, &argv, err);
+    if (rc == 0 && st->program == NULL)
+        rc = spawn_resolve(&own, argv.v[0], st->spec->run.cwd, err);
     if (rc == 0)
-        rc = spawn_resolve(&program, argv.v[0], st->spec->run.cwd, err);
-    if (rc == 0)
-        rc = spawn_for(s, r, argv.v, program, err);
+        rc = spawn_for(s, r, argv.v, own != NULL ? own : st->program, err);
     free(argv.v);
     return rc;
 }
@@ -600,6 +619,7 @@ static void begin_life(struct slot *s, struct study *st)
     s->alive = true;
     s->closing = false;
     s->sent_signal = false;
+    s->complained = false;
     s->cpu_ms = 0;
     s->trials_left = (int)st->spec->run.trials_per_worker;
     s->oom_kills = limits_oom_kills("");

@@ -147,6 +147,8 @@ int study_init(struct study *st, struct executor *ex, int index, struct err *err
         rc = open_dir(st, err);
     if (rc == 0 && spec->run.runner == RUN_XGBOOST)
         return write_xgboost_conf(st, err);
+    if (rc == 0 && spec->run.runner == RUN_COMMAND && spec_program(spec) != NULL)
+        rc = spawn_resolve(&st->program, spec_program(spec), spec->run.cwd, err);
     return rc;
 }
 
@@ -563,17 +565,17 @@ static void claim_done(struct storeq_job *job)
     run_unref(c->run);
     copies_free(&c->news);
     free(c);
-    executor_feed(ex, ev);
+    slot_claimed(&ex->slots[ev.slot], ev);
 }
 
 void study_claim(struct study *st, int slot)
 {
     struct claim_job *c = calloc(1, sizeof(*c));
     if (c == NULL) {
-        executor_feed(st->ex, (struct sw_event){.type = SW_EV_CLAIMED,
-                                                .slot = slot,
-                                                .study = st->index,
-                                                .claim = SW_CLAIM_FAILED});
+        slot_claimed(&st->ex->slots[slot], (struct sw_event){.type = SW_EV_CLAIMED,
+                                                             .slot = slot,
+                                                             .study = st->index,
+                                                             .claim = SW_CLAIM_FAILED});
         return;
     }
     c->job = (struct storeq_job){.kind = STOREQ_CLAIM, .run = claim_run, .done = claim_done};

@@ -181,6 +181,8 @@ struct spec_strings {
     size_t n;
 };
 
+/* The program of the command when it is the same for every trial, else NULL. */
+const char *spec_program(const struct spec *s);
 /* The command of the trial: ${name} (parameter or fixed value), ${trial}, ${trial_dir}, ${seed},
  * ${study}; an item ${args} becomes one item --name=value for each active parameter. An item that
  * names a parameter inactive in this trial is left out. Errors: ERR_NOMEM. */

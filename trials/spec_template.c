@@ -335,6 +335,14 @@ static int expand(const struct spec_template *t, const struct spec *s,
     return to_strings(&b, n, out, err);
 }
 
+const char *spec_program(const struct spec *s)
+{
+    const struct spec_template *t = s->run.command;
+    bool plain =
+        t != NULL && t->n > 0 && t->items[0].n == 1 && t->items[0].pieces[0].kind == PIECE_TEXT;
+    return plain ? t->items[0].pieces[0].text : NULL;
+}
+
 int spec_argv(const struct spec *s, const struct spec_trial *t, struct spec_strings *out,
               struct err *err)
 {
