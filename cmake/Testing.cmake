@@ -29,6 +29,7 @@ function(fuzz_target name)
   cmake_parse_arguments(T "" "CORPUS" "SOURCES;LIBS" ${ARGN})
   add_executable(${name} ${T_SOURCES})
   target_link_libraries(${name} PRIVATE forkless_flags ${T_LIBS})
+  target_compile_options(${name} PRIVATE -Wno-missing-prototypes) # libFuzzer has no header
   target_link_options(${name} PRIVATE -fsanitize=fuzzer)
   add_test(NAME ${name} COMMAND ${name} -max_total_time=10 -timeout=10 -rss_limit_mb=2048
            -print_final_stats=1 ${CMAKE_CURRENT_BINARY_DIR}/${name}.found ${T_CORPUS})

@@ -6,8 +6,8 @@
 #include "base/text.h"
 #include "trials/spec_read.h"
 
-static void add(struct problems *p, const char *where, const char *path, const char *fmt,
-                va_list ap)
+__attribute__((format(printf, 4, 0))) static void add(struct problems *p, const char *where,
+                                                      const char *path, const char *fmt, va_list ap)
 {
     char what[sizeof(p->first.msg)], line[sizeof(what) + YAML_WHERE_MAX + 200];
     (void)vsnprintf(what, sizeof(what), fmt, ap);

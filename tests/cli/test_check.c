@@ -1,0 +1,130 @@
+/* What `forkless check` prints, and how it ends. */
+#include <criterion/criterion.h>
+#include <criterion/redirect.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "cli/cli.h"
+
+static char dir[] = "/tmp/forkless-check-XXXXXX";
+
+static void setup(void)
+{
+    cr_assert_not_null(mkdtemp(dir));
+    cr_assert_eq(chdir(dir), 0);
+    cr_redirect_stdout();
+    cr_redirect_stderr();
+}
+
+static void teardown(void)
+{
+    (void)unlink("t.yaml");
+    (void)chdir("/");
+    (void)rmdir(dir);
+}
+
+TestSuite(check, .init = setup, .fini = teardown);
+
+static int check(const char *spec, const char *const *words)
+{
+    char *argv[16] = {"check"};
+    int argc = 1;
+    AUTO_FCLOSE FILE *f = fopen("t.yaml", "we");
+    cr_assert(f != NULL && fputs(spec, f) >= 0 && fflush(f) == 0);
+    for (; *words != NULL; words++)
+        argv[argc++] = (char *)*words;
+    int code = check_main(argc, argv);
+    (void)fflush(stderr);
+    return code;
+}
+
+static void read_all(FILE *f, char *out, size_t size)
+{
+    out[fread(out, 1, size - 1, f)] = '\0';
+}
+
+static const char good[] =
+    "run: [train, '--lr=${lr}', 'a b']\nbudget: {trials: 5}\n"
+    "study: {storage: 'postgresql://me:secret@db/x'}\nspace: {lr: {int: [3, 3]}}\n";
+
+Test(check, a_good_spec_is_explained)
+{
+    char out[8000];
+    cr_expect_eq(check(good, (const char *[]){"t.yaml", "-p", "2", NULL}), EXIT_OK);
+    read_all(cr_get_redirected_stdout(), out, sizeof(out));
+    cr_expect(strncmp(out, "t.yaml: good\n", 13) == 0);
+    cr_expect_not_null(strstr(out, "5 finished trials, at most 20 attempts"));
+    cr_expect_not_null(strstr(out, "postgresql://me:***@db/x"));
+    cr_expect_null(strstr(out, "secret"));
+    cr_expect_not_null(
+        strstr(out, "  0    {\"lr\":3}\n       train --lr=3 'a b'\n  1    {\"lr\":3}\n"));
+    cr_expect_null(strstr(out, "\033"), "no colours outside a terminal");
+}
+
+Test(check, json_is_one_object)
+{
+    char out[8000];
+    cr_expect_eq(check(good, (const char *[]){"t.yaml", "--json", "-n", "7", NULL}), EXIT_OK);
+    read_all(cr_get_redirected_stdout(), out, sizeof(out));
+    AUTO_JSON json_t *j = json_read(out, strlen(out), NULL);
+    cr_assert_not_null(j);
+    json_t *study = json_array_get(json_object_get(j, "studies"), 0);
+    cr_expect_str_eq(json_string_value(json_object_get(study, "study")), "t");
+    cr_expect_str_eq(json_string_value(json_object_get(study, "storage")),
+                     "postgresql://me:***@db/x");
+    cr_expect_eq(json_integer_value(json_object_get(json_object_get(study, "budget"), "trials")),
+                 7);
+    json_t *trial = json_array_get(json_object_get(j, "preview"), 2);
+    cr_expect_str_eq(json_string_value(json_array_get(json_object_get(trial, "argv"), 1)),
+                     "--lr=3");
+    cr_expect_eq(json_array_size(json_object_get(j, "preview")), 3);
+}
+
+Test(check, every_mistake_gets_a_line_and_the_code_is_2)
+{
+    char out[4000];
+    cr_expect_eq(check("run: [x]\nbudgte: {trials: 5}\nwatch: {stall: x}\n",
+                       (const char *[]){"t.yaml", NULL}),
+                 EXIT_USAGE);
+    read_all(cr_get_redirected_stderr(), out, sizeof(out));
+    cr_expect_str_eq(out,
+                     "forkless: t.yaml:2:1: budgte: unknown key 'budgte', did you mean 'budget'?\n"
+                     "forkless: t.yaml:3:16: watch.stall: expected a duration like 90s, 5m or 2h "
+                     "(a bare number is "
+                     "seconds), or 'off', found 'x'\n"
+                     "forkless: t.yaml:1:1: budget: missing: expected {trials: 50}, {complete: 50} "
+                     "or a time limit "
+                     "{wall: 2h}\n");
+}
+
+Test(check, the_xgboost_workers_parameters_are_known)
+{
+    char out[4000];
+    cr_expect_eq(check("run: {builtin: xgboost, data: d.csv, label: y}\nbudget: {trials: 1}\n"
+                       "space: {etaa: {float: [0, 1]}}\n",
+                       (const char *[]){"t.yaml", NULL}),
+                 EXIT_USAGE);
+    read_all(cr_get_redirected_stderr(), out, sizeof(out));
+    cr_expect_not_null(strstr(out, "did you mean 'eta'?"), "%s", out);
+}
+
+Test(check, no_file_is_needed_for_a_command)
+{
+    char out[8000];
+    cr_expect_eq(
+        check("", (const char *[]){"-n", "5", "lr=int:2..2", "--", "sub/w.py", "${args}", NULL}),
+        EXIT_OK);
+    read_all(cr_get_redirected_stdout(), out, sizeof(out));
+    cr_expect(strncmp(out, "command line: good\n", 19) == 0);
+    cr_expect_not_null(strstr(out, "sub/w.py --lr=2\n"));
+}
+
+Test(check, nothing_at_all_is_a_usage_error)
+{
+    cr_expect_eq(check("", (const char *[]){NULL}), EXIT_USAGE);
+    cr_expect_eq(check("", (const char *[]){"t.yaml", "--jobbs", "3", NULL}), EXIT_USAGE);
+}
