@@ -139,7 +139,6 @@ static void require(struct spec_reader *r, const struct yaml_node *run, const ch
 
 static void finish_xgboost(struct spec_reader *r, const struct yaml_node *run)
 {
-    unsigned before = r->problems->n;
     require(r, run, "data", "the CSV file to learn from");
     require(r, run, "label", "the column to predict");
     if (yaml_get(run, "features") != NULL && yaml_get(run, "drop") != NULL)
@@ -148,7 +147,7 @@ static void finish_xgboost(struct spec_reader *r, const struct yaml_node *run)
     if (yaml_find(run, "command") != NULL)
         problem_key(r->problems, yaml_find(run, "command"), "run.command",
                     "command and builtin: choose one");
-    if (r->problems->n == before)
+    if (r->problems->n == 0) /* every setting has the type that it should have */
         r->spec->run.config = make_config(r, run);
 }
 

@@ -193,6 +193,8 @@ Test(spec_errors, commands_are_checked_when_the_spec_is_read)
         {"run: {command: [x], data: d.csv}\n", "1:21: run.data: this key needs builtin: xgboost"},
         {"run: {builtin: xgboost, command: [x], data: d, label: y}\n",
          "1:25: run.command: command and builtin: choose one"},
+        {"run: {builtin: xgboost, data: d, label: {a: b}}\n",
+         "1:41: run.label: expected text, found a mapping"},
         {"run: {builtin: xgboost}\n", "1:6: run: 'data' is missing: the CSV file to learn from\n"
                                       "1:6: run: 'label' is missing: the column to predict"},
         {"run: {builtin: xgbost, data: d, label: y}\n",
