@@ -274,6 +274,21 @@ static int settle_focal(struct trial_conf *t, struct err *err)
     return rc;
 }
 
+/* A sampled focal_gamma that no trial can ever use is a search over nothing. */
+static int refuse_idle_focal(const struct trial_conf *t, const json_t *sampled, struct err *err)
+{
+    static const char *const names[] = {"focal_alpha", "focal_gamma"};
+    if (t->objective->focal || json_object_get(sampled, "objective") != NULL)
+        return 0;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (json_object_get(sampled, names[i]) != NULL)
+            return err_set(err, ERR_INVALID,
+                           "parameter %s has no effect with objective %s: set objective: focal",
+                           names[i], t->objective->name);
+    }
+    return 0;
+}
+
 static int make(struct trial_conf *t, const struct config *config, const json_t *sampled,
                 uint32_t seed, int threads, struct err *err)
 {
@@ -286,6 +301,8 @@ static int make(struct trial_conf *t, const struct config *config, const json_t 
         rc = take_all(t, config->fixed, err);
     if (rc == 0 && sampled != NULL)
         rc = take_all(t, sampled, err);
+    if (rc == 0)
+        rc = refuse_idle_focal(t, sampled, err);
     if (rc == 0)
         rc = settle_focal(t, err);
     return rc;

@@ -1,5 +1,6 @@
 #include "trials/xgboost/session.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -128,6 +129,7 @@ static int build(const struct session *s, const struct range *ranges, int n, str
     size_t rows = 0, cols = s->data.cols;
     for (int k = 0; k < n; k++)
         rows += range_rows(ranges[k]);
+    assert(rows > 0); /* fold_plan_create sees to it */
     const float *x = s->data.x + ranges[0].from * cols;
     AUTO_FREE float *copy = NULL;
     out->rows = rows;

@@ -1,5 +1,6 @@
 #include "trials/xgboost/table.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -72,6 +73,7 @@ static struct column *column_named(const struct table *t, const char *name)
 
 static int no_such_column(const struct table *t, const char *key, const char *name, struct err *err)
 {
+    assert(t->n_columns > 0);
     AUTO_FREE const char **names = calloc(t->n_columns, sizeof(*names));
     const char *near = NULL;
     for (size_t i = 0; names != NULL && i < t->n_columns; i++)

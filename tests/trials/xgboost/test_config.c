@@ -174,6 +174,11 @@ Test(params, mistakes_are_found_before_training)
     cr_expect_str_eq(told("{\"objective\":\"focal\",\"scale_pos_weight\":3}", NULL),
                      "parameter scale_pos_weight has no effect with focal loss: weigh positives by "
                      "focal_alpha");
+    cr_expect_str_eq(told("{\"focal_gamma\":2}", NULL),
+                     "parameter focal_gamma has no effect with objective "
+                     "binary:logistic: set objective: focal");
+    cr_expect_str_eq(told("{\"focal_gamma\":2,\"objective\":\"binary:hinge\"}", NULL),
+                     "seed=7 nthread=2 verbosity=1");
     cr_expect_str_eq(told("{\"eta\":null}", NULL),
                      "parameter eta: expected a number, a text or a list");
     config_finish(&config);
