@@ -76,7 +76,7 @@ static bool resolve(const struct spec_reader *r, const char *name, struct piece 
         }
     }
     const char *text = spec_reference(r, name);
-    *out = (struct piece){PIECE_TEXT, 0, text};
+    *out = (struct piece){PIECE_TEXT, 0, text == NULL ? NULL : pool_strdup(r->pool, text)};
     return text != NULL;
 }
 

@@ -43,21 +43,28 @@ static void use_cell(const struct spec *s)
     make_trial(s);
 }
 
+#define CELLS 4
+
+static void use_document(struct spec_doc *doc)
+{
+    struct spec cells[CELLS];
+    size_t n = spec_cells(doc) < CELLS ? spec_cells(doc) : CELLS;
+    for (size_t i = 0; i < n; i++)
+        assert(spec_cell(doc, i, &cells[i], NULL) == 0);
+    spec_doc_destroy(doc); /* a spec outlives its document */
+    for (size_t i = 0; i < n; i++) {
+        use_cell(&cells[i]);
+        spec_free(&cells[i]);
+    }
+}
+
 void spec_use(const struct spec_source *src)
 {
     struct spec_doc *doc;
-    struct buf problems = BUF_INIT;
+    AUTO(buf_free) struct buf problems = BUF_INIT;
     struct err err = {0};
-    if (spec_load(&doc, src, &problems, &err) < 0) {
+    if (spec_load(&doc, src, &problems, &err) == 0)
+        use_document(doc);
+    else
         assert(err.code != ERR_NONE && err.msg[0] != '\0' && problems.len > 0);
-    } else {
-        for (size_t i = 0; i < spec_cells(doc) && i < 4; i++) {
-            struct spec s;
-            assert(spec_cell(doc, i, &s, &err) == 0);
-            use_cell(&s);
-            spec_free(&s);
-        }
-        spec_doc_destroy(doc);
-    }
-    buf_free(&problems);
 }
