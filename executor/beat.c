@@ -22,7 +22,7 @@ static int beat_run(struct storeq_job *job, struct store *s, struct err *err)
     int rc = b->n > 0 ? store_heartbeat(s, b->ids, b->n, err) : 0;
     for (int i = 0; rc == 0 && i < b->ex->n_studies; i++) {
         if (b->ex->studies[i].id > 0)
-            rc = study_reap_lost(&b->ex->studies[i], s, err);
+            rc = lost_reap(&b->ex->studies[i], s, err);
     }
     return rc;
 }

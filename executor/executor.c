@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "executor/internal.h"
 #include "executor/limits.h"
+#include "executor/owner.h"
 #include "executor/proc.h"
 
 #define POLL_MS                                                                                    \
@@ -96,13 +97,13 @@ static void obey(struct executor *ex, const struct sw_action *a)
     struct slot *s = a->slot >= 0 ? &ex->slots[a->slot] : NULL;
     switch (a->type) {
     case SW_DO_CLAIM:
-        study_claim(&ex->studies[a->study], a->slot);
+        claim_trial(&ex->studies[a->study], a->slot);
         break;
     case SW_DO_START:
         slot_start(s);
         break;
     case SW_DO_FINISH:
-        study_finish(s->run != NULL ? TAKE(s->run) : TAKE(s->claimed), a);
+        record_outcome(s->run != NULL ? TAKE(s->run) : TAKE(s->claimed), a);
         break;
     case SW_DO_RELEASE:
         slot_release(s);

@@ -1,5 +1,6 @@
-/* What the files of the shell share. executor.c: loop, signals, sweep; study.c: store jobs and
- * sampling; slot.c: worker processes; run.c: one trial; message.c: the channel. */
+/* What the files of the shell share. executor.c: loop, signals, the sweep's actions; study.c,
+ * claim.c, record.c, lost.c, beat.c: the store's jobs; slot.c: worker processes; run.c: one trial;
+ * message.c: what workers say; builtin.c: the XGBoost worker's settings. */
 #pragma once
 
 #include <assert.h>
@@ -13,6 +14,11 @@
 #include "executor/storeq.h"
 #include "executor/worker.h"
 #include "trials/classify.h"
+
+/* User attributes of trials and studies. */
+#define ATTR_CLASS "forkless:class"
+#define ATTR_MESSAGE "forkless:message"
+#define ATTR_DIR "forkless:dir"
 
 struct executor;
 
@@ -151,22 +157,40 @@ void executor_notice(struct executor *ex, const char *fmt, ...)
 /* study.c */
 int study_init(struct study *st, struct executor *ex, int index, struct err *err);
 void study_free(struct study *st);
+/* Opens the study in the store and learns what it has; ends in SW_EV_OPENED or SW_EV_LOST. */
 void study_open(struct study *st);
-void study_claim(struct study *st, int slot);
-/* The run's worker starts: its parameters are written, the sampler learns that it runs. */
-void study_began(struct run *r);
-/* Writes what the run reported since the last call. */
-void study_flush(struct run *r);
-/* Makes the outcome durable; takes over the caller's reference. */
-void study_finish(struct run *r, const struct sw_action *a);
-/* Trials whose executor is gone are failed and queued again; on the store's thread. */
-int study_reap_lost(const struct study *st, struct store *s, struct err *err);
 /* Trials finished, as the budget counts. */
 int64_t study_done(const struct study *st);
-/* Who we are, in the words of STORE_ATTR_OWNER, and whether such an owner on this machine is gone.
- */
-void owner_self(char *out, size_t n);
-bool owner_is_dead(const char *owner);
+/* What the study learns from: WANT_ bits for the store. */
+unsigned study_want(const struct study *st);
+/* The sampler and the pruner learn a trial; *view, the study's or a copy of it, learns the best. */
+void study_learn(struct study *st, struct executor_study *view, const struct trial *t);
+/* The same for a trial of this process: its reports the pruner knows already. */
+void study_learn_own(struct study *st, const struct trial *t);
+struct sw_counts study_counts(const int64_t c[static TRIAL_STATES]);
+/* The store gave up: the first error is told at the end. */
+void study_store_lost(struct study *st, const struct err *err);
+
+/* builtin.c */
+/* Writes the settings of forkless-xgboost and has it read and check the data, before any trial
+ * does. Errors: ERR_INVALID with what it said about the data. */
+int builtin_prepare(struct study *st, struct err *err);
+
+/* lost.c */
+/* Trials whose executor is gone are failed and queued again; on the store's thread. */
+int lost_reap(const struct study *st, struct store *s, struct err *err);
+
+/* claim.c */
+/* Asks the store for a trial for the slot; ends in SW_EV_CLAIMED. */
+void claim_trial(struct study *st, int slot);
+
+/* record.c */
+/* The run's worker starts: its parameters are written, the sampler learns that it runs. */
+void record_start(struct run *r);
+/* Writes what the run reported since the last call. */
+void record_reports(struct run *r);
+/* Makes the outcome durable; takes over the caller's reference. Ends in SW_EV_SAVED. */
+void record_outcome(struct run *r, const struct sw_action *a);
 
 /* beat.c */
 void executor_heartbeat(struct executor *ex);
@@ -188,8 +212,18 @@ void run_complete(struct run *r, double value);
 void run_fail(struct run *r, enum fail_class fail, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void run_pruned(struct run *r);
+/* Appends the trial's parameters, suggested ones too, as a JSON object. */
+void run_put_params(struct buf *b, const struct run *r);
+/* The trial as the spec's templates see it; valid as long as the run. */
+struct spec_trial run_spec_trial(const struct run *r);
 /* The trial as the sampler and the pruner see it. params [r->n_params] is filled. */
 struct trial run_view(const struct run *r, struct trial_param *params);
+
+/* launch.c */
+/* Starts the worker of a trial; slot and life mark it and its descendants. Errors: as spawn_worker,
+ * and ERR_NOTFOUND for the program. */
+int launch_worker(struct spawned *out, const struct run *r, int slot, unsigned life,
+                  struct err *err);
 
 /* slot.c */
 void slot_init(struct slot *s, struct executor *ex, int index);

@@ -73,7 +73,7 @@ static void on_suggest(struct slot *s, const json_t *m)
     if (rc < 0) {
         say_error(s, err.msg);
     } else {
-        study_flush(s->run);
+        record_reports(s->run);
         slot_say(s, buf_str(&b));
     }
     dist_free(&dist);
@@ -113,7 +113,7 @@ static void on_attr(struct slot *s, const json_t *m)
     if (r->new_attrs == NULL)
         r->new_attrs = json_object();
     (void)json_object_set(r->new_attrs, key, value); /* out of memory: the attribute is lost */
-    study_flush(r);
+    record_reports(r);
 }
 
 static void on_row(struct slot *s, const json_t *m)

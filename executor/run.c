@@ -176,6 +176,18 @@ int run_suggest(struct run *r, const char *name, struct dist *dist, double *valu
     return 0;
 }
 
+void run_put_params(struct buf *b, const struct run *r)
+{
+    buf_putc(b, '{');
+    for (size_t i = 0; i < r->n_params; i++) {
+        buf_puts(b, i > 0 ? ", " : "");
+        json_put_string(b, r->params[i]->name);
+        buf_puts(b, ": ");
+        dist_put_value_json(b, r->params[i]->dist, r->params[i]->value);
+    }
+    buf_putc(b, '}');
+}
+
 struct trial run_view(const struct run *r, struct trial_param *params)
 {
     for (size_t i = 0; i < r->n_params; i++)
@@ -194,14 +206,19 @@ struct trial run_view(const struct run *r, struct trial_param *params)
     };
 }
 
+struct spec_trial run_spec_trial(const struct run *r)
+{
+    return (struct spec_trial){.values = r->values,
+                               .active = r->active,
+                               .number = r->number,
+                               .seed = r->seed,
+                               .dir = r->dir};
+}
+
 static int write_params(struct run *r, struct err *err)
 {
     struct buf b = BUF_INIT;
-    const struct spec_trial t = {.values = r->values,
-                                 .active = r->active,
-                                 .number = r->number,
-                                 .seed = r->seed,
-                                 .dir = r->dir};
+    const struct spec_trial t = run_spec_trial(r);
     spec_put_params(&b, r->study->spec, &t);
     buf_putc(&b, '\n');
     AUTO_CLOSE int fd =
@@ -248,7 +265,7 @@ int run_report(struct run *r, int64_t step, double value, bool *prune, struct er
                  ? pruner_report(st->pruner, r->number, step, value, prune, NULL, err)
                  : 0;
     r->prune_wanted = r->prune_wanted || *prune;
-    study_flush(r);
+    record_reports(r);
     return rc;
 }
 

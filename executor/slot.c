@@ -446,146 +446,6 @@ static void on_process_end(uv_poll_t *p, int poll_status, int events)
 /* --- starting
  * ---------------------------------------------------------------------------------------- */
 
-/* A retry may get another share than a first try. */
-static uint64_t memory_of(const struct run *r)
-{
-    const struct spec *spec = r->study->spec;
-    double memory = (double)spec->slots.memory_bytes;
-    double factor = spec->retry[r->retry_of].memory_factor;
-    for (int i = 0; r->retry_of != FAIL_NONE && i < r->tries && factor > 0; i++)
-        memory *= factor;
-    return memory < 9e18 ? (uint64_t)memory : 0;
-}
-
-static int threads_of(const struct run *r)
-{
-    const struct spec *spec = r->study->spec;
-    double cpus = r->retry_of != FAIL_NONE ? spec->retry[r->retry_of].cpus : 0;
-    return cpus >= 1 ? (int)cpus : r->study->ex->plan.threads;
-}
-
-static bool same_name(const char *a, const char *b)
-{
-    size_t n = strcspn(a, "=");
-    return n == strcspn(b, "=") && strncmp(a, b, n) == 0;
-}
-
-static bool is_set(char *const *env, size_t n, const char *entry)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (same_name(env[i], entry))
-            return true;
-    }
-    return false;
-}
-
-/* The environment of a worker: the spec's additions, ours, then what the executor has itself.
- * `text` keeps ours. */
-static int build_env(struct slot *s, const struct run *r, const struct spec_strings *more,
-                     struct buf *text, char ***out, struct err *err)
-{
-    const struct study *st = r->study;
-    size_t n_base = 0, n = 0;
-    while (ex_of(s)->base_env[n_base] != NULL)
-        n_base++;
-    size_t at[16], n_ours = 0;
-    int threads = threads_of(r);
-#define ENTRY(...)                                                                                 \
-    do {                                                                                           \
-        at[n_ours++] = text->len;                                                                  \
-        buf_printf(text, __VA_ARGS__);                                                             \
-        buf_add(text, "", 1);                                                                      \
-    } while (0)
-    ENTRY("FORKLESS_FD=%d", SPAWN_CHANNEL_FD);
-    ENTRY("FORKLESS_STUDY=%s", st->view.name);
-    ENTRY("FORKLESS_TRIAL=%" PRId64, r->number);
-    ENTRY("FORKLESS_TRIAL_ID=%" PRId64, r->id);
-    ENTRY("FORKLESS_PARAMS=%s/params.json", r->dir);
-    ENTRY("FORKLESS_SEED=%" PRIu32, r->seed);
-    ENTRY("FORKLESS_TRIAL_DIR=%s", r->dir);
-    ENTRY("FORKLESS_THREADS=%d", threads);
-    ENTRY("FORKLESS_WORKER=%d.%d.%u", (int)getpid(), s->index, s->life);
-    size_t n_firm = n_ours; /* what follows gives way to what the user has set */
-    ENTRY("OMP_NUM_THREADS=%d", threads);
-    ENTRY("OMP_WAIT_POLICY=passive");
-    ENTRY("LOKY_START_METHOD=spawn");
-#undef ENTRY
-    char **env = calloc(more->n + n_ours + n_base + 1, sizeof(*env));
-    if (env == NULL || text->failed) {
-        free(env);
-        return err_set(err, ERR_NOMEM, "environment of trial %" PRId64, r->number);
-    }
-    for (size_t i = 0; i < n_firm; i++)
-        env[n++] = text->data + at[i];
-    for (size_t i = 0; i < more->n; i++) {
-        if (!is_set(env, n, more->v[i]))
-            env[n++] = more->v[i];
-    }
-    for (size_t i = 0; i < n_base; i++) {
-        if (!is_set(env, n, ex_of(s)->base_env[i]))
-            env[n++] = ex_of(s)->base_env[i];
-    }
-    for (size_t i = n_firm; i < n_ours; i++) {
-        if (!is_set(env, n, text->data + at[i]))
-            env[n++] = text->data + at[i];
-    }
-    *out = env;
-    return 0;
-}
-
-static int spawn_for(struct slot *s, const struct run *r, char *const *argv, const char *program,
-                     struct err *err)
-{
-    const struct spec *spec = r->study->spec;
-    const struct spec_trial t = {.values = r->values,
-                                 .active = r->active,
-                                 .number = r->number,
-                                 .seed = r->seed,
-                                 .dir = r->dir};
-    struct spec_strings more = {0};
-    struct buf text = BUF_INIT;
-    char **env = NULL;
-    int rc = spec_env(spec, &t, &more, err);
-    if (rc == 0)
-        rc = build_env(s, r, &more, &text, &env, err);
-    if (rc == 0) {
-        const struct spawn_req req = {.stub = ex_of(s)->stub,
-                                      .path = program,
-                                      .argv = argv,
-                                      .envp = env,
-                                      .cwd = spec->run.cwd,
-                                      .memory_bytes = memory_of(r)};
-        rc = spawn_worker(&s->proc, &req, err);
-    }
-    free(env);
-    buf_free(&text);
-    free(more.v);
-    return rc;
-}
-
-static int spawn_command(struct slot *s, const struct run *r, struct err *err)
-{
-    const struct study *st = r->study;
-    if (st->spec->run.runner == RUN_XGBOOST) {
-        char *argv[] = {(char *)"forkless-xgboost", (char *)"--config", st->xgboost_conf, NULL};
-        return spawn_for(s, r, argv, st->program, err);
-    }
-    const struct spec_trial t = {.values = r->values,
-                                 .active = r->active,
-                                 .number = r->number,
-                                 .seed = r->seed,
-                                 .dir = r->dir};
-    struct spec_strings argv = {0};
-    AUTO_FREE char *own = NULL;
-    int rc = spec_argv(st->spec, &t, &argv, err);
-    if (rc == 0 && st->program == NULL)
-        rc = spawn_resolve(&own, argv.v[0], st->spec->run.cwd, err);
-    if (rc == 0)
-        rc = spawn_for(s, r, argv.v, own != NULL ? own : st->program, err);
-    free(argv.v);
-    return rc;
-}
-
 static void watch(struct slot *s)
 {
     uv_loop_t *loop = &ex_of(s)->loop;
@@ -629,11 +489,7 @@ static void begin_life(struct slot *s, struct study *st)
 
 static void say_trial(struct slot *s, const struct run *r)
 {
-    const struct spec_trial t = {.values = r->values,
-                                 .active = r->active,
-                                 .number = r->number,
-                                 .seed = r->seed,
-                                 .dir = r->dir};
+    const struct spec_trial t = run_spec_trial(r);
     struct buf b = BUF_INIT;
     buf_printf(&b,
                "{\"op\":\"trial\",\"number\":%" PRId64 ",\"trial_id\":%" PRId64 ",\"seed\":%" PRIu32
@@ -665,10 +521,10 @@ void slot_start(struct slot *s)
     int rc = run_sample(r, &err);
     if (rc == 0)
         rc = run_prepare_dir(r, &err);
-    study_began(r);
+    record_start(r);
     if (rc == 0 && !reused) {
         s->life++;
-        rc = spawn_command(s, r, &err);
+        rc = launch_worker(&s->proc, r, s->index, s->life, &err);
         if (rc == 0)
             begin_life(s, r->study);
     }

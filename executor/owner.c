@@ -1,0 +1,62 @@
+#include "executor/owner.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+static bool first_word_of(const char *path, char *out, size_t n)
+{
+    AUTO_FCLOSE FILE *f = fopen(path, "re");
+    if (f == NULL || fgets(out, (int)n, f) == NULL)
+        return false;
+    out[strcspn(out, "\n")] = '\0';
+    return true;
+}
+
+/* Start of a process in clock ticks since boot (field 22 of stat): with its pid it names a process
+ * once. */
+static bool start_time(pid_t pid, unsigned long long *ticks)
+{
+    char path[64], text[1024];
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    if (!first_word_of(path, text, sizeof(text)))
+        return false;
+    const char *end = strrchr(text, ')');
+    return end != NULL &&
+           sscanf(end + 1,
+                  " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
+                  "%*d %*d %llu",
+                  ticks) == 1;
+}
+
+static void here(char *out, size_t n)
+{
+    char boot[64] = "?", pidns[64] = "?";
+    (void)first_word_of("/proc/sys/kernel/random/boot_id", boot, sizeof(boot));
+    ssize_t len = readlink("/proc/self/ns/pid", pidns, sizeof(pidns) - 1);
+    pidns[len > 0 ? len : 0] = '\0';
+    (void)snprintf(out, n, "%s/%s", boot, pidns);
+}
+
+void owner_self(char *out, size_t n)
+{
+    char place[160];
+    unsigned long long ticks = 0;
+    here(place, sizeof(place));
+    (void)start_time(getpid(), &ticks);
+    (void)snprintf(out, n, "%s/%d/%llu", place, (int)getpid(), ticks);
+}
+
+bool owner_is_dead(const char *owner)
+{
+    char place[160];
+    here(place, sizeof(place));
+    size_t n = strlen(place);
+    int pid;
+    unsigned long long ticks, now;
+    if (strncmp(owner, place, n) != 0 || sscanf(owner + n, "/%d/%llu", &pid, &ticks) != 2)
+        return false; /* on another machine or in another container: its heartbeat tells */
+    return !start_time(pid, &now) || now != ticks;
+}
