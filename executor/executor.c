@@ -479,6 +479,7 @@ int executor_run(const struct executor_conf *conf, struct executor_result *out, 
     if (rc < 0)
         return err_sys(err, -rc, "event loop");
     ex.started_ms = executor_now(&ex);
+    ex.oom_kills = limits_oom_kills("");
     owner_self(ex.owner, sizeof(ex.owner));
     prepare_process();
     rc = set_up(&ex, err);

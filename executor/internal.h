@@ -98,10 +98,9 @@ struct slot {
     int trials_left;
     uint64_t cpu_ms; /* of the tree at the last probe */
     uint64_t probed_ms;
-    uint64_t oom_kills; /* of the cgroup when it started */
-    bool sent_signal;   /* TERM or KILL came from us */
-    bool complained;    /* about a message: once a worker */
-    char tail[240];     /* last line of stderr */
+    bool sent_signal; /* TERM or KILL came from us */
+    bool complained;  /* about a message: once a worker */
+    char tail[240];   /* last line of stderr */
 
     uv_poll_t exit_poll, out_poll, err_poll, channel_poll;
     uv_timer_t timer;
@@ -130,6 +129,7 @@ struct executor {
     char owner[128]; /* who runs our trials, for the store */
     uint64_t started_ms;
     uint64_t largest_rss; /* of a worker so far, bytes */
+    uint64_t oom_kills;   /* of the cgroup, as far as we know of them */
     int64_t done_before;
     struct store_run run_row;
 

@@ -161,6 +161,9 @@ static void visit_child(void *ctx, pid_t pid)
 int proc_reap_orphans(bool (*is_worker)(void *ctx, pid_t pid),
                       bool (*is_stray)(void *ctx, pid_t pid), void *ctx)
 {
+    siginfo_t any;
+    if (waitid(P_ALL, 0, &any, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD)
+        return 0; /* no child at all, as between the trials of a single slot */
     struct orphans o = {.is_worker = is_worker, .is_stray = is_stray, .ctx = ctx};
     struct walk w = {.visit = visit_child, .ctx = &o};
     each_thread(getpid(), walk_children, &w);

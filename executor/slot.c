@@ -112,6 +112,14 @@ void slot_end_trial(struct slot *s)
                                               .goes_on = goes_on});
 }
 
+/* Whether the cgroup counts an OOM kill that no earlier worker explains. */
+static bool was_oom_kill(struct executor *ex)
+{
+    uint64_t before = ex->oom_kills;
+    ex->oom_kills = limits_oom_kills("");
+    return ex->oom_kills > before;
+}
+
 /* What a worker that ended without a result leaves to conclude. */
 static void conclude(struct slot *s, int status, int sig)
 {
@@ -142,8 +150,7 @@ static void conclude(struct slot *s, int status, int sig)
                                         .signal = sig,
                                         .by_us = s->sent_signal,
                                         .output = r->seen,
-                                        .oom_killed =
-                                            sig == SIGKILL && limits_oom_kills("") > s->oom_kills};
+                                        .oom_killed = sig == SIGKILL && was_oom_kill(ex_of(s))};
         if (sig != 0)
             run_fail(r, classify_exit(&e), "signal %d (%s)%s", sig, strsignal(sig), last);
         else
@@ -482,7 +489,6 @@ static void begin_life(struct slot *s, struct study *st)
     s->complained = false;
     s->cpu_ms = 0;
     s->trials_left = (int)st->spec->run.trials_per_worker;
-    s->oom_kills = limits_oom_kills("");
     wk_init(&s->fsm, &conf, executor_now(ex_of(s)));
     watch(s);
 }

@@ -14,6 +14,10 @@
 /* Between two tries while the store refuses. */
 #define RETRY_MS 200
 
+/* Writes that nobody waits for stay so long for company: a short trial's parameters and reports
+ * then go into the transaction of its outcome. */
+#define LINGER_MS 25
+
 struct list {
     struct storeq_job *head, **tail;
 };
@@ -24,6 +28,7 @@ struct storeq {
     pthread_cond_t wake;
     struct list urgent, normal, done;
     struct list new_urgent, new_normal; /* the loop's: pushed in this tick */
+    bool new_awaited, awaited;          /* one of the normal jobs is awaited */
     uv_prepare_t flush;
     bool stop;
     atomic_bool impatient;
@@ -169,15 +174,34 @@ static void run_list(struct storeq *q, const struct list *l)
     }
 }
 
+/* With the lock held: until there is something to do now. */
+static void wait_for_work(struct storeq *q)
+{
+    while (q->urgent.head == NULL && !q->awaited && !q->stop) {
+        if (q->normal.head == NULL) {
+            (void)pthread_cond_wait(&q->wake, &q->lock);
+            continue;
+        }
+        struct timespec until;
+        (void)clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += LINGER_MS * 1000000L;
+        until.tv_sec += until.tv_nsec / 1000000000L;
+        until.tv_nsec %= 1000000000L;
+        if (pthread_cond_timedwait(&q->wake, &q->lock, &until) == ETIMEDOUT)
+            return;
+    }
+}
+
 static void *store_thread(void *arg)
 {
     struct storeq *q = arg;
     for (;;) {
         (void)pthread_mutex_lock(&q->lock);
-        while (q->urgent.head == NULL && q->normal.head == NULL && !q->stop)
-            (void)pthread_cond_wait(&q->wake, &q->lock);
+        wait_for_work(q);
         bool urgent = q->urgent.head != NULL;
         struct list work = list_take(urgent ? &q->urgent : &q->normal);
+        if (!urgent)
+            q->awaited = false;
         bool over = work.head == NULL; /* only when told to stop */
         (void)pthread_mutex_unlock(&q->lock);
         if (over)
@@ -224,6 +248,8 @@ static void flush(struct storeq *q)
     (void)pthread_mutex_lock(&q->lock);
     list_append(&q->urgent, list_take(&q->new_urgent));
     list_append(&q->normal, list_take(&q->new_normal));
+    q->awaited = q->awaited || q->new_awaited;
+    q->new_awaited = false;
     (void)pthread_cond_signal(&q->wake);
     (void)pthread_mutex_unlock(&q->lock);
 }
@@ -233,25 +259,36 @@ static void on_tick_end(uv_prepare_t *p)
     flush(CONTAINER_OF(p, struct storeq, flush));
 }
 
+static void init_wake(pthread_cond_t *wake)
+{
+    pthread_condattr_t attr;
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(wake, &attr);
+    (void)pthread_condattr_destroy(&attr);
+}
+
 int storeq_start(struct storeq **out, uv_loop_t *loop, const struct storeq_conf *conf,
                  struct err *err)
 {
     struct storeq *q = calloc(1, sizeof(*q));
     if (q == NULL)
         return err_set(err, ERR_NOMEM, "store thread");
+    /* a wait of its own for the lock must be short, or giving up would take long */
+    const struct store_opts opts = {.busy_ms = 1000};
     q->conf = *conf;
     list_init(&q->urgent);
     list_init(&q->normal);
     list_init(&q->done);
     list_init(&q->new_urgent);
     list_init(&q->new_normal);
-    int rc = store_open(&q->store, conf->url, NULL, err);
+    int rc = store_open(&q->store, conf->url, &opts, err);
     if (rc < 0) {
         free(q);
         return rc;
     }
     (void)pthread_mutex_init(&q->lock, NULL);
-    (void)pthread_cond_init(&q->wake, NULL);
+    init_wake(&q->wake);
     rc = uv_async_init(loop, &q->async, on_async);
     assert(rc == 0);
     (void)uv_prepare_init(loop, &q->flush);
@@ -280,6 +317,7 @@ void storeq_push(struct storeq *q, struct storeq_job *job)
 {
     q->pending++;
     list_push(job->kind == STOREQ_CLAIM ? &q->new_urgent : &q->new_normal, job);
+    q->new_awaited = q->new_awaited || job->kind == STOREQ_DURABLE || job->kind == STOREQ_READ;
 }
 
 int storeq_pending(const struct storeq *q)

@@ -15,7 +15,7 @@ struct storeq;
 enum storeq_kind {
     STOREQ_CLAIM, /* goes first, in a transaction of its own that need not reach the disk: a worker
                      waits */
-    STOREQ_WRITE, /* batched; need not reach the disk before done */
+    STOREQ_WRITE, /* batched, may wait some milliseconds for company; need not reach the disk */
     STOREQ_DURABLE, /* batched; done when it has reached the disk */
     STOREQ_READ,    /* alone, outside a transaction */
 };
