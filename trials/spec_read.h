@@ -120,5 +120,3 @@ struct spec_template *spec_template_argv(struct spec_reader *r, const struct yam
                                          const char *path);
 struct spec_template *spec_template_env(struct spec_reader *r, const struct yaml_node *map,
                                         const char *path);
-/* Appends the tree as JSON. */
-void spec_put_node_json(struct buf *b, const struct yaml_node *n);

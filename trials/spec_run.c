@@ -59,7 +59,7 @@ void spec_read_env(struct spec_reader *r, const struct yaml_node *node, const ch
 
 /* ---- the XGBoost worker's settings ---- */
 
-void spec_put_node_json(struct buf *b, const struct yaml_node *n)
+static void put_node_json(struct buf *b, const struct yaml_node *n)
 {
     switch (n->kind) {
     case YAML_NULL:
@@ -80,7 +80,7 @@ void spec_put_node_json(struct buf *b, const struct yaml_node *n)
     case YAML_LIST:
         for (size_t i = 0; i < n->n; i++) {
             buf_putc(b, i > 0 ? ',' : '[');
-            spec_put_node_json(b, n->items[i]);
+            put_node_json(b, n->items[i]);
         }
         buf_puts(b, n->n > 0 ? "]" : "[]");
         break;
@@ -89,7 +89,7 @@ void spec_put_node_json(struct buf *b, const struct yaml_node *n)
             buf_putc(b, i > 0 ? ',' : '{');
             json_put_string(b, n->pairs[i].key);
             buf_putc(b, ':');
-            spec_put_node_json(b, n->pairs[i].value);
+            put_node_json(b, n->pairs[i].value);
         }
         buf_puts(b, n->n > 0 ? "}" : "{}");
     }
@@ -106,7 +106,7 @@ static void put_setting(struct buf *b, const struct spec_key *k, const struct ya
     if (k->type == KEY_TEXT)
         json_put_string(b, n->text); /* a column called 1 is text */
     else
-        spec_put_node_json(b, n);
+        put_node_json(b, n);
     buf_puts(b, single ? "]" : "");
 }
 

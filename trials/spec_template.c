@@ -85,6 +85,8 @@ static void unknown_name(struct spec_reader *r, const struct yaml_node *at, cons
 {
     const char *known[200];
     size_t n = 0;
+    if (yaml_get(yaml_get(r->root, "space"), name) != NULL)
+        return; /* a parameter with a mistake of its own, which was told */
     for (size_t i = 0; i < r->spec->space.n && n < 100; i++)
         known[n++] = r->spec->space.params[i].name;
     for (size_t i = 0; i < r->spec->n_fixed && n < 150; i++)

@@ -183,6 +183,8 @@ Test(spec_errors, commands_are_checked_when_the_spec_is_read)
         {"run: [x, '${HOMEDIR}']\n",
          "1:10: run: unknown ${HOMEDIR}: no parameter of this name; to use an environment "
          "variable, declare it: env: [HOMEDIR]; to mean the text itself, write $${HOMEDIR}"},
+        {"run: [x, '${lr}']\nspace: {lr: {flaot: [0, 1]}}\n",
+         "2:14: space.lr.flaot: unknown key 'flaot', did you mean 'float'?"},
         {"run: [x, 'a${args}']\n",
          "1:10: run: ${args} becomes several items: write it as an item of its own"},
         {"run: [x, '${lr']\n", "1:10: run: '${lr' has no closing }; to mean the text, write $${"},
