@@ -1,6 +1,7 @@
 /* The commands that read a store: their output, choices and exit codes. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <math.h>
 #include <spawn.h>
 #include <string.h>
@@ -79,7 +80,20 @@ static void setup(void)
     store_destroy(s);
 }
 
-TestSuite(readers, .init = setup);
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st;
+    (void)type;
+    (void)at;
+    return remove(path);
+}
+
+static void teardown(void)
+{
+    (void)nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+TestSuite(readers, .init = setup, .fini = teardown);
 
 /* What a command printed on stdout or stderr, until the next one; *code is its exit code. */
 static const char *run_fd(int fd, int *code, const char *const *args)

@@ -1,6 +1,7 @@
 #include "tests/storage/store_fixture.h"
 
 #include <fcntl.h>
+#include <ftw.h>
 #include <spawn.h>
 #include <sqlite3.h>
 #include <string.h>
@@ -9,12 +10,33 @@
 extern char **environ;
 struct err err;
 
+static char dirs[16][64]; /* made by this test */
+static size_t n_dirs;
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st;
+    (void)type;
+    (void)at;
+    return remove(path);
+}
+
+static void remove_dirs(void)
+{
+    while (n_dirs > 0)
+        (void)nftw(dirs[--n_dirs], remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
 const char *fresh_path(void)
 {
     static char path[64];
-    char dir[] = "/tmp/forkless-store-XXXXXX";
+    char *dir = dirs[n_dirs];
+    cr_assert_lt(n_dirs, ARRAY_LEN(dirs));
+    (void)strcpy(dir, "/tmp/forkless-store-XXXXXX");
     cr_assert_not_null(mkdtemp(dir));
-    (void)snprintf(path, sizeof(path), "%s/s.db", dir);
+    if (n_dirs++ == 0)
+        (void)atexit(remove_dirs);
+    (void)snprintf(path, sizeof(path), "%.48s/s.db", dir);
     return path;
 }
 
