@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "executor/internal.h"
 #include "executor/limits.h"
@@ -228,6 +229,7 @@ static void on_store_trouble(void *ctx, bool trouble, const struct err *err)
 /* --- processes that workers leave behind ---------------------------------------------------------
  */
 
+/* A worker, or the guardian. */
 static bool is_worker(void *ctx, pid_t pid)
 {
     const struct executor *ex = ctx;
@@ -235,21 +237,22 @@ static bool is_worker(void *ctx, pid_t pid)
         if (ex->slots[i].alive && ex->slots[i].proc.pid == pid)
             return true;
     }
-    return false;
+    return pid == ex->guardian.pid;
 }
 
 /* Left behind: the worker that it says it belongs to is over. */
 static bool is_stray(void *ctx, pid_t pid)
 {
     const struct executor *ex = ctx;
-    char mark[64];
-    int owner, slot;
+    char mark[96];
+    int slot;
     unsigned life;
+    size_t n = strlen(ex->mark);
     if (ex->over)
         return true;
     if (!proc_environ(pid, "FORKLESS_WORKER", mark, sizeof(mark)) ||
-        sscanf(mark, "%d.%d.%u", &owner, &slot, &life) != 3 || owner != (int)getpid() || slot < 0 ||
-        slot >= ex->plan.jobs)
+        strncmp(mark, ex->mark, n) != 0 || sscanf(mark + n, ".%d.%u", &slot, &life) != 2 ||
+        slot < 0 || slot >= ex->plan.jobs)
         return false;
     return !ex->slots[slot].alive || ex->slots[slot].life != life;
 }
@@ -391,6 +394,16 @@ static int allocate(struct executor *ex, struct err *err)
     return 0;
 }
 
+/* Nobody else has the same mark, in no other container either that this one can see into. */
+static int start_guardian(struct executor *ex, struct err *err)
+{
+    char mark[96];
+    (void)snprintf(ex->mark, sizeof(ex->mark), "%d-%" PRIx64, (int)getpid(),
+                   (uint64_t)clock_utc_us());
+    (void)snprintf(mark, sizeof(mark), "FORKLESS_WORKER=%s.", ex->mark);
+    return guardian_start(&ex->guardian, ex->stub, mark, err);
+}
+
 static int set_up(struct executor *ex, struct err *err)
 {
     const struct storeq_conf store = {.url = ex->spec->study.storage,
@@ -402,6 +415,8 @@ static int set_up(struct executor *ex, struct err *err)
         rc = base_environment(ex, err);
     if (rc == 0)
         rc = spawn_find_own(&ex->stub, "forkless-exec", err);
+    if (rc == 0)
+        rc = start_guardian(ex, err);
     for (int i = 0; rc == 0 && i < ex->n_studies; i++)
         rc = study_init(&ex->studies[i], ex, i, err);
     if (rc == 0)
@@ -452,6 +467,7 @@ static int fill_result(struct executor *ex, struct err *err)
 
 static void tear_down(struct executor *ex)
 {
+    guardian_stop(&ex->guardian);
     for (int i = 0; ex->slots != NULL && i < ex->plan.jobs; i++)
         slot_free(&ex->slots[i]);
     for (int i = 0; ex->studies != NULL && i < ex->n_studies; i++)

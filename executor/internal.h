@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "executor/capture.h"
 #include "executor/executor.h"
+#include "executor/guardian.h"
 #include "executor/lines.h"
 #include "executor/spawn.h"
 #include "executor/storeq.h"
@@ -127,6 +128,8 @@ struct executor {
     char *stub;
     char **base_env; /* the executor's environment without what workers get anew */
     char owner[128]; /* who runs our trials, for the store */
+    char mark[48];   /* in the environment of all our workers, before their slot and life */
+    struct guardian guardian;
     uint64_t started_ms;
     uint64_t largest_rss; /* of a worker so far, bytes */
     uint64_t oom_kills;   /* of the cgroup, as far as we know of them */

@@ -103,7 +103,7 @@ static int env_build(struct env *e, const struct run *r, const struct spec_strin
     env_printf(e, "FORKLESS_SEED=%" PRIu32, r->seed);
     env_printf(e, "FORKLESS_TRIAL_DIR=%s", r->dir);
     env_printf(e, "FORKLESS_THREADS=%d", threads);
-    env_printf(e, "FORKLESS_WORKER=%d.%d.%u", (int)getpid(), slot, life);
+    env_printf(e, "FORKLESS_WORKER=%s.%d.%u", r->study->ex->mark, slot, life);
     for (size_t i = 0; i < of_spec->n; i++)
         env_add(e, of_spec->v[i]);
     for (size_t i = 0; i < n_base; i++)

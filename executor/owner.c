@@ -16,7 +16,7 @@ static bool first_word_of(const char *path, char *out, size_t n)
 }
 
 /* Start of a process in clock ticks since boot (field 22 of stat): with its pid it names a process
- * once. */
+ * once. A dead one that nobody has collected yet has none. */
 static bool start_time(pid_t pid, unsigned long long *ticks)
 {
     char path[64], text[1024];
@@ -24,11 +24,13 @@ static bool start_time(pid_t pid, unsigned long long *ticks)
     if (!first_word_of(path, text, sizeof(text)))
         return false;
     const char *end = strrchr(text, ')');
+    char state;
     return end != NULL &&
            sscanf(end + 1,
-                  " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
+                  " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
                   "%*d %*d %llu",
-                  ticks) == 1;
+                  &state, ticks) == 2 &&
+           state != 'Z' && state != 'X';
 }
 
 static void here(char *out, size_t n)

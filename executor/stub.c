@@ -3,6 +3,8 @@
  *
  *   forkless-exec PPID DATA_BYTES OOM_ADJ CPUS PATH ARGV0 [ARG …]
  *
+ * Under the name forkless-guardian it is another program: see stub_guardian.c.
+ *
  *   PPID        the executor's pid: if it is gone already, so are we
  *   DATA_BYTES  RLIMIT_DATA, 0 = leave
  *   OOM_ADJ     oom_score_adj to write, -1 = leave
@@ -18,19 +20,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
+
+#include "executor/bare.h"
 
 #if defined(__x86_64__)
-static long call(long n, long a, long b, long c, long d)
-{
-    long r;
-    register long r10 __asm__("r10") = d;
-    __asm__ volatile("syscall"
-                     : "=a"(r)
-                     : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10)
-                     : "rcx", "r11", "memory");
-    return r;
-}
 __asm__(".globl _start\n"
         "_start:\n"
         "  xor %ebp, %ebp\n"
@@ -38,16 +31,6 @@ __asm__(".globl _start\n"
         "  and $-16, %rsp\n"
         "  call stub_main\n");
 #elif defined(__aarch64__)
-static long call(long n, long a, long b, long c, long d)
-{
-    register long x8 __asm__("x8") = n;
-    register long x0 __asm__("x0") = a;
-    register long x1 __asm__("x1") = b;
-    register long x2 __asm__("x2") = c;
-    register long x3 __asm__("x3") = d;
-    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3) : "memory");
-    return x0;
-}
 __asm__(".globl _start\n"
         "_start:\n"
         "  mov x29, #0\n"
@@ -55,38 +38,9 @@ __asm__(".globl _start\n"
         "  and x1, x0, #-16\n"
         "  mov sp, x1\n"
         "  bl stub_main\n");
-#else
-#error "forkless-exec: add the system call sequence of this architecture"
 #endif
 
 void stub_main(long *stack);
-
-static size_t length(const char *s)
-{
-    size_t n = 0;
-    while (s[n] != '\0')
-        n++;
-    return n;
-}
-
-static uint64_t number(const char *s, unsigned base)
-{
-    uint64_t v = 0;
-    for (; *s != '\0'; s++)
-        v = v * base + (uint64_t)(*s >= 'a' ? *s - 'a' + 10 : *s - '0');
-    return v;
-}
-
-static void say(const char *s)
-{
-    (void)call(SYS_write, 2, (long)s, (long)length(s), 0);
-}
-
-static _Noreturn void quit(int code)
-{
-    for (;;)
-        (void)call(SYS_exit_group, code, 0, 0, 0);
-}
 
 static void set_oom_score(const char *text)
 {
@@ -104,6 +58,8 @@ __attribute__((used)) void stub_main(long *stack)
     long argc = stack[0];
     char **argv = (char **)(stack + 1);
     char **envp = argv + argc + 1;
+    if (argc == 2 && same(argv[0], "forkless-guardian"))
+        guard(argv[1]);
     if (argc <= A_ARGV0) {
         say("forkless-exec: started by forkless, not by hand\n");
         quit(2);

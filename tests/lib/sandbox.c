@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -29,6 +30,8 @@ extern char **environ;
 static char dir[256];
 static const char *const *launcher;
 static long peak_kib;
+static pid_t started[16]; /* and not awaited yet */
+static size_t n_started;
 
 static void nap(void)
 {
@@ -52,6 +55,7 @@ void sandbox_enter(void)
     (void)snprintf(dir, sizeof(dir), "%.200s/forkless-test-XXXXXX", tmp != NULL ? tmp : "/tmp");
     cr_assert(mkdtemp(dir) != NULL, "%s: %s", dir, strerror(errno));
     cr_assert(chdir(dir) == 0);
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1); /* PID 1 of a container may collect nobody */
     (void)setenv(MARK, dir, 1);
     (void)unsetenv("JOB_COMPLETION_INDEX");
 }
@@ -107,6 +111,36 @@ static int each_process(const char *part, int sig)
     return found;
 }
 
+static bool is_started(pid_t pid)
+{
+    for (size_t i = 0; i < n_started; i++) {
+        if (started[i] == pid)
+            return true;
+    }
+    return false;
+}
+
+static void forget(pid_t pid)
+{
+    for (size_t i = 0; i < n_started; i++) {
+        if (started[i] == pid)
+            started[i] = started[--n_started];
+    }
+}
+
+/* Collects dead ones that were left to us. */
+static void collect_orphans(void)
+{
+    static char list[65536];
+    char path[64], *rest;
+    (void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+    (void)slurp(path, list, sizeof(list));
+    for (char *w = strtok_r(list, " ", &rest); w != NULL; w = strtok_r(NULL, " ", &rest)) {
+        if (!is_started((pid_t)atoi(w)))
+            (void)waitpid((pid_t)atoi(w), NULL, WNOHANG);
+    }
+}
+
 int sandbox_processes(const char *part_of_command)
 {
     return each_process(part_of_command, 0);
@@ -115,7 +149,9 @@ int sandbox_processes(const char *part_of_command)
 bool sandbox_await_none(const char *part, int seconds)
 {
     for (uint64_t end = clock_mono_ms() + (uint64_t)seconds * 1000; clock_mono_ms() < end; nap()) {
-        if (each_process(part, 0) == 0)
+        bool none = each_process(part, 0) == 0;
+        collect_orphans();
+        if (none)
             return true;
     }
     return false;
@@ -160,6 +196,8 @@ pid_t sandbox_start(const char *const *argv)
     int rc = posix_spawn(&pid, all[0], &fa, NULL, (char *const *)(uintptr_t)all, environ);
     (void)posix_spawn_file_actions_destroy(&fa);
     cr_assert(rc == 0, "%s: %s", all[0], strerror(rc));
+    cr_assert(n_started < ARRAY_LEN(started));
+    started[n_started++] = pid;
     return pid;
 }
 
@@ -197,8 +235,10 @@ int sandbox_wait(pid_t pid, int seconds)
     peak_kib = 0;
     for (uint64_t end = clock_mono_ms() + (uint64_t)seconds * 1000; clock_mono_ms() < end; nap()) {
         note_peak(pid);
-        if (waitpid(pid, &status, WNOHANG) == pid)
+        if (waitpid(pid, &status, WNOHANG) == pid) {
+            forget(pid);
             return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+        }
     }
     char last[4096];
     (void)slurp("err", last, sizeof(last));
