@@ -77,14 +77,24 @@ static size_t number_position(const struct kernels *k, int64_t number)
     return low;
 }
 
-/* Where component i stands, or would stand, among the n of the order. */
-static size_t order_position(const struct kernel_axis *x, size_t n, double place, uint32_t i)
+/* Whether component i stands before component j on an axis. */
+static bool before(const struct kernels *k, size_t dim, uint32_t i, uint32_t j)
+{
+    double a = k->of[dim].place[i], b = k->of[dim].place[j];
+    if (a != b)
+        return a < b;
+    uint32_t s = parzen_tie((uint64_t)k->number[i], dim),
+             t = parzen_tie((uint64_t)k->number[j], dim);
+    return s != t ? s < t : i < j;
+}
+
+/* Where component i stands, or would stand, among the first n of the order. */
+static size_t order_position(const struct kernels *k, size_t dim, size_t n, uint32_t i)
 {
     size_t low = 0, high = n;
     while (low < high) {
         size_t mid = (low + high) / 2;
-        uint32_t at = x->order[mid];
-        if (x->place[at] < place || (x->place[at] == place && at < i))
+        if (before(k, dim, k->of[dim].order[mid], i))
             low = mid + 1;
         else
             high = mid;
@@ -163,7 +173,7 @@ static void axis_add(struct kernels *k, size_t dim, uint32_t at, double place)
     x->mu[at] = (float)((place - a->from) / (a->to - a->from));
     for (size_t r = 0; at < k->n && r < k->n; r++)
         x->order[r] += x->order[r] >= at;
-    size_t rank = order_position(x, k->n, place, at);
+    size_t rank = order_position(k, dim, k->n, at);
     OPEN(x->order, rank, k->n);
     x->order[rank] = at;
 }
@@ -173,25 +183,24 @@ int kernels_add(struct kernels *k, int64_t number, const double *places, struct 
     if (!reserve(k))
         return err_set(err, ERR_NOMEM, "kernels of %zu trials", k->n + 1);
     uint32_t at = (uint32_t)number_position(k, number);
-    for (size_t dim = 0; dim < k->d; dim++)
-        axis_add(k, dim, at, places[dim]);
     OPEN(k->number, at, k->n);
     k->number[at] = number;
+    for (size_t dim = 0; dim < k->d; dim++)
+        axis_add(k, dim, at, places[dim]);
     k->n++;
     for (size_t dim = 0; dim < k->d; dim++) {
         if (k->axes[dim].kind != DIST_CHOICE)
-            refresh_around(k, dim, order_position(&k->of[dim], k->n, places[dim], at));
+            refresh_around(k, dim, order_position(k, dim, k->n, at));
     }
     return 0;
 }
 
-static size_t axis_remove(struct kernels *k, size_t dim, uint32_t at)
+static void axis_remove(struct kernels *k, size_t dim, uint32_t at)
 {
     struct kernel_axis *x = &k->of[dim];
-    size_t rank = 0;
     if (k->axes[dim].kind != DIST_CHOICE) {
-        rank = order_position(x, k->n, x->place[at], at);
-        CLOSE(x->order, rank, k->n);
+        x->gap = order_position(k, dim, k->n, at);
+        CLOSE(x->order, x->gap, k->n);
         for (size_t r = 0; r + 1 < k->n; r++)
             x->order[r] -= x->order[r] > at;
     }
@@ -199,23 +208,21 @@ static size_t axis_remove(struct kernels *k, size_t dim, uint32_t at)
     CLOSE(x->mu, at, k->n);
     CLOSE(x->sharp, at, k->n);
     CLOSE(x->scale, at, k->n);
-    return rank;
 }
 
 void kernels_remove(struct kernels *k, int64_t number)
 {
     uint32_t at = (uint32_t)number_position(k, number);
     assert(at < k->n && k->number[at] == number);
+    for (size_t dim = 0; dim < k->d; dim++)
+        axis_remove(k, dim, at);
     CLOSE(k->number, at, k->n);
-    size_t n = k->n - 1;
+    k->n--;
     for (size_t dim = 0; dim < k->d; dim++) {
-        k->n = n + 1;
-        size_t rank = axis_remove(k, dim, at);
-        k->n = n;
-        if (k->axes[dim].kind != DIST_CHOICE && n > 0)
-            refresh_around(k, dim, rank < n ? rank : n - 1);
+        size_t rank = k->of[dim].gap;
+        if (k->axes[dim].kind != DIST_CHOICE && k->n > 0)
+            refresh_around(k, dim, rank < k->n ? rank : k->n - 1);
     }
-    k->n = n;
 }
 
 /* One point as the sum wants it. */

@@ -17,7 +17,8 @@ struct kernel_axis {
     float *mu;       /* [n] 0 … 1 over the axis; a choice: its index */
     float *sharp;    /* [n] 1 / (sigma sqrt 2), sigma likewise; 0 for choices */
     float *scale;    /* [n] log of what normalises the component */
-    uint32_t *order; /* [n] components by place, then number */
+    uint32_t *order; /* [n] components by place, equal ones by parzen_tie */
+    size_t gap;      /* where the last removed one stood in the order */
 };
 
 struct kernels {

@@ -25,7 +25,8 @@ void kernels_scale(const float *mu, const float *sharp, bool mass_only, float *s
     lanes_store(scale, &p);
 }
 
-/* The prior stands in the middle, as wide as the axis: log(Phi(1/2) - Phi(-1/2)) of it lies within. */
+/* The prior stands in the middle, as wide as the axis: log(Phi(1/2) - Phi(-1/2)) of it lies within.
+ */
 #define PRIOR_LOG_MASS -0.9599163336956223
 #define HALF_LOG_2PI 0.9189385332046727
 

@@ -17,10 +17,29 @@ from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator, _ParzenEstim
 from optuna.samplers._tpe.sampler import default_weights
 
 warnings.simplefilter("ignore")
-# Which of several equal observations gets which bandwidth depends on numpy's unstable sort, and so on the
-# machine. Ours is the oldest first.
-unstable = np.argsort
-np.argsort = lambda a, **kw: unstable(a, kind="stable")
+
+
+def tie(i, dim):
+    """Ours is a hash, see trials/samplers/parzen.h."""
+    x = (i + 1) * (2654435761 + 2 * dim * 0x85ebca6b) & 0xffffffff
+    x = (x ^ x >> 15) * 0x2c1b3c6d & 0xffffffff
+    return x ^ x >> 12
+
+
+class Sort:
+    """Which of several equal observations gets which bandwidth depends on numpy's unstable sort, and so on
+    the machine: an order by tie() takes its place. The estimator sorts twice for each axis: the
+    observations, then their order."""
+    dims, calls, original = [], 0, np.argsort
+
+    def __call__(self, a, *args, **kwargs):
+        if not Sort.dims:
+            return Sort.original(a, *args, **kwargs)
+        dim, Sort.calls = Sort.dims[Sort.calls // 2], Sort.calls + 1
+        return np.lexsort(([tie(i, dim) for i in range(len(a))], a))
+
+
+np.argsort = Sort()
 rnd = random.Random(11)
 params = _ParzenEstimatorParameters(prior_weight=1.0, consider_magic_clip=True,
                                     consider_endpoints=False, weights=default_weights,
@@ -56,7 +75,9 @@ for space in spaces.values():
             rows[3] = list(rows[1])  # a tie on every axis
         names = [f"p{i}" for i in range(len(space))]
         obs = {name: np.array([r[i] for r in rows]) for i, name in enumerate(names)}
+        Sort.dims, Sort.calls = [i for i, d in enumerate(space) if hasattr(d, "low")], 0
         pe = _ParzenEstimator(obs, dict(zip(names, space)), params)
+        Sort.dims = []
         mix = pe._mixture_distribution
         lines.append(f"case {n} {len(space)}")
         lines += [f"dist {distribution_to_json(d)}" for d in space]
