@@ -184,7 +184,7 @@ int main(int argc, char **argv)
         {"569 rows x 30 features, 50 rounds, depth 6", 569, 30},
         {"50,000 rows x 20 features, 50 rounds, depth 6", 50000, 20},
     };
-    int repeats = argc > 1 ? atoi(argv[1]) : 7;
+    int repeats = argc > 1 ? atoi(argv[1]) : 11;
     if (repeats < 1 || repeats > REPEATS_MAX)
         return 2;
     (void)printf("one trial, medians of %d interleaved runs; ratios to the bare program\n",
