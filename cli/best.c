@@ -58,37 +58,17 @@ static int print_json(void *ctx, const struct trial *t)
     return line.failed ? -ERR_NOMEM : puts(buf_str(&line)) < 0 ? -ERR_IO : 0;
 }
 
-static int put_row(void *ctx, const struct trial *t)
-{
-    struct table *table = ctx;
-    char number[TEXT_DOUBLE_MAX];
-    AUTO(buf_free) struct buf params = BUF_INIT;
-    for (size_t i = 0; i < t->n_params; i++) {
-        buf_printf(&params, "%s%s=", i > 0 ? " " : "", t->params[i].name);
-        dist_put_value_text(&params, t->params[i].dist, t->params[i].value);
-    }
-    table_cellf(table, "%lld", (long long)t->number);
-    table_cell(table, text_from_double(t->values[0], number));
-    table_cell(table, buf_str(&params));
-    return table->failed ? -ERR_NOMEM : 0;
-}
-
 static int show(const struct reading *r, const struct ranked *best, size_t n, bool json,
                 struct err *err)
 {
-    AUTO(table_free) struct table table;
-    table_init(&table, (const char *const[]){">TRIAL", ">VALUE", "PARAMETERS", NULL});
     int rc = 0;
+    if (!json && n > 1)
+        return ranking_print(r, best, n, err);
     for (size_t i = 0; i < n && rc == 0; i++)
         rc = store_trial_get(r->store, best[i].id, WANT_PARAMS | WANT_USER_ATTRS,
-                             json     ? print_json
-                             : n == 1 ? print_one
-                                      : put_row,
-                             &table, err);
-    if (rc == 0 && !json && n == 1)
+                             json ? print_json : print_one, NULL, err);
+    if (rc == 0 && !json)
         print_model(r);
-    if (rc == 0 && !json && n > 1)
-        table_print(&table);
     return rc;
 }
 

@@ -10,13 +10,14 @@
 #include "cli/cli.h"
 #include "cli/describe.h"
 #include "cli/load.h"
+#include "cli/smoke.h"
 #include "trials/samplers/sampler.h"
 
 #define PREVIEW_MAX 10000
 
 struct check {
     int64_t preview, cell;
-    bool json, keys;
+    bool json, keys, smoke;
     struct cli_sweep sweep;
 };
 
@@ -160,6 +161,19 @@ static int show(const struct spec_doc *doc, const struct check *c)
     return fputs(buf_str(&b), stdout) >= 0 && fflush(stdout) == 0 ? EXIT_OK : EXIT_UNMET;
 }
 
+static int smoke(const struct spec_doc *doc, const struct check *c)
+{
+    struct err err;
+    struct spec s;
+    if (spec_cell(doc, (size_t)c->cell, &s, &err) < 0) {
+        cli_error("%s", err.msg);
+        return EXIT_USAGE;
+    }
+    int code = smoke_run(&s);
+    spec_free(&s);
+    return code;
+}
+
 static int show_keys(void)
 {
     AUTO(buf_free) struct buf b = BUF_INIT;
@@ -183,6 +197,8 @@ static int check(const struct check *c, const struct cli_args *args)
     if (rc != CLI_GO_ON)
         return rc;
     rc = show(doc, c);
+    if (rc == EXIT_OK && c->smoke)
+        rc = smoke(doc, c);
     spec_doc_destroy(doc);
     return rc;
 }
@@ -190,7 +206,7 @@ static int check(const struct check *c, const struct cli_args *args)
 int check_main(int argc, char **argv)
 {
     struct check c = {.preview = 3};
-    struct cli_option options[CLI_SWEEP_OPTIONS + 4];
+    struct cli_option options[CLI_SWEEP_OPTIONS + 5];
     size_t n = cli_sweep_options(&c.sweep, options);
     options[n++] =
         (struct cli_option){.letter = 'p',
@@ -203,6 +219,10 @@ int check_main(int argc, char **argv)
                             .arg = "I",
                             .help = "describe cell I of the matrix (default 0); all are checked",
                             .number = &c.cell};
+    options[n++] = (struct cli_option){
+        .name = "smoke",
+        .help = "then run one trial for real, in a store and a directory of its own",
+        .flag = &c.smoke};
     options[n++] =
         (struct cli_option){.name = "json", .help = "print one JSON object", .flag = &c.json};
     options[n++] =
@@ -220,6 +240,7 @@ int check_main(int argc, char **argv)
         .n_options = n,
         .examples =
             "  forkless check sweep.yaml\n"
+            "  forkless check sweep.yaml --smoke\n"
             "  forkless check sweep.yaml budget.trials=20 space.eta.float=[0.01,0.2] --preview 10\n"
             "  forkless check -n 50 lr=float:1e-5..1e-1:log -- python train.py --lr='${lr}'\n"
             "  forkless check sweep.yaml --json | jq '.studies[].study'\n",

@@ -13,6 +13,13 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/options.h"
+#include "cli/ranking.h"
+#include "cli/table.h"
+
+enum { SHOWN_TRIALS = 5 };
+
+#define DEFAULT_STORAGE "sqlite:///forkless.db"
 
 /* The most that Kubernetes keeps of a termination message. */
 #define TERMINATION_MAX 4096u
@@ -130,19 +137,76 @@ static void write_in_place(const char *path, const char *data, size_t n)
         cli_error("write %s: %s", path, strerror(errno));
 }
 
+/* The five best of the one study there is. Reads the store anew: what is shown is what is kept. */
+static void show_best(const struct spec *spec)
+{
+    AUTO_READING struct reading r = {0};
+    struct ranked best[SHOWN_TRIALS];
+    struct err err = {0};
+    size_t found = 0;
+    if (reading_open(&r, spec->study.storage) != CLI_GO_ON ||
+        reading_pick(&r, spec->study.name) != CLI_GO_ON)
+        return;
+    int rc = ranking(&r, best, ARRAY_LEN(best), &found, &err);
+    if (rc == 0 && found > 0)
+        rc = ranking_print(&r, best, found, &err);
+    if (rc < 0)
+        cli_error("%s", err.msg);
+    else if (found > 0)
+        (void)putchar('\n');
+}
+
+static void show_studies(const struct executor_result *r)
+{
+    AUTO(table_free) struct table table;
+    table_init(&table,
+               (const char *const[]){"STUDY", ">COMPLETE", ">PRUNED", ">FAILED", ">BEST", NULL});
+    for (int i = 0; i < r->n_studies; i++) {
+        const struct executor_study *s = &r->studies[i];
+        table_cell(&table, s->name);
+        table_cellf(&table, "%" PRId64, s->counts.complete);
+        table_cellf(&table, "%" PRId64, s->counts.pruned);
+        table_cellf(&table, "%" PRId64, s->counts.failed);
+        if (s->has_best)
+            table_cellf(&table, "%.6g (#%" PRId64 ")", s->best_value, s->best_number);
+        else
+            table_cell(&table, "-");
+    }
+    table_print(&table);
+    (void)putchar('\n');
+}
+
+/* What to type next, as the store and the study make it. */
+static void suggest_next(const struct outcome_conf *conf, const struct executor_result *r, int code)
+{
+    const struct spec *spec = &conf->cells[0];
+    const char *study = r->n_studies == 1 ? r->studies[0].name : "";
+    char storage[300] = "";
+    if (strcmp(spec->study.storage, DEFAULT_STORAGE) != 0)
+        (void)snprintf(storage, sizeof(storage), " --storage '%s'", spec->study.storage);
+    if (code == EXIT_OK)
+        (void)printf("next: forkless best%s %s\n", storage, study);
+    else if (r->failed > 0)
+        (void)printf("next: forkless trials%s --state fail %s\n", storage, study);
+}
+
 static void tell_people(const struct outcome_conf *conf, const struct executor_result *r, int code,
                         const char *reason)
 {
     char took[32];
-    bool colour = isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL;
-    const char *mark = code == EXIT_OK || code == EXIT_NOTHING ? "\033[32m" : "\033[31m";
-    (void)printf("%s%s%s: %s. %s", colour ? mark : "",
+    bool colour = cli_colour();
+    bool fine = code == EXIT_OK || code == EXIT_NOTHING;
+    if (r->n_studies > 1)
+        show_studies(r);
+    else if (r->studies[0].has_best)
+        show_best(&conf->cells[0]);
+    (void)printf("%s%s%s: %s. %s", colour ? (fine ? "\033[32m" : "\033[31m") : "",
                  r->reason == SW_MET ? "proven" : sw_reason_name(r->reason),
                  colour ? "\033[0m" : "", reason, text_human_ms(r->elapsed_ms, took));
     if (r->failed > 0)
         (void)printf(", %" PRId64 " failed tries", r->failed);
     (void)printf(" (exit %d)\n", code);
-    (void)conf;
+    suggest_next(conf, r, code);
 }
 
 int outcome_tell(const struct outcome_conf *conf, const struct executor_result *r)
@@ -165,13 +229,4 @@ int outcome_tell(const struct outcome_conf *conf, const struct executor_result *
     buf_free(&reason);
     buf_free(&line);
     return code;
-}
-
-int outcome_preview(const struct spec *cells, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        (void)printf("%s: %" PRId64 " trials in %s\n", cells[i].study.name,
-                     cells[i].budget.trials > 0 ? cells[i].budget.trials : cells[i].budget.complete,
-                     cells[i].study.storage);
-    return EXIT_OK;
 }

@@ -17,6 +17,3 @@ struct outcome_conf {
  * the exit_code. The last line on stdout is the result as one JSON object, unless stdout is a
  * terminal. */
 int outcome_tell(const struct outcome_conf *conf, const struct executor_result *r);
-
-/* What a run of these cells would do; EXIT_OK. */
-int outcome_preview(const struct spec *cells, size_t n);

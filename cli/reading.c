@@ -133,6 +133,18 @@ void trial_attr_text(const struct trial_attr *attrs, size_t n, const char *key, 
         buf_puts(out, json_string_value(value));
 }
 
+void trial_params_text(const struct trial *t, struct buf *out)
+{
+    for (size_t i = 0; i < t->n_params; i++) {
+        const struct trial_param *p = &t->params[i];
+        buf_printf(out, "%s%s=", i > 0 ? " " : "", p->name);
+        if (p->dist->kind == DIST_FLOAT)
+            buf_printf(out, "%.6g", p->value);
+        else
+            dist_put_value_text(out, p->dist, p->value);
+    }
+}
+
 uint64_t trial_duration_ms(const struct trial *t)
 {
     int64_t end = t->complete_us != 0 ? t->complete_us : clock_utc_us();

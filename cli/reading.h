@@ -32,6 +32,8 @@ int reading_failed(const struct err *err);
 const char *trial_attr_find(const struct trial_attr *attrs, size_t n, const char *key);
 /* Its text when it is a JSON string; out stays empty when it is not there. */
 void trial_attr_text(const struct trial_attr *attrs, size_t n, const char *key, struct buf *out);
+/* Appends "eta=0.1 max_depth=6": floats with six digits. */
+void trial_params_text(const struct trial *t, struct buf *out);
 /* Milliseconds from start to end, or till now while it runs; 0 when it has not started. */
 uint64_t trial_duration_ms(const struct trial *t);
 

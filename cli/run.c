@@ -11,10 +11,12 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/describe.h"
 #include "cli/load.h"
 #include "cli/options.h"
 #include "cli/outcome.h"
 #include "cli/progress.h"
+#include "cli/table.h"
 #include "executor/executor.h"
 
 struct run_options {
@@ -212,6 +214,18 @@ static int run_cells(const struct run_options *o, const struct spec *cells, size
     return code;
 }
 
+/* What would run; nothing does. */
+static int describe_cells(const struct spec_doc *doc, const struct spec *cells, size_t n)
+{
+    AUTO(buf_free) struct buf b = BUF_INIT;
+    for (size_t i = 0; i < n; i++) {
+        buf_puts(&b, i > 0 ? "\n" : "");
+        describe_spec(&b, doc, &cells[i], cli_colour());
+    }
+    (void)fputs(buf_str(&b), stdout);
+    return EXIT_OK;
+}
+
 static void free_cells(struct spec *cells, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -236,7 +250,7 @@ static int run_doc(const struct run_options *o, const struct spec_doc *doc,
         cli_error("%s", cells == NULL ? "out of memory" : err.msg);
         code = EXIT_USAGE;
     } else if (o->dry_run) {
-        code = outcome_preview(cells, n);
+        code = describe_cells(doc, cells, n);
     } else {
         code = run_cells(o, cells, n, args);
     }

@@ -42,14 +42,7 @@ static void cell_details(struct table *table, const struct trial *t)
         if (text.len > 0)
             buf_puts(&text, "  ");
     }
-    for (size_t i = 0; i < t->n_params; i++) {
-        const struct trial_param *p = &t->params[i];
-        buf_printf(&text, "%s%s=", i > 0 ? " " : "", p->name);
-        if (p->dist->kind == DIST_FLOAT)
-            buf_printf(&text, "%.6g", p->value);
-        else
-            dist_put_value_text(&text, p->dist, p->value);
-    }
+    trial_params_text(t, &text);
     table_cell(table, buf_str(&text));
 }
 
