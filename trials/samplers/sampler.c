@@ -8,6 +8,7 @@
 #include "base/rng.h"
 #include "trials/samplers/axis.h"
 #include "trials/samplers/history.h"
+#include "trials/samplers/surrogate.h"
 #include "trials/samplers/tpe.h"
 
 /* A joint choice: values of parameters that are chosen together when a trial begins. */
@@ -21,7 +22,10 @@ struct draw {
 struct sampler {
     struct sampler_conf conf;
     struct history history;
-    struct tpe *joint;    /* of the parameters that all trials have */
+    struct tpe *joint;           /* of the parameters that all trials have */
+    struct surrogate *surrogate; /* auto; of the space, or of the parameters that all trials have */
+    struct surrogate_axis *learned; /* [n_learned] its axes */
+    size_t n_learned;
     struct tpe **singles; /* [n_singles] by column; NULL until asked for */
     size_t n_singles;
     struct draw *open; /* of define-by-run trials that have not ended */
@@ -66,6 +70,8 @@ void sampler_destroy(struct sampler *s)
     free(s->singles);
     free(s->open);
     tpe_destroy(s->joint);
+    surrogate_destroy(s->surrogate);
+    free(s->learned);
     history_free(&s->history);
     free(s);
 }
@@ -120,6 +126,100 @@ static int update_joint(struct sampler *s, const struct draw *d, struct err *err
     return tpe_sync(s->joint, &s->history, d->number, err);
 }
 
+/* --- the surrogate of `auto` ---------------------------------------------------------------------
+ */
+
+/* Beyond, a Gaussian process learns too little from a few hundred trials. */
+#define MOST_AXES 50
+/* Now and then the estimator, which is not deceived by what a process assumes; after some trials
+ * without a new best, when the process may be stuck, every second time. */
+#define TPE_EVERY 4
+#define TPE_EVERY_STALE 2
+#define STALE_AFTER 15
+
+static bool surrogate_turn(const struct sampler *s, int64_t number)
+{
+    const struct history *h = &s->history;
+    if (s->conf.kind != SAMPLER_AUTO || h->n_complete < SURROGATE_LEAST)
+        return false;
+    int64_t every =
+        number - h->rows[h->complete[0]].number > STALE_AFTER ? TPE_EVERY_STALE : TPE_EVERY;
+    return number % every != every - 1;
+}
+
+/* Makes the surrogate one of these axes; keeps it when it is. Takes axes over. */
+static int update_surrogate(struct sampler *s, struct surrogate_axis *axes, size_t n,
+                            const struct space *space, struct err *err)
+{
+    bool same = s->surrogate != NULL && n == s->n_learned;
+    for (size_t i = 0; same && i < n; i++)
+        same = axes[i].column == s->learned[i].column && axes[i].param == s->learned[i].param &&
+               dist_equal(axes[i].dist, s->learned[i].dist);
+    free(s->learned);
+    s->learned = axes;
+    s->n_learned = n;
+    if (same)
+        return 0;
+    surrogate_destroy(TAKE(s->surrogate));
+    return surrogate_create(&s->surrogate, axes, n, space, err);
+}
+
+static int choose_joint_surrogate(struct sampler *s, const struct draw *d, struct rng *rng,
+                                  struct err *err)
+{
+    struct surrogate_axis *axes = calloc(d->n, sizeof(*axes));
+    if (axes == NULL)
+        return no_memory(err);
+    for (size_t i = 0; i < d->n; i++)
+        axes[i] = (struct surrogate_axis){
+            .dist = joint_dist(s, &d->at[i]), .column = d->at[i].column, .param = -1};
+    int rc = update_surrogate(s, axes, d->n, NULL, err);
+    if (rc == 0)
+        rc = surrogate_choose(s->surrogate, &s->history, d->number, rng, NULL, d->values, err);
+    return rc;
+}
+
+/* Chooses all parameters of the space, active or not. *chosen is false when there is nothing to
+ * choose. */
+static int choose_space(struct sampler *s, int64_t number, const double *fixed, double *values,
+                        bool *chosen, struct err *err)
+{
+    const struct space *space = s->conf.space;
+    *chosen = false;
+    size_t n = 0;
+    struct surrogate_axis *axes = calloc(space->n + 1, sizeof(*axes));
+    AUTO_FREE double *some = calloc(2 * space->n + 1, sizeof(double));
+    if (axes == NULL || some == NULL) {
+        free(axes);
+        return no_memory(err);
+    }
+    for (size_t i = 0; i < space->n; i++) {
+        const struct param *p = &space->params[i];
+        if (dist_single(&p->dist))
+            continue;
+        int64_t column = history_column(&s->history, p->name);
+        if (column < 0) {
+            free(axes);
+            return no_memory(err);
+        }
+        some[space->n + n] = fixed != NULL ? fixed[i] : NAN;
+        axes[n++] =
+            (struct surrogate_axis){.dist = &p->dist, .column = (size_t)column, .param = (int)i};
+    }
+    if (n == 0 || n > MOST_AXES) {
+        free(axes);
+        return 0;
+    }
+    struct rng rng = stream(s, number, NULL);
+    int rc = update_surrogate(s, axes, n, space, err);
+    if (rc == 0)
+        rc = surrogate_choose(s->surrogate, &s->history, number, &rng, some + space->n, some, err);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        values[axes[i].param] = some[i];
+    *chosen = rc == 0;
+    return rc;
+}
+
 /* Chooses what all finished trials have in common; *out is empty while there is nothing to learn
  * from. */
 static int draw_joint(struct sampler *s, int64_t number, struct draw *out, struct err *err)
@@ -141,9 +241,13 @@ static int draw_joint(struct sampler *s, int64_t number, struct draw *out, struc
     int rc = 0;
     if (d.n > 0) {
         struct rng rng = stream(s, number, NULL);
-        rc = update_joint(s, &d, err);
-        if (rc == 0)
-            rc = tpe_choose(s->joint, &rng, (size_t)s->conf.candidates, d.values, err);
+        if (surrogate_turn(s, number)) {
+            rc = choose_joint_surrogate(s, &d, &rng, err);
+        } else {
+            rc = update_joint(s, &d, err);
+            if (rc == 0)
+                rc = tpe_choose(s->joint, &rng, (size_t)s->conf.candidates, d.values, err);
+        }
     }
     if (rc < 0)
         draw_free(&d);
@@ -271,25 +375,37 @@ int sampler_observe(struct sampler *s, const struct trial *t, struct err *err)
     return rc;
 }
 
+/* Goes through the space; `values` holds what the surrogate chose already, if `chosen`. */
+static int ask_in_order(struct sampler *s, const struct draw *d, bool chosen, const double *fixed,
+                        double *values, bool *active, struct err *err)
+{
+    const struct space *space = s->conf.space;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < space->n; i++) {
+        const struct param *p = &space->params[i];
+        active[i] = space_active(space, i, values, active);
+        if (!active[i])
+            values[i] = NAN;
+        else if (fixed != NULL && !isnan(fixed[i]))
+            values[i] = fixed[i];
+        else if (!chosen || dist_single(&p->dist))
+            rc = choose(s, d, p->name, &p->dist, &values[i], err);
+    }
+    return rc;
+}
+
 int sampler_ask(struct sampler *s, int64_t number, const double *fixed, double *values,
                 bool *active, struct err *err)
 {
-    const struct space *space = s->conf.space;
-    struct draw d;
-    int rc = draw_joint(s, number, &d, err);
-    if (rc < 0)
-        return rc;
-    for (size_t i = 0; rc == 0 && i < space->n; i++) {
-        const struct param *p = &space->params[i];
-        values[i] = NAN;
-        active[i] = space_active(space, i, values, active);
-        if (!active[i])
-            continue;
-        if (fixed != NULL && !isnan(fixed[i]))
-            values[i] = fixed[i];
-        else
-            rc = choose(s, &d, p->name, &p->dist, &values[i], err);
-    }
+    struct draw d = {.number = number};
+    bool chosen = false;
+    int rc = 0;
+    if (!starting(s) && surrogate_turn(s, number))
+        rc = choose_space(s, number, fixed, values, &chosen, err);
+    if (rc == 0 && !chosen)
+        rc = draw_joint(s, number, &d, err);
+    if (rc == 0)
+        rc = ask_in_order(s, &d, chosen, fixed, values, active, err);
     draw_free(&d);
     return rc;
 }

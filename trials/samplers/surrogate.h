@@ -1,0 +1,29 @@
+/* Chooses whole points by a Gaussian process of the trials so far: what improves most in
+ * expectation. Works on all parameters of a space, inactive ones included, or on those that all
+ * trials share. */
+#pragma once
+
+#include "base/rng.h"
+#include "trials/samplers/history.h"
+
+struct surrogate_axis {
+    const struct dist *dist; /* borrowed */
+    size_t column;           /* of the history */
+    int param;               /* index in the space whose conditions apply, or -1 */
+};
+
+struct surrogate;
+
+/* axes [d] and space (NULL: no conditions) are borrowed. Errors: ERR_NOMEM. */
+int surrogate_create(struct surrogate **out, const struct surrogate_axis *axes, size_t d,
+                     const struct space *space, struct err *err);
+void surrogate_destroy(struct surrogate *s);
+
+/* The fewest complete trials from which it learns. */
+#define SURROGATE_LEAST 8
+
+/* Chooses values [d] for the trial `number`, which is not learnt from; fixed [d], if not NaN, are
+ * kept; NULL: none. What it chooses for a parameter that is inactive then has no meaning. Errors:
+ * ERR_NOMEM. */
+int surrogate_choose(struct surrogate *s, const struct history *h, int64_t number, struct rng *rng,
+                     const double *fixed, double *values, struct err *err);
