@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/rng.h"
 #include "executor/internal.h"
 
 /* Values that the store already has for a queued trial, by the names of the space. */
@@ -54,7 +53,7 @@ struct run *run_create(struct study *st, const struct store_claim *c)
     r->refs = 1;
     r->dir_fd = -1;
     r->value = NAN;
-    r->seed = (uint32_t)(rng_mix(st->spec->seed, (uint64_t)c->number) & 0x7fffffff);
+    r->seed = spec_trial_seed(st->spec, c->number);
     r->values = calloc(n + 1, sizeof(*r->values));
     r->active = calloc(n + 1, sizeof(*r->active));
     r->fixed = calloc(n + 1, sizeof(*r->fixed));
