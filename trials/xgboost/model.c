@@ -56,7 +56,7 @@ int model_save(const struct session *s, const struct trial_conf *conf, const str
     int64_t kept = rounds_to_keep(conf, b, rounds);
     buf_printf(&path, "%s/model.ubj", dir);
     int rc = path.failed ? err_set(err, ERR_NOMEM, "%s", dir)
-                         : xgb_save(b->booster, (int)kept, path.data, err);
+                         : xgb_save(b->booster, (int)kept, s->names, s->data.cols, path.data, err);
     if (rc == 0) {
         AUTO_JSON json_t *d = describe(s, conf, kept);
         buf_clear(&path);

@@ -143,7 +143,7 @@ static int build(const struct session *s, const struct range *ranges, int n, str
         x = copy;
         out->label = out->gathered;
     }
-    return xgb_matrix(&out->matrix, x, out->label, rows, cols, s->names, s->threads, err);
+    return xgb_matrix(&out->matrix, x, out->label, rows, cols, s->threads, err);
 }
 
 int session_matrices(struct session *s, struct err *err)
@@ -167,5 +167,5 @@ int session_all_rows(struct session *s, struct err *err)
         return 0;
     s->all = (struct part){.label = s->data.label, .rows = s->data.rows};
     return xgb_matrix(&s->all.matrix, s->data.x, s->data.label, s->data.rows, s->data.cols,
-                      s->names, s->threads, err);
+                      s->threads, err);
 }

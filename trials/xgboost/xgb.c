@@ -49,13 +49,12 @@ enum fail_class xgb_fail_class(const struct err *err)
 }
 
 int xgb_matrix(DMatrixHandle *out, const float *x, const float *label, size_t rows, size_t cols,
-               const char *const *names, int threads, struct err *err)
+               int threads, struct err *err)
 {
     DMatrixHandle m;
     if (XGDMatrixCreateFromMat_omp(x, rows, cols, NAN, &m, threads) != 0)
         return xgb_error(err, "take the data");
-    if (XGDMatrixSetFloatInfo(m, "label", label, rows) != 0 ||
-        XGDMatrixSetStrFeatureInfo(m, "feature_name", (const char **)names, cols) != 0) {
+    if (XGDMatrixSetFloatInfo(m, "label", label, rows) != 0) {
         int rc = xgb_error(err, "take the labels");
         (void)XGDMatrixFree(m);
         return rc;
@@ -163,20 +162,22 @@ static int write_file(const char *path, const char *bytes, size_t n, struct err 
     return 0;
 }
 
-int xgb_save(BoosterHandle b, int rounds, const char *path, struct err *err)
+int xgb_save(BoosterHandle b, int rounds, const char *const *names, size_t cols, const char *path,
+             struct err *err)
 {
-    BoosterHandle slice = NULL;
+    BoosterHandle slice = NULL, kept;
     int trained;
     if (XGBoosterBoostedRounds(b, &trained) != 0)
         return xgb_error(err, "save the model");
     if (rounds < trained && XGBoosterSlice(b, 0, rounds, 1, &slice) != 0)
         return xgb_error(err, "cut the model after its best round");
+    kept = slice != NULL ? slice : b;
     const char *bytes;
     bst_ulong n;
     struct buf temp = BUF_INIT;
     int rc = 0;
-    if (XGBoosterSaveModelToBuffer(slice != NULL ? slice : b, "{\"format\":\"ubj\"}", &n, &bytes) !=
-        0)
+    if (XGBoosterSetStrFeatureInfo(kept, "feature_name", (const char **)names, cols) != 0 ||
+        XGBoosterSaveModelToBuffer(kept, "{\"format\":\"ubj\"}", &n, &bytes) != 0)
         rc = xgb_error(err, "save the model");
     buf_printf(&temp, "%s.tmp", path);
     if (rc == 0 && temp.failed)

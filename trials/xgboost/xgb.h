@@ -14,9 +14,9 @@ int xgb_error(struct err *err, const char *doing);
 /* Which failure class such a message speaks of. */
 enum fail_class xgb_fail_class(const struct err *err);
 
-/* A matrix of x[rows][cols], NaN missing, with labels; both are copied. names [cols]. */
+/* A matrix of x[rows][cols], NaN missing, with labels; both are copied. */
 int xgb_matrix(DMatrixHandle *out, const float *x, const float *label, size_t rows, size_t cols,
-               const char *const *names, int threads, struct err *err);
+               int threads, struct err *err);
 
 /* A booster for the trial's settings that remembers its predictions of train and test (test may be
  * NULL). classes: of a multi-class objective, else 0. natives[n]: metrics XGBoost shall evaluate.
@@ -34,5 +34,7 @@ int xgb_predict(BoosterHandle b, DMatrixHandle m, bool margin, const float **out
 int xgb_evaluate(BoosterHandle b, DMatrixHandle test, int round, double *values, size_t n,
                  struct err *err);
 
-/* Writes the model's first `rounds` rounds to path (UBJSON), all or nothing. */
-int xgb_save(BoosterHandle b, int rounds, const char *path, struct err *err);
+/* Writes the model's first `rounds` rounds to path (UBJSON), all or nothing. It remembers the names
+ * [cols] of its features, so Python refuses data whose columns are others. */
+int xgb_save(BoosterHandle b, int rounds, const char *const *names, size_t cols, const char *path,
+             struct err *err);

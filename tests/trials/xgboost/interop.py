@@ -77,7 +77,9 @@ def saved_models_predict_what_was_measured(frame):
     for name, params in cases.items():
         config = {"data": FLIGHTS, "label": "late", "categorical": CATEGORICAL, "rounds": 40, "threshold": 0.3}
         said, out = run(config, **{"max_depth": 5, "tree_method": "hist"} | params)
-        p = load(out).predict(xgb.DMatrix(encode(test, out)))
+        model = load(out)
+        assert model.feature_names == [c for c in frame.columns if c != "late"], model.feature_names
+        p = model.predict(xgb.DMatrix(encode(test, out)))
         for metric, want in binary_metrics(test["late"], p).items():
             near(said[metric], want, f"{name} {metric}")
 
