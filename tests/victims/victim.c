@@ -1,5 +1,6 @@
 /* A worker that misbehaves: `victim MODE [ARG]`. What a good one would do is `ok`. Never forks
  * through libc's fork() but in the modes whose point it is. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -343,6 +344,35 @@ static int run_serve(char **args)
     return 0;
 }
 
+/* zombies: tells how many dead children PID 1 keeps; it has 20 s to collect them. */
+static int run_zombies(char **args)
+{
+    int left = 0;
+    (void)args;
+    for (int i = 0; i < 200; i++) {
+        DIR *d = opendir("/proc");
+        left = 0;
+        for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
+            char path[300], state = '?';
+            int parent = 0;
+            (void)snprintf(path, sizeof(path), "/proc/%s/stat", e->d_name);
+            FILE *f = e->d_name[0] >= '1' && e->d_name[0] <= '9' ? fopen(path, "re") : NULL;
+            if (f == NULL)
+                continue;
+            if (fscanf(f, "%*d (%*[^)]) %c %d", &state, &parent) == 2)
+                left += state == 'Z' && parent == 1;
+            (void)fclose(f);
+        }
+        if (d != NULL)
+            (void)closedir(d);
+        if (left == 0)
+            break;
+        nap_ms(100);
+    }
+    (void)printf("loss=%d\n", left);
+    return 0;
+}
+
 static int run_ok(char **args)
 {
     (void)args;
@@ -356,19 +386,33 @@ int main(int argc, char **argv)
         int n_args;
         int (*run)(char **args);
     } modes[] = {
-        {"ok", 0, run_ok},         {"log", 2, run_log},
-        {"sleep", 0, run_sleep},   {"tree", 1, run_tree},
-        {"daemon", 0, run_daemon}, {"hold", 0, run_hold},
-        {"flood", 1, run_flood},   {"long-line", 1, run_long_line},
-        {"binary", 0, run_binary}, {"halves", 0, run_halves},
-        {"nul", 0, run_nul},       {"utf8", 0, run_utf8},
-        {"close", 0, run_close},   {"garbage", 0, run_garbage},
-        {"huge", 1, run_huge},     {"ask", 0, run_ask},
-        {"eat", 1, run_eat},       {"segv", 0, run_segv},
-        {"exit", 1, run_exit},     {"print", 1, run_print},
-        {"hang", 0, run_hang},     {"burn", 1, run_burn},
-        {"bomb", 1, run_bomb},     {"fork", 0, run_fork},
-        {"serve", 1, run_serve},   {"ignore-term", 1, run_ignore_term},
+        {"ok", 0, run_ok},
+        {"log", 2, run_log},
+        {"sleep", 0, run_sleep},
+        {"tree", 1, run_tree},
+        {"daemon", 0, run_daemon},
+        {"hold", 0, run_hold},
+        {"flood", 1, run_flood},
+        {"long-line", 1, run_long_line},
+        {"binary", 0, run_binary},
+        {"halves", 0, run_halves},
+        {"nul", 0, run_nul},
+        {"utf8", 0, run_utf8},
+        {"close", 0, run_close},
+        {"garbage", 0, run_garbage},
+        {"huge", 1, run_huge},
+        {"ask", 0, run_ask},
+        {"eat", 1, run_eat},
+        {"segv", 0, run_segv},
+        {"exit", 1, run_exit},
+        {"print", 1, run_print},
+        {"hang", 0, run_hang},
+        {"burn", 1, run_burn},
+        {"bomb", 1, run_bomb},
+        {"fork", 0, run_fork},
+        {"zombies", 0, run_zombies},
+        {"serve", 1, run_serve},
+        {"ignore-term", 1, run_ignore_term},
     };
     for (size_t i = 0; argc > 1 && i < sizeof(modes) / sizeof(modes[0]); i++) {
         if (strcmp(modes[i].name, argv[1]) == 0 && argc >= 2 + modes[i].n_args)

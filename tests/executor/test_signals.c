@@ -1,0 +1,130 @@
+/* SIGTERM and Ctrl-C: how a sweep stops, and what it leaves for the next run. */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+#include <signal.h>
+
+#include "base/clock.h"
+#include "tests/lib/sandbox.h"
+
+TestSuite(signals, .init = sandbox_enter, .fini = sandbox_leave, .timeout = 180);
+
+#define START(...) sandbox_run((const char *const[]){__VA_ARGS__, NULL})
+
+static void await_start(int trial)
+{
+    char line[32];
+    (void)snprintf(line, sizeof(line), "start %d\n", trial);
+    cr_assert(sandbox_await("log", line, 60), "trial %d did not start: %s", trial,
+              sandbox_text("err"));
+}
+
+static void stop_and_go_on(int sig)
+{
+    pid_t pid =
+        START("-n4", "-j2", "--grace=2s", "x=float:0..1", "--", VICTIM, "log", "log", "600000");
+    await_start(0);
+    await_start(1);
+    (void)kill(pid, sig);
+    cr_expect(eq(int, sandbox_wait(pid, 60), 75));
+    struct sandbox_trial t[8];
+    cr_assert(eq(int, sandbox_trials(t, 8), 4));
+    for (int i = 0; i < 4; i++) {
+        cr_expect(eq(int, (int)t[i].state, i < 2 ? TRIAL_FAIL : TRIAL_WAITING));
+        cr_expect(eq(str, t[i].fail, (char *)(uintptr_t)(i < 2 ? "preempted" : "")));
+    }
+    cr_expect(eq(int, RUN(60, "-n4", "-j2", "x=float:0..1", "--", VICTIM, "log", "log", "1"), 0));
+    cr_expect(eq(int, sandbox_count(TRIAL_COMPLETE), 4));
+    cr_expect(eq(int, sandbox_count(TRIAL_WAITING), 0));
+}
+
+Test(signals, sigterm_gives_running_trials_to_the_next_run)
+{
+    stop_and_go_on(SIGTERM);
+}
+
+Test(signals, ctrl_c_gives_running_trials_to_the_next_run)
+{
+    stop_and_go_on(SIGINT);
+}
+
+Test(signals, trials_that_end_within_half_the_grace_are_kept)
+{
+    pid_t pid =
+        START("-n4", "-j1", "--grace=40s", "x=float:0..1", "--", VICTIM, "log", "log", "1500");
+    await_start(0);
+    (void)kill(pid, SIGTERM);
+    cr_expect(eq(int, sandbox_wait(pid, 60), 75));
+    cr_expect(eq(int, sandbox_count(TRIAL_COMPLETE), 1));
+    cr_expect(eq(int, sandbox_count(TRIAL_FAIL), 0));
+}
+
+Test(signals, the_second_ctrl_c_stops_at_once)
+{
+    pid_t pid = START("-n1", "--grace=10m", "x=float:0..1", "--", VICTIM, "ignore-term", "log");
+    await_start(0);
+    (void)kill(pid, SIGINT);
+    cr_assert(sandbox_await("err", "Once more", 30));
+    (void)kill(pid, SIGINT);
+    cr_expect(eq(int, sandbox_wait(pid, 60), 75)); /* of 600 s of grace */
+    cr_expect(eq(int, sandbox_count(TRIAL_WAITING), 1));
+}
+
+Test(signals, a_worker_that_ignores_sigterm_is_killed_at_the_end_of_the_grace)
+{
+    pid_t pid = START("-n1", "--grace=1s", "x=float:0..1", "--", VICTIM, "ignore-term", "log");
+    await_start(0);
+    (void)kill(pid, SIGTERM);
+    cr_expect(eq(int, sandbox_wait(pid, 61), 75)); /* the grace and a minute */
+    cr_expect(sandbox_has("err", "worker_killed"));
+    cr_expect(eq(int, sandbox_count(TRIAL_WAITING), 1));
+}
+
+/* `kubectl delete --force` leaves 2 s. The best of three, since other tests want the CPU too. */
+Test(signals, with_a_grace_of_1_s_all_is_durable_within_2_s)
+{
+    uint64_t best = UINT64_MAX;
+    for (int i = 0; i < 3 && best >= 2000; i++) {
+        pid_t pid = START("-n1", "--grace=1s", "x=float:0..1", "--", VICTIM, "ignore-term", "log");
+        await_start(i);
+        uint64_t start = clock_mono_ms();
+        (void)kill(pid, SIGTERM);
+        cr_expect(eq(int, sandbox_wait(pid, 60), 75));
+        uint64_t took = clock_mono_ms() - start;
+        best = took < best ? took : best;
+    }
+    cr_expect(lt(long, (long)best, 2000));
+}
+
+static void as_pid_1(void)
+{
+    static const char *const words[] = {LAUNCH, "pid1", "-", NULL};
+    sandbox_launch_with(words);
+}
+
+Test(signals, pid_1_obeys_sigterm)
+{
+    as_pid_1();
+    pid_t pid = START("-n1", "--grace=1s", "x=float:0..1", "--", VICTIM, "ignore-term", "log");
+    if (!sandbox_await("log", "start 0", 60)) {
+        if (sandbox_wait(pid, 10) == 77)
+            cr_skip_test("no PID namespace here: %s", sandbox_text("err"));
+        cr_assert(false, "%s", sandbox_text("err"));
+    }
+    (void)kill(pid, SIGTERM);
+    cr_expect(eq(int, sandbox_wait(pid, 60), 75));
+    cr_expect(eq(int, sandbox_count(TRIAL_WAITING), 1));
+}
+
+Test(signals, pid_1_leaves_no_zombie)
+{
+    as_pid_1();
+    int code = RUN(120, "-n4", "-j1", "x=float:0..1", "--", "/bin/sh", "-c",
+                   "[ $FORKLESS_TRIAL = 3 ] && exec " VICTIM " zombies; exec " VICTIM " daemon");
+    if (code == 77)
+        cr_skip_test("no PID namespace here: %s", sandbox_text("err"));
+    struct sandbox_trial t[8];
+    cr_assert(eq(int, code, 0), "%s", sandbox_text("err"));
+    cr_assert(eq(int, sandbox_trials(t, 8), 4));
+    cr_expect(eq(dbl, t[3].value, 0.0)); /* children of PID 1 that nobody collects */
+}
