@@ -1,6 +1,9 @@
 /* forkless: the program's entry and the list of its subcommands. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/text.h"
@@ -40,8 +43,18 @@ static int unknown(const char *name)
     return EXIT_USAGE;
 }
 
+/* A descriptor opened later must not become a standard stream: what is printed would end in it. */
+static void hold_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            (void)open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY); /* takes number fd */
+    }
+}
+
 int main(int argc, char **argv)
 {
+    hold_streams();
     if (argc < 2) {
         help();
         return EXIT_USAGE;

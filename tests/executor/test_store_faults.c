@@ -1,0 +1,127 @@
+/* A store that is locked, full or not to be written, and standard streams that are not there. */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "storage/storage.h"
+#include "tests/lib/sandbox.h"
+
+TestSuite(store_faults, .init = sandbox_enter, .fini = sandbox_leave, .timeout = 240);
+
+#define START(...) sandbox_run((const char *const[]){__VA_ARGS__, NULL})
+
+static void launch(const char *how, const char *arg)
+{
+    static const char *words[4];
+    words[0] = LAUNCH;
+    words[1] = how;
+    words[2] = arg;
+    sandbox_launch_with(words);
+}
+
+Test(store_faults, a_locked_store_delays_no_kill_and_loses_nothing)
+{
+    struct err err = {0};
+    pid_t pid = START("-n2", "-j2", "--stall=2s", "--grace=1s", "retry.stalled=0",
+                      "budget.attempts=2", "x=float:0..1", "--", "/bin/sh", "-c",
+                      "[ $FORKLESS_TRIAL = 0 ] && exec " VICTIM " ignore-term log; exec " VICTIM
+                      " log log 1000");
+    cr_assert(sandbox_await("log", "start 0", 60));
+    cr_assert(sandbox_await("log", "start 1", 60));
+    {
+        AUTO_STORE struct store *s = NULL;
+        cr_assert(eq(int, store_open(&s, "sqlite:///s.db", NULL, &err), 0), "%s", err.msg);
+        cr_assert(eq(int, store_begin(s, &err), 0), "%s", err.msg);
+        /* both trials end while nobody can write */
+        cr_expect(sandbox_await("log", "end 1", 60));
+        cr_expect(sandbox_await("err", "evidence_saved", 60));
+        cr_expect(sandbox_await("err", "worker_killed", 60));
+        cr_expect(sandbox_await("err", "\"class\":\"stalled\"", 60)); /* and it is dead */
+        (void)sleep(3);
+        cr_expect(eq(int, (int)kill(pid, 0), 0));
+        store_rollback(s);
+    }
+    cr_expect(eq(int, sandbox_wait(pid, 120), 5));
+    struct sandbox_trial t[4];
+    cr_assert(eq(int, sandbox_trials(t, 4), 2));
+    cr_expect(eq(str, t[0].fail, (char *)"stalled"));
+    cr_expect(eq(int, (int)t[1].state, TRIAL_COMPLETE));
+    cr_expect(eq(dbl, t[1].value, 1.0));
+}
+
+Test(store_faults, a_directory_that_may_not_be_written_is_named_at_once)
+{
+    cr_assert(mkdir("ro", 0755) == 0 && mkdir("runs", 0777) == 0 && chmod("runs", 0777) == 0 &&
+              chmod("ro", 0555) == 0 && chmod(".", 0755) == 0);
+    launch("user", "54321");
+    int code = RUN(60, "--storage", "sqlite:///ro/s.db", "-n1", "x=float:0..1", "--", VICTIM, "ok");
+    if (code == 77)
+        cr_skip_test("%s", sandbox_text("err"));
+    cr_expect(eq(int, code, 6));
+    cr_expect(sandbox_has("err", "ro/s.db"), "%s", sandbox_text("err"));
+    cr_expect(eq(long, (long)sandbox_size("runs/s/0"), -1)); /* nothing ran */
+}
+
+/* A file limit stands for a full disk: both refuse in the middle of a write. */
+Test(store_faults, a_full_disk_is_waited_for)
+{
+    launch("fsize", "300000");
+    pid_t pid = START("-n200", "-j4", "x=float:0..1", "--", VICTIM, "log", "log", "1");
+    cr_assert(sandbox_await("err", "store_waiting", 60), "%s", sandbox_text("err"));
+    cr_expect(sandbox_has("err", "the store refuses, results wait for it"));
+    const struct rlimit none = {RLIM_INFINITY, RLIM_INFINITY};
+    cr_assert(prlimit(pid, RLIMIT_FSIZE, &none, NULL) == 0);
+    cr_expect(eq(int, sandbox_wait(pid, 120), 0));
+    cr_expect(eq(int, sandbox_count(TRIAL_COMPLETE), 200));
+    cr_expect(eq(int, sandbox_count(TRIAL_FAIL), 0)); /* no result was lost */
+}
+
+Test(store_faults, stopped_while_the_disk_is_full_it_says_so_and_can_go_on)
+{
+    launch("fsize", "300000");
+    pid_t pid =
+        START("-n200", "-j4", "--grace=1s", "x=float:0..1", "--", VICTIM, "log", "log", "1");
+    cr_assert(sandbox_await("err", "store_waiting", 60), "%s", sandbox_text("err"));
+    (void)kill(pid, SIGTERM);
+    cr_expect(eq(int, sandbox_wait(pid, 60), 6));
+    cr_expect(sandbox_has("out", "the store is lost"), "%s", sandbox_text("out"));
+    cr_expect(
+        eq(int, RUN(120, "-n200", "-j4", "x=float:0..1", "--", VICTIM, "log", "log", "1"), 0));
+    cr_expect(eq(int, sandbox_count(TRIAL_COMPLETE), 200));
+}
+
+Test(store_faults, streams_that_nobody_reads_end_no_sweep)
+{
+    launch("widow", "-");
+    cr_expect(eq(int, RUN(60, "-v", "-n5", "x=float:0..1", "--", VICTIM, "ok"), 0));
+    cr_expect(eq(int, sandbox_count(TRIAL_COMPLETE), 5));
+}
+
+/* What is opened then must not take a standard stream's number: the result line would end in it. */
+static void run_without(const char *fds)
+{
+    launch("close", fds);
+    cr_expect(eq(int, RUN(60, "-v", "-n5", "x=float:0..1", "--", VICTIM, "flood", "1"), 0));
+    cr_expect(eq(int, sandbox_count(TRIAL_COMPLETE), 5));
+    cr_expect(eq(int, RUN(60, "-n5", "x=float:0..1", "--", VICTIM, "ok"), 0));
+}
+
+Test(store_faults, without_stdout_the_sweep_ends_well)
+{
+    run_without("1");
+}
+
+Test(store_faults, without_stderr_the_sweep_ends_well)
+{
+    run_without("2");
+}
+
+Test(store_faults, without_any_stream_the_sweep_ends_well)
+{
+    run_without("012");
+}
