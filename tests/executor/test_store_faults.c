@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "storage/storage.h"
@@ -74,6 +75,7 @@ Test(store_faults, a_full_disk_is_waited_for)
     pid_t pid = START("-n200", "-j4", "x=float:0..1", "--", VICTIM, "log", "log", "1");
     cr_assert(sandbox_await("err", "store_waiting", 60), "%s", sandbox_text("err"));
     cr_expect(sandbox_has("err", "the store refuses, results wait for it"));
+    (void)sleep(1);
     const struct rlimit none = {RLIM_INFINITY, RLIM_INFINITY};
     cr_assert(prlimit(pid, RLIMIT_FSIZE, &none, NULL) == 0);
     cr_expect(eq(int, sandbox_wait(pid, 120), 0));
