@@ -1,6 +1,7 @@
 /* What a worker is started with: its program and arguments, its environment, its share of the
  * machine. */
 #include <inttypes.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,24 @@ static int threads_of(const struct run *r)
     const struct spec *spec = r->study->spec;
     double cpus = r->retry_of != FAIL_NONE ? spec->retry[r->retry_of].cpus : 0;
     return cpus >= 1 ? (int)cpus : r->study->ex->plan.threads;
+}
+
+/* The CPUs of a slot: so many as it has threads, of those that we may use; neighbours get others as
+ * long as there are some. 0: any. Only the first 64 CPUs of a machine are dealt out. */
+static uint64_t cpus_of(const struct run *r, int slot)
+{
+    cpu_set_t set;
+    int ours[64], n = 0, threads = threads_of(r);
+    uint64_t mask = 0;
+    if (!r->study->spec->slots.pin || sched_getaffinity(0, sizeof(set), &set) < 0)
+        return 0;
+    for (int cpu = 0; cpu < 64; cpu++) {
+        if (CPU_ISSET(cpu, &set))
+            ours[n++] = cpu;
+    }
+    for (int i = 0; n > 0 && i < threads && i < n; i++)
+        mask |= 1ull << ours[(slot * threads + i) % n];
+    return mask;
 }
 
 /* --- the environment ---------------------------------------------------------------------------
@@ -135,7 +154,8 @@ static int spawn_with(struct spawned *out, const struct run *r, char *const *arg
                                       .argv = argv,
                                       .envp = env.v,
                                       .cwd = spec->run.cwd,
-                                      .memory_bytes = memory_of(r)};
+                                      .memory_bytes = memory_of(r),
+                                      .cpus = cpus_of(r, slot)};
         rc = spawn_worker(out, &req, err);
     }
     env_free(&env);

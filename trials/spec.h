@@ -132,6 +132,7 @@ struct spec {
     struct {
         unsigned jobs;         /* 0: as many as the CPUs allow */
         double cpus;           /* threads of a worker; 0: CPUs / jobs, at least 1 */
+        bool pin;              /* bind each worker to CPUs of its own */
         uint64_t memory_bytes; /* limit of a worker; 0: none */
     } slots;
 

@@ -73,6 +73,7 @@ const struct spec_key spec_keys[] = {
     {"slots", KEY_SECTION, NO_FIELD, NULL, .doc = "what runs at the same time"},
     {"slots.jobs", KEY_COUNT, AT(slots.jobs), "auto", .doc = "workers at a time; auto: as many as the CPU quota allows", .min = 1, .max = 4096, .zero = "auto"},
     {"slots.cpus", KEY_REAL, AT(slots.cpus), "1", .doc = "threads of a worker; auto: the CPU quota divided by the jobs", .min = 0.001, .max = 4096, .zero = "auto"},
+    {"slots.pin", KEY_FLAG, AT(slots.pin), "false", .doc = "bind each worker to CPUs of its own, so that what counts the machine's CPUs counts those"},
     {"slots.memory", KEY_SIZE, AT(slots.memory_bytes), "8GiB", .doc = "memory limit of a worker", .min = 1 << 20, .zero = "off"},
 
     {"watch", KEY_SECTION, NO_FIELD, NULL, .doc = "when a trial is given up"},

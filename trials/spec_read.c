@@ -198,6 +198,8 @@ static void read_key(struct spec_reader *r, const struct spec_key *k, const stru
     case KEY_FLAG:
         if (n->kind != YAML_BOOL)
             expected(r, n, k, "true or false");
+        else if (k->offset != NO_FIELD)
+            *(bool *)field(r, k) = n->b;
         break;
     case KEY_INT:
         if (read_number(r, k, n, &v))
