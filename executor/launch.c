@@ -38,9 +38,9 @@ static uint64_t cpus_of(const struct run *r, int slot)
     uint64_t mask = 0;
     if (!r->study->spec->slots.pin || sched_getaffinity(0, sizeof(set), &set) < 0)
         return 0;
-    for (int cpu = 0; cpu < 64; cpu++) {
+    for (size_t cpu = 0; cpu < 64; cpu++) {
         if (CPU_ISSET(cpu, &set))
-            ours[n++] = cpu;
+            ours[n++] = (int)cpu;
     }
     for (int i = 0; n > 0 && i < threads && i < n; i++)
         mask |= 1ull << ours[(slot * threads + i) % n];
