@@ -54,7 +54,7 @@ static void put_reason(struct buf *b, const struct outcome_conf *conf,
             buf_printf(b,
                        "promised %" PRId64 " trials and %" PRId64 " rows in %s, found %" PRId64
                        " and %" PRId64,
-                       r->target, spec->prove.rows, spec->prove.table, r->proven_trials,
+                       r->target, conf->prove_rows, spec->prove.table, r->proven_trials,
                        r->proven_rows >= 0 ? r->proven_rows : 0);
         break;
     case SW_UNMET:
@@ -180,14 +180,15 @@ static void show_studies(const struct executor_result *r)
 static void suggest_next(const struct outcome_conf *conf, const struct executor_result *r, int code)
 {
     const struct spec *spec = &conf->cells[0];
-    const char *study = r->n_studies == 1 ? r->studies[0].name : "";
     char storage[300] = "";
     if (strcmp(spec->study.storage, DEFAULT_STORAGE) != 0)
         (void)snprintf(storage, sizeof(storage), " --storage '%s'", spec->study.storage);
-    if (code == EXIT_OK)
-        (void)printf("next: forkless best%s %s\n", storage, study);
+    if (r->n_studies > 1)
+        (void)printf("next: forkless status%s\n", storage);
+    else if (code == EXIT_OK)
+        (void)printf("next: forkless best%s %s\n", storage, r->studies[0].name);
     else if (r->failed > 0)
-        (void)printf("next: forkless trials%s --state fail %s\n", storage, study);
+        (void)printf("next: forkless trials%s --state fail %s\n", storage, r->studies[0].name);
 }
 
 static void tell_people(const struct outcome_conf *conf, const struct executor_result *r, int code,

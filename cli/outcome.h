@@ -9,8 +9,9 @@ struct outcome_conf {
     const struct spec *cells; /* [n_cells] */
     size_t n_cells;
     const char *run_id;
-    bool json;         /* only the result line on stdout */
-    bool skip_if_done; /* EXIT_NOTHING when there was nothing to do */
+    int64_t prove_rows; /* rows that were promised */
+    bool json;          /* only the result line on stdout */
+    bool skip_if_done;  /* EXIT_NOTHING when there was nothing to do */
 };
 
 /* Prints the end of the sweep on stdout, writes report.xcom and report.termination_log, and returns

@@ -175,7 +175,13 @@ static char *config_of(const struct spec *cells, size_t n, const struct cli_args
 /* --- the run -------------------------------------------------------------------------------------
  */
 
-static int run_cells(const struct run_options *o, const struct spec *cells, size_t n,
+/* The rows promised for the whole matrix, as far as they are for this part of it to bring. */
+static int64_t rows_of_share(const struct spec *spec, size_t n, size_t n_all)
+{
+    return (spec->prove.rows * (int64_t)n + (int64_t)n_all - 1) / (int64_t)n_all;
+}
+
+static int run_cells(const struct run_options *o, const struct spec *cells, size_t n, size_t n_all,
                      const struct cli_args *args)
 {
     struct progress progress;
@@ -187,6 +193,7 @@ static int run_cells(const struct run_options *o, const struct spec *cells, size
     struct executor_conf conf = {.cells = cells,
                                  .n_cells = n,
                                  .config_json = config,
+                                 .prove_rows = rows_of_share(&cells[0], n, n_all),
                                  .run_id = run_id_of(o, &cells[0], id, sizeof(id))};
     if (config == NULL) {
         cli_error("out of memory");
@@ -207,6 +214,7 @@ static int run_cells(const struct run_options *o, const struct spec *cells, size
     const struct outcome_conf how = {.cells = cells,
                                      .n_cells = n,
                                      .run_id = conf.run_id,
+                                     .prove_rows = conf.prove_rows,
                                      .json = o->json,
                                      .skip_if_done = o->skip_if_done};
     int code = outcome_tell(&how, &result);
@@ -252,7 +260,7 @@ static int run_doc(const struct run_options *o, const struct spec_doc *doc,
     } else if (o->dry_run) {
         code = describe_cells(doc, cells, n);
     } else {
-        code = run_cells(o, cells, n, args);
+        code = run_cells(o, cells, n, spec_cells(doc), args);
     }
     free_cells(cells, n);
     return code;

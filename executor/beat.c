@@ -78,6 +78,19 @@ static int count_trial(void *ctx, const struct trial *t)
     return 0;
 }
 
+/* Rows of our own studies: other shards of the run prove theirs. */
+static int count_rows(const struct executor *ex, struct store *s, int64_t *rows, struct err *err)
+{
+    int rc = 0;
+    *rows = 0;
+    for (int i = 0; rc == 0 && i < ex->n_studies; i++) {
+        int64_t n = 0;
+        rc = store_results_count(s, ex->conf->run_id, ex->studies[i].view.name, "success", &n, err);
+        *rows += n;
+    }
+    return rc;
+}
+
 /* Reads the rows themselves, through a connection of its own: what it sees is what others will see.
  */
 static int prove_run(struct storeq_job *job, struct store *ours, struct err *err)
@@ -106,9 +119,9 @@ static int prove_run(struct storeq_job *job, struct store *ours, struct err *err
         p->proven =
             p->proven && rc == 0 && n > 0 && n >= st->view.target && n >= st->spec->prove.trials;
     }
-    if (rc == 0 && spec->prove.rows > 0) {
-        rc = store_results_count(s, ex->conf->run_id, NULL, "success", &p->rows, err);
-        p->proven = p->proven && rc == 0 && p->rows >= spec->prove.rows;
+    if (rc == 0 && ex->conf->prove_rows > 0) {
+        rc = count_rows(ex, s, &p->rows, err);
+        p->proven = p->proven && rc == 0 && p->rows >= ex->conf->prove_rows;
     }
     return rc;
 }
@@ -124,7 +137,7 @@ static void prove_done(struct storeq_job *job)
         ex->result->err = job->err;
     log_event(proven ? LOG_INFO : LOG_ERROR, "proof", LOG_FLAG("proven", proven),
               LOG_INT("trials", p->trials), LOG_INT("rows", p->rows),
-              LOG_INT("rows_wanted", ex->spec->prove.rows),
+              LOG_INT("rows_wanted", ex->conf->prove_rows),
               LOG_TEXT("error", job->rc < 0 ? job->err.msg : NULL));
     executor_feed(ex, (struct sw_event){.type = SW_EV_PROVED, .proven = proven});
 }

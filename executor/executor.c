@@ -26,6 +26,7 @@
     1000u /* how often other processes' trials are looked at while they are waited for */
 #define ORPHANS_MS 20u            /* after a worker's end, and after a child's */
 #define STORE_PATIENCE_MS 600000u /* a store that refuses for so long is given up */
+#define MEMORY_LOOK_MS 1000u
 #define FREE_MEMORY_FLOOR (64u << 20)
 
 extern char **environ;
@@ -143,10 +144,27 @@ static void arm_sweep_timer(struct executor *ex)
 
 /* Obeying may bring up new events (a worker that cannot start has ended): they wait for their turn,
  * since a step's actions are valid only until the next step. */
-void executor_feed(struct executor *ex, struct sw_event ev)
+static void enqueue(struct executor *ex, struct sw_event ev)
 {
     assert(ex->n_queue < ex->cap_queue);
     ex->queue[ex->n_queue++] = ev;
+}
+
+/* Memory is looked at when a place becomes free, but not a thousand times a second. */
+static void look_at_memory(struct executor *ex)
+{
+    uint64_t now = executor_now(ex);
+    if (now - ex->memory_seen_ms < MEMORY_LOOK_MS)
+        return;
+    ex->memory_seen_ms = now;
+    enqueue(ex, (struct sw_event){.type = SW_EV_ADMIT, .admit = memory_admits(ex)});
+}
+
+void executor_feed(struct executor *ex, struct sw_event ev)
+{
+    if (ev.type == SW_EV_GONE || ev.type == SW_EV_TICK)
+        look_at_memory(ex);
+    enqueue(ex, ev);
     if (ex->stepping)
         return;
     ex->stepping = true;
@@ -214,7 +232,7 @@ static void on_beat_timer(uv_timer_t *t)
               LOG_INT("elapsed_ms", st.elapsed_ms),
               LOG_INT("store_waiting", storeq_pending(ex->storeq)));
     executor_heartbeat(ex);
-    executor_feed(ex, (struct sw_event){.type = SW_EV_ADMIT, .admit = memory_admits(ex)});
+    executor_feed(ex, (struct sw_event){.type = SW_EV_TICK});
 }
 
 static void on_store_trouble(void *ctx, bool trouble, const struct err *err)
@@ -382,7 +400,7 @@ static int allocate(struct executor *ex, struct err *err)
     ex->studies = calloc(studies, sizeof(*ex->studies));
     ex->views = calloc(studies, sizeof(*ex->views));
     ex->sweep_studies = calloc(studies, sizeof(*ex->sweep_studies));
-    ex->cap_queue = 4 * jobs + studies + 8; /* events that one step's actions can bring up */
+    ex->cap_queue = 8 * jobs + studies + 8; /* events that one step's actions can bring up */
     ex->queue = calloc(ex->cap_queue, sizeof(*ex->queue));
     if (ex->slots == NULL || ex->studies == NULL || ex->views == NULL ||
         ex->sweep_studies == NULL || ex->queue == NULL)

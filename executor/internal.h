@@ -131,8 +131,9 @@ struct executor {
     char mark[48];   /* in the environment of all our workers, before their slot and life */
     struct guardian guardian;
     uint64_t started_ms;
-    uint64_t largest_rss; /* of a worker so far, bytes */
-    uint64_t oom_kills;   /* of the cgroup, as far as we know of them */
+    uint64_t largest_rss;    /* of a worker so far, bytes */
+    uint64_t memory_seen_ms; /* when free memory was last looked at */
+    uint64_t oom_kills;      /* of the cgroup, as far as we know of them */
     int64_t done_before;
     struct store_run run_row;
 

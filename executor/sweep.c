@@ -6,6 +6,9 @@
 
 #include "base/cleanup.h"
 
+/* Doubling the wait before a retry ends here. */
+#define MAX_BACKOFF_MS 60000u
+
 enum slot_state { SLOT_FREE, SLOT_CLAIMING, SLOT_RUNNING, SLOT_IDLE, SLOT_LEAVING };
 
 struct slot {
@@ -319,8 +322,12 @@ static bool may_retry(const struct sweep *s, enum fail_class fail, int tries)
 
 static uint64_t backoff(const struct sw_retry *r, int tries)
 {
-    int doublings = tries < 16 ? tries : 16;
-    return r->backoff_ms << doublings;
+    uint64_t ms = r->backoff_ms;
+    for (int i = 0; i < tries && ms < MAX_BACKOFF_MS; i++)
+        ms *= 2;
+    /* a longer first wait that was asked for stands */
+    uint64_t most = r->backoff_ms > MAX_BACKOFF_MS ? r->backoff_ms : MAX_BACKOFF_MS;
+    return ms < most ? ms : most;
 }
 
 static void finish(struct sweep *s, int slot, enum trial_state state, enum fail_class fail,

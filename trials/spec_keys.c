@@ -91,7 +91,7 @@ const struct spec_key spec_keys[] = {
 
     {"prove", KEY_SECTION, NO_FIELD, NULL, .doc = "what must be in the store, read again at the end, for exit code 0"},
     {"prove.trials", KEY_INT, AT(prove.trials), NULL, .doc = "finished trials of each study", .min = 1, .max = 1e9, .shown = "the budget's target"},
-    {"prove.rows", KEY_INT, AT(prove.rows), NULL, .doc = "rows of `prove.table` from this run, over all its studies", .min = 1, .max = 1e9, .shown = "none"},
+    {"prove.rows", KEY_INT, AT(prove.rows), NULL, .doc = "rows of `prove.table` from this run, over all its studies; a shard must bring its share", .min = 1, .max = 1e9, .shown = "none"},
     {"prove.table", KEY_TEXT, AT(prove.table), "finetune_results", .doc = "the table", .words = tables},
 
     {"report", KEY_SECTION, NO_FIELD, NULL, .doc = "who is told"},
