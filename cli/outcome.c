@@ -176,19 +176,23 @@ static void show_studies(const struct executor_result *r)
     (void)putchar('\n');
 }
 
-/* What to type next, as the store and the study make it. */
+/* Commands that go on from here, as they can be pasted: the program is named as the user did. */
 static void suggest_next(const struct outcome_conf *conf, const struct executor_result *r, int code)
 {
     const struct spec *spec = &conf->cells[0];
+    const char *program = program_invocation_name;
+    const char *study = r->studies[0].name;
     char storage[300] = "";
     if (strcmp(spec->study.storage, DEFAULT_STORAGE) != 0)
         (void)snprintf(storage, sizeof(storage), " --storage '%s'", spec->study.storage);
-    if (r->n_studies > 1)
-        (void)printf("next: forkless status%s\n", storage);
-    else if (code == EXIT_OK)
-        (void)printf("next: forkless best%s %s\n", storage, r->studies[0].name);
-    else if (r->failed > 0)
-        (void)printf("next: forkless trials%s --state fail %s\n", storage, r->studies[0].name);
+    if (r->n_studies > 1) {
+        (void)printf("\nnext:\n  %s status%s\n", program, storage);
+    } else if (code == EXIT_OK) {
+        (void)printf("\nnext:\n  %s best %s%s\n", program, study, storage);
+        (void)printf("  %s trials %s%s\n", program, study, storage);
+    } else if (r->failed > 0) {
+        (void)printf("\nnext:\n  %s trials --state fail %s%s\n", program, study, storage);
+    }
 }
 
 static void tell_people(const struct outcome_conf *conf, const struct executor_result *r, int code,

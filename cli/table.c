@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -96,12 +97,46 @@ static const char *colour_of(const char *text, bool header)
     return NULL;
 }
 
+/* Bytes of the first n characters. */
+static int prefix(const char *text, size_t n)
+{
+    const char *p = text;
+    while (*p != '\0' && (n > 0 || ((unsigned char)*p & 0xc0) == 0x80)) {
+        n -= ((unsigned char)*p & 0xc0) != 0x80;
+        p++;
+    }
+    return (int)(p - text);
+}
+
+/* Columns of the terminal on stdout; 0: it is none. */
+static size_t terminal_columns(void)
+{
+    struct winsize size;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+/* What is wider than the room ends in an ellipsis. */
 static void print_cell(const char *text, size_t room, bool right, bool last, const char *colour)
 {
-    int pad = (int)(room - width(text));
-    (void)printf("%*s%s%s%s", right ? pad : 0, "", colour != NULL ? colour : "", text,
+    size_t w = width(text);
+    bool cut = w > room;
+    int pad = cut ? 0 : (int)(room - w);
+    (void)printf("%*s%s%.*s%s%s", right ? pad : 0, "", colour != NULL ? colour : "",
+                 prefix(text, cut ? room - 1 : w), text, cut ? "…" : "",
                  colour != NULL ? "\033[0m" : "");
     (void)printf("%*s", last ? 0 : (right ? 0 : pad) + 2, "");
+}
+
+/* On a terminal the last column takes what the others leave of the line, if that is enough to be
+ * worth it: a table with lines that wrap is hard to read. */
+static void fit_last_column(const struct table *t, size_t *room)
+{
+    enum { ENOUGH = 20 };
+    size_t columns = terminal_columns(), used = 0, last = t->n_columns - 1;
+    for (size_t c = 0; c < last; c++)
+        used += room[c] + 2;
+    if (columns >= used + ENOUGH && room[last] > columns - used)
+        room[last] = columns - used;
 }
 
 void table_print(const struct table *t)
@@ -113,6 +148,7 @@ void table_print(const struct table *t)
         size_t c = i % t->n_columns;
         room[c] = w > room[c] ? w : room[c];
     }
+    fit_last_column(t, room);
     for (size_t i = 0; i < t->n_cells; i++) {
         size_t c = i % t->n_columns;
         bool last = c + 1 == t->n_columns;

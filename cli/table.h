@@ -1,5 +1,5 @@
 /* Tables for people: columns as wide as their widest cell, numbers to the right; on a terminal the
- * header is bold and states have colours. */
+ * header is bold, states have colours, and the last column is cut at the end of the line. */
 #pragma once
 
 #include <stdbool.h>

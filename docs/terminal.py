@@ -27,6 +27,8 @@ def spans(line):
                 bold = True
             elif code == 2:
                 colour = COLOURS[90]
+            elif code == 39:
+                colour = None
             else:
                 colour = COLOURS.get(code, colour)
 
