@@ -46,11 +46,35 @@ static struct metric_line find_pair(const char *name, const char *line, size_t n
     return m;
 }
 
+/* What Python's json.dumps writes for numbers that JSON has none for: {"auc": NaN}. The line is no
+ * JSON then, but says clearly what it means. */
+static struct metric_line find_python_json(const char *name, const char *line, size_t n)
+{
+    struct metric_line m = {0};
+    size_t name_len = strlen(name);
+    const char *end = line + n;
+    for (const char *p = line; (p = memmem(p, (size_t)(end - p), name, name_len)) != NULL; p++) {
+        const char *q = p + name_len;
+        if (p == line || p[-1] != '"' || q == end || *q++ != '"')
+            continue;
+        while (q < end && (*q == ' ' || *q == ':'))
+            q++;
+        const char *token = q;
+        while (q < end && *q != '}' && !separates(*q))
+            q++;
+        if (token_value(token, (size_t)(q - token), &m.value))
+            m.found = true;
+    }
+    return m;
+}
+
 static struct metric_line find_json(const char *name, const char *line, size_t n)
 {
     struct metric_line m = {0};
     AUTO_JSON json_t *j = json_read(line, n, NULL);
     const json_t *v = json_object_get(j, name);
+    if (j == NULL)
+        return find_python_json(name, line, n);
     if (v == NULL)
         return m;
     m.found = true;

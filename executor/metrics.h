@@ -14,6 +14,8 @@ struct metric_line {
     int64_t step;
 };
 
-/* Looks for metric `name` in a line. The last occurrence counts. A name ends at space, comma,
+/* NaN and Infinity may stand in JSON lines, as Python writes them.
+ *
+ * Looks for metric `name` in a line. The last occurrence counts. A name ends at space, comma,
  * semicolon or "="; "val_auc=1" is not the metric "auc". */
 struct metric_line metric_line_find(const char *name, const char *line, size_t n);

@@ -167,9 +167,11 @@ void sandbox_leave(void)
 {
     bool clean = sandbox_await_none("", 10);
     kill_all();
-    cr_expect(clean, "processes were left behind");
     if (chdir("/") == 0)
         (void)nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    /* Criterion counts no failure here: ctest looks for these words */
+    if (!clean)
+        (void)fprintf(stderr, "processes were left behind\n");
 }
 
 void sandbox_launch_with(const char *const *words)

@@ -1,0 +1,123 @@
+/* Process trees as /proc shows them. */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "executor/proc.h"
+#include "tests/lib/sandbox.h"
+
+TestSuite(proc, .init = sandbox_enter, .fini = sandbox_leave, .timeout = 120);
+
+static bool is_kept(void *ctx, pid_t pid)
+{
+    return ctx != NULL && pid == *(pid_t *)ctx;
+}
+
+static bool everybody(void *ctx, pid_t pid)
+{
+    (void)ctx;
+    (void)pid;
+    return true;
+}
+
+static pid_t start(const char *mode, const char *arg)
+{
+    return sandbox_start((const char *const[]){VICTIM, mode, arg, NULL});
+}
+
+Test(proc, cpu_time_of_a_tree_has_that_of_its_children)
+{
+    (void)setenv("FORKLESS_TRIAL", "0", 1);
+    pid_t pid = sandbox_start((const char *const[]){"/bin/sh", "-c", VICTIM " burn 600; exit 1",
+                                                    NULL}); /* the shell itself only waits */
+    uint64_t before = proc_tree_cpu_ms(pid), now = before;
+    for (int i = 0; i < 600 && now < before + 50; i++) {
+        (void)usleep(100000);
+        now = proc_tree_cpu_ms(pid);
+    }
+    cr_expect(ge(u64, now, before + 50));
+    proc_kill_tree(pid, SIGKILL);
+    cr_expect(eq(int, sandbox_wait(pid, 30), 1000 + SIGKILL));
+    cr_expect(eq(u64, proc_tree_cpu_ms(pid), 0));
+}
+
+Test(proc, a_sleeper_uses_none)
+{
+    pid_t pid = start("sleep", NULL);
+    (void)usleep(200000);
+    uint64_t before = proc_tree_cpu_ms(pid);
+    (void)usleep(500000);
+    cr_expect(le(u64, proc_tree_cpu_ms(pid), before + 10)); /* one tick of the clock */
+    proc_kill_tree(pid, SIGKILL);
+    (void)sandbox_wait(pid, 30);
+}
+
+Test(proc, the_whole_tree_is_killed_sessions_or_not)
+{
+    (void)setenv("FORKLESS_TRIAL", "0", 1);
+    pid_t pid = start("tree", "log");
+    cr_assert(sandbox_await("log", "start", 60));
+    int before = sandbox_processes("600000");
+    cr_expect(ge(int, before, 3)); /* a child, one in a session of its own, one without a parent */
+    proc_kill_tree(pid, SIGKILL);
+    (void)sandbox_wait(pid, 30);
+    for (int i = 0; i < 300 && sandbox_processes("600000") > 1; i++)
+        (void)usleep(100000);
+    /* the one without a parent is in no tree any more: it is met as an orphan */
+    cr_expect(eq(int, sandbox_processes("600000"), 1));
+    cr_expect(ge(int, proc_reap_orphans(is_kept, everybody, NULL), 0));
+}
+
+Test(proc, orphans_are_ended_and_collected_workers_are_not)
+{
+    pid_t keep = start("sleep", NULL), stray = start("sleep", NULL);
+    int left = 1;
+    for (int i = 0; i < 300 && left > 0; i++) {
+        left = proc_reap_orphans(is_kept, everybody, &keep);
+        (void)usleep(10000);
+    }
+    cr_expect(eq(int, left, 0));
+    cr_expect(eq(int, kill(stray, 0), -1));
+    cr_expect(eq(int, waitpid(keep, NULL, WNOHANG), 0));
+    (void)kill(keep, SIGKILL);
+    (void)waitpid(keep, NULL, 0);
+}
+
+Test(proc, an_environment_is_read_by_whole_names)
+{
+    char out[32];
+    (void)setenv("ABC_D", "no", 1);
+    (void)setenv("ABC", "yes=1", 1);
+    pid_t pid = start("sleep", NULL);
+    cr_expect(proc_environ(pid, "ABC", out, sizeof(out)));
+    cr_expect(eq(str, out, (char *)"yes=1"));
+    cr_expect(proc_environ(pid, "AB", out, sizeof(out)) == false);
+    cr_expect(proc_environ(pid, "bc", out, sizeof(out)) == false);
+    (void)kill(pid, SIGKILL);
+    (void)sandbox_wait(pid, 30);
+    cr_expect(proc_environ(pid, "ABC", out, sizeof(out)) == false);
+}
+
+Test(proc, evidence_names_the_threads_of_the_tree)
+{
+    struct buf b = BUF_INIT;
+    pid_t pid = sandbox_start((const char *const[]){"/bin/sh", "-c", VICTIM " hang; exit 1", NULL});
+    for (int i = 0; i < 600 && sandbox_processes("victim") < 2; i++)
+        (void)usleep(100000);
+    proc_put_evidence(&b, pid);
+    json_t *j = json_read(b.data, b.len, NULL);
+    cr_assert(j != NULL, "%s", buf_str(&b));
+    cr_expect(eq(sz, json_array_size(json_object_get(j, "processes")), 2), "%s", buf_str(&b));
+    cr_expect(strstr(buf_str(&b), "victim hang\"") != NULL, "%s", buf_str(&b));
+    cr_expect(strstr(buf_str(&b), "\"syscall\"") != NULL, "%s", buf_str(&b));
+    json_decref(j);
+    buf_free(&b);
+    proc_kill_tree(pid, SIGKILL);
+    (void)sandbox_wait(pid, 30);
+}

@@ -1,0 +1,165 @@
+/* The worker machine by itself: events with virtual time in, a trace out. */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+#include <inttypes.h>
+
+#include "base/buf.h"
+#include "executor/worker.h"
+
+static const struct wk_conf conf = {
+    .stall_ms = 300000, .trial_ms = 3600000, .grace_ms = 10000, .evidence_ms = 5000};
+
+struct scene {
+    struct wk w;
+    struct buf trace;
+    bool probes; /* in the trace too */
+};
+
+static void begin(struct scene *s)
+{
+    *s = (struct scene){.trace = BUF_INIT};
+    wk_init(&s->w, &conf, 0);
+}
+
+static void step(struct scene *s, uint64_t now, enum wk_event_type type)
+{
+    static const char *const words[] = {"probe", "evidence", "TERM", "KILL", "reap"};
+    enum wk_state before = s->w.state;
+    unsigned todo = wk_step(&s->w, (struct wk_event){type, now});
+    if (!s->probes)
+        todo &= ~(unsigned)WK_DO_PROBE;
+    if (todo == 0 && s->w.state == before)
+        return;
+    buf_printf(&s->trace, "[%" PRIu64 "] %s", now, wk_state_name(s->w.state));
+    for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (todo & 1u << i)
+            buf_printf(&s->trace, " %s", words[i]);
+    }
+    buf_putc(&s->trace, '\n');
+}
+
+/* Time passes: a tick whenever the machine wants one. */
+static void until(struct scene *s, uint64_t end)
+{
+    for (uint64_t due; (due = wk_due(&s->w)) <= end;)
+        step(s, due, WK_EV_TICK);
+}
+
+static void expect(struct scene *s, const char *trace)
+{
+    cr_expect(eq(str, (char *)(uintptr_t)buf_str(&s->trace), (char *)(uintptr_t)trace));
+    buf_free(&s->trace);
+}
+
+Test(worker, a_silent_one_is_seen_written_down_termed_and_killed)
+{
+    struct scene s;
+    begin(&s);
+    step(&s, 0, WK_EV_TRIAL);
+    until(&s, 300000);
+    step(&s, 300200, WK_EV_EVIDENCE);
+    until(&s, 400000);
+    step(&s, 310210, WK_EV_EXIT);
+    cr_expect(eq(int, (int)s.w.reason, WK_STALLED));
+    expect(&s, "[0] running\n"
+               "[300000] evidence evidence\n"
+               "[300200] terminating TERM\n"
+               "[310200] killing KILL\n"
+               "[310210] dead reap\n");
+}
+
+Test(worker, evidence_that_does_not_come_delays_the_end_by_5_s_at_most)
+{
+    struct scene s;
+    begin(&s);
+    step(&s, 0, WK_EV_TRIAL);
+    until(&s, 400000);
+    expect(&s, "[0] running\n"
+               "[300000] evidence evidence\n"
+               "[305000] terminating TERM\n"
+               "[315000] killing KILL\n");
+}
+
+Test(worker, activity_moves_the_stall_away_but_not_the_time_limit)
+{
+    struct scene s;
+    begin(&s);
+    step(&s, 0, WK_EV_TRIAL);
+    for (uint64_t now = 200000; now < 3600000; now += 200000) {
+        until(&s, now);
+        step(&s, now, WK_EV_ACTIVITY);
+    }
+    until(&s, 3600000);
+    cr_expect(eq(int, (int)s.w.reason, WK_TIMEOUT));
+    expect(&s, "[0] running\n[3600000] evidence evidence\n");
+}
+
+Test(worker, silence_is_probed_before_it_counts)
+{
+    struct scene s;
+    begin(&s);
+    s.probes = true;
+    step(&s, 0, WK_EV_TRIAL);
+    until(&s, 60000);
+    step(&s, 60000, WK_EV_ACTIVITY);
+    until(&s, 110000);
+    expect(&s, "[0] running\n[25000] running probe\n[50000] running probe\n"
+               "[85000] running probe\n[110000] running probe\n");
+}
+
+Test(worker, a_result_ends_the_trial_and_an_idle_worker_never_stalls)
+{
+    struct scene s;
+    begin(&s);
+    step(&s, 0, WK_EV_TRIAL);
+    step(&s, 1000, WK_EV_RESULT);
+    until(&s, 10000000);
+    step(&s, 10000000, WK_EV_TRIAL);
+    step(&s, 10000001, WK_EV_RESULT);
+    step(&s, 10000002, WK_EV_RELEASE);
+    step(&s, 10000003, WK_EV_EXIT);
+    cr_expect(eq(int, (int)s.w.reason, WK_BY_ITSELF));
+    expect(&s, "[0] running\n[1000] idle\n[10000000] running\n[10000001] idle\n"
+               "[10000002] leaving\n[10000003] dead reap\n");
+}
+
+Test(worker, one_that_does_not_leave_is_ended)
+{
+    struct scene s;
+    begin(&s);
+    step(&s, 0, WK_EV_RELEASE);
+    until(&s, 100000);
+    expect(&s, "[0] leaving\n[10000] terminating TERM\n[20000] killing KILL\n");
+}
+
+Test(worker, a_stop_waits_for_evidence_an_order_to_kill_does_not)
+{
+    struct scene s;
+    begin(&s);
+    step(&s, 0, WK_EV_TRIAL);
+    until(&s, 300000);
+    step(&s, 300001, WK_EV_STOP);
+    step(&s, 300002, WK_EV_KILL);
+    cr_expect(eq(int, (int)s.w.reason, WK_STOPPED)); /* without evidence it is no hang */
+    expect(&s, "[0] running\n[300000] evidence evidence\n[300002] killing KILL\n");
+}
+
+Test(worker, without_limits_it_may_be_silent_for_ever)
+{
+    struct scene s = {.trace = BUF_INIT};
+    wk_init(&s.w, &(struct wk_conf){.grace_ms = 1}, 0);
+    step(&s, 0, WK_EV_TRIAL);
+    cr_expect(eq(u64, wk_due(&s.w), UINT64_MAX));
+    expect(&s, "[0] running\n");
+}
+
+Test(worker, the_dead_do_nothing)
+{
+    struct scene s;
+    begin(&s);
+    step(&s, 0, WK_EV_EXIT);
+    for (int ev = 0; ev < WK_EVENTS; ev++)
+        step(&s, 1, (enum wk_event_type)ev);
+    expect(&s, "[0] dead reap\n");
+}
