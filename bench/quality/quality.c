@@ -2,8 +2,8 @@
  *
  *   sampler_quality list                     the functions and their parameters, one JSON object a
  * line sampler_quality eval TABLE FUNCTION      reads internal values from stdin, a point a line,
- * prints results sampler_quality run TABLE SAMPLER SEEDS TRIALS [FUNCTION…] prints function,
- * sampler, seed and the best value after 50, 100, … trials, separated by tabs */
+ * prints results sampler_quality run TABLE SAMPLER FIRST_SEED LAST_SEED TRIALS [FUNCTION…] prints
+ * function, sampler, seed and the best value after 50, 100, … trials, separated by tabs */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,7 +132,7 @@ int main(int argc, char **argv)
         return list();
     if (argc < 4) {
         (void)fprintf(stderr, "usage: sampler_quality list | eval TABLE FUNCTION | run TABLE "
-                              "SAMPLER SEEDS TRIALS [FUNCTION…]\n");
+                              "SAMPLER FIRST_SEED LAST_SEED TRIALS [FUNCTION…]\n");
         return 2;
     }
     if (quality_load_table(argv[2]) < 0) {
@@ -141,11 +141,14 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[1], "eval") == 0)
         return eval(argv[3]);
-    for (int seed = 0; argc > 5 && seed < atoi(argv[4]); seed++) {
-        for (size_t i = 0; argc == 6 && i < n_quality_functions; i++)
-            run(&quality_functions[i], kind_of(argv[3]), argv[3], (uint64_t)seed, atoi(argv[5]));
-        for (int i = 6; i < argc; i++)
-            run(find(argv[i]), kind_of(argv[3]), argv[3], (uint64_t)seed, atoi(argv[5]));
+    if (argc < 7)
+        return 2;
+    int trials = atoi(argv[6]);
+    for (int seed = atoi(argv[4]); seed < atoi(argv[5]); seed++) {
+        for (size_t i = 0; argc == 7 && i < n_quality_functions; i++)
+            run(&quality_functions[i], kind_of(argv[3]), argv[3], (uint64_t)seed, trials);
+        for (int i = 7; i < argc; i++)
+            run(find(argv[i]), kind_of(argv[3]), argv[3], (uint64_t)seed, trials);
     }
     return 0;
 }

@@ -20,7 +20,9 @@ static void make_space(void)
         "{\"type\":\"float\",\"low\":2,\"high\":2}",
     };
     static char *const names[] = {"lr", "layers", "act", "drop", "two"};
-    for (space.n = 0; space.n < ARRAY_LEN(dists); space.n++) {
+    if (space.n > 0)
+        return;
+    for (; space.n < ARRAY_LEN(dists); space.n++) {
         params[space.n] = (struct param){.name = names[space.n]};
         cr_assert_eq(
             dist_read_json(&params[space.n].dist, dists[space.n], strlen(dists[space.n]), NULL), 0);

@@ -92,6 +92,7 @@ struct fit {
     double *k, *slope, *inverse, *scratch; /* [n * n] */
     double *alpha;                         /* [n] */
     double *theta, *gradient;              /* [d + 1] */
+    double *weight;                        /* [d] */
     double *last, *step, *best;            /* [d + 1] */
 };
 
@@ -103,12 +104,15 @@ struct fit {
 
 static void kernel_matrix(struct fit *f)
 {
+    for (size_t a = 0; a < f->d; a++)
+        f->weight[a] = exp(f->theta[a]);
     for (size_t i = 0; i < f->n; i++) {
+        const double *x = f->x + i * f->d;
         for (size_t j = 0; j < i; j++) {
+            const double *other = f->x + j * f->d;
             double r2 = 0;
             for (size_t a = 0; a < f->d; a++)
-                r2 += exp(f->theta[a]) *
-                      axis_distance2(f->is_choice[a], f->x[i * f->d + a], f->x[j * f->d + a]);
+                r2 += f->weight[a] * axis_distance2(f->is_choice[a], x[a], other[a]);
             f->k[i * f->n + j] = matern(r2, &f->slope[i * f->n + j]);
         }
         f->k[i * f->n + i] = 1 + exp(f->theta[f->d]);
@@ -198,7 +202,7 @@ int gp_scales_fit(struct gp_scales *scales, const double *x, const double *y, si
         free(weight);
         return no_memory(err);
     }
-    struct fit f = {.x = x, .y = y, .is_choice = is_choice, .n = n, .d = d};
+    struct fit f = {.x = x, .y = y, .is_choice = is_choice, .n = n, .d = d, .weight = weight};
     f.k = all;
     f.slope = f.k + n * n;
     f.inverse = f.slope + n * n;
