@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct buf b = BUF_INIT;
     dist_put_json(&b, &d);
     assert(dist_read_json(&again, buf_str(&b), b.len, &err) == 0);
-    assert(dist_equal(&d, &again));
+    assert(dist_compatible(&d, &again) && d.low == again.low && d.step == again.step);
+    assert(d.high == again.high || (d.step > 0 && again.high < d.high));
     (void)dist_single(&d);
     buf_clear(&b);
     dist_put_value_json(&b, &d, d.kind == DIST_CHOICE ? 0 : d.low);

@@ -228,9 +228,46 @@ Test(sampler, define_by_run_agrees_with_ask)
     sampler_destroy(t);
 }
 
+static double run_by_name(enum sampler_kind kind, uint64_t seed, int n)
+{
+    struct sampler *s = make(kind, seed, DIRECTION_MINIMIZE);
+    double best = INFINITY;
+    for (int i = 0; i < n; i++) {
+        struct dist d = {.kind = DIST_FLOAT, .low = -4, .high = 5};
+        struct dist e = {
+            .kind = DIST_INT, .low = 0, .high = 3 + (i == n / 2), .step = 1}; /* once another */
+        double v[3];
+        cr_assert_eq(sampler_suggest(s, i, "x", &d, &v[0], NULL), 0);
+        cr_assert_eq(sampler_suggest(s, i, "y", &d, &v[1], NULL), 0);
+        cr_assert_eq(sampler_suggest(s, i, "n", &e, &v[2], NULL), 0);
+        cr_assert(dist_contains(&d, v[0]) && dist_contains(&d, v[1]) && dist_contains(&e, v[2]));
+        struct trial_param p[] = {{"x", &d, v[0]}, {"y", &d, v[1]}, {"n", &e, v[2]}};
+        double value = (v[0] - 1) * (v[0] - 1) + (v[1] + v[0]) * (v[1] + v[0]) + fabs(v[2] - 2);
+        struct trial t = {
+            .number = i, .state = TRIAL_RUNNING, .params = p, .n_params = 3, .values = &value};
+        cr_assert_eq(sampler_observe(s, &t, NULL), 0);
+        t.state = TRIAL_COMPLETE;
+        t.n_values = 1;
+        cr_assert_eq(sampler_observe(s, &t, NULL), 0);
+        best = fmin(best, value);
+    }
+    sampler_destroy(s);
+    return best;
+}
+
+Test(sampler, auto_learns_without_knowing_the_space)
+{
+    double chance = 0, learnt = 0;
+    for (uint64_t seed = 0; seed < 8; seed++) {
+        chance += run_by_name(SAMPLER_RANDOM, seed, 60);
+        learnt += run_by_name(SAMPLER_AUTO, seed, 60);
+    }
+    cr_expect_lt(learnt, 0.2 * chance, "%g, by chance %g", learnt, chance);
+}
+
 Test(sampler, ranges_may_change_from_trial_to_trial)
 {
-    struct sampler *s = make(SAMPLER_TPE, 3, DIRECTION_MINIMIZE);
+    struct sampler *s = make(SAMPLER_AUTO, 3, DIRECTION_MINIMIZE);
     for (int i = 0; i < 60; i++) {
         struct dist d = {.kind = DIST_FLOAT, .low = -i, .high = 1 + i % 7};
         double v, w;
@@ -253,9 +290,9 @@ Test(sampler, ranges_may_change_from_trial_to_trial)
 }
 
 /* Infinite values, pruned trials without steps, NaN steps, nothing but pruned trials. */
-Test(sampler, odd_trials_are_survived)
+static void check_odd(enum sampler_kind kind)
 {
-    struct sampler *s = make(SAMPLER_TPE, 3, DIRECTION_MAXIMIZE);
+    struct sampler *s = make(kind, 3, DIRECTION_MAXIMIZE);
     for (int i = 0; i < 60; i++) {
         struct asked a = ask(s, i);
         if (i % 3 == 0) {
@@ -273,4 +310,10 @@ Test(sampler, odd_trials_are_survived)
         }
     }
     sampler_destroy(s);
+}
+
+Test(sampler, odd_trials_are_survived)
+{
+    check_odd(SAMPLER_TPE);
+    check_odd(SAMPLER_AUTO);
 }

@@ -19,6 +19,12 @@ struct axis axis_of(const struct dist *d)
     return a;
 }
 
+bool axis_equal(const struct axis *a, const struct axis *b)
+{
+    return a->kind == b->kind && a->log == b->log && a->step == b->step && a->low == b->low &&
+           a->high == b->high && a->n_choices == b->n_choices;
+}
+
 double axis_place(const struct axis *a, double value)
 {
     if (a->kind == DIST_CHOICE)

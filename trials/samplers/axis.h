@@ -18,6 +18,7 @@ struct axis {
 };
 
 struct axis axis_of(const struct dist *d);
+bool axis_equal(const struct axis *a, const struct axis *b);
 /* The place of a parameter's internal value on the axis; NaN when it has none (log of -1). A choice
  * is its index. */
 double axis_place(const struct axis *a, double value);

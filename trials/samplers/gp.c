@@ -192,6 +192,20 @@ static void descend(struct fit *f)
     memcpy(f->theta, f->best, (f->d + 1) * sizeof(double));
 }
 
+/* Leave-one-out residuals are alpha_i / K^-1_ii (R & W eq. 5.12). */
+static double explained(struct fit *f)
+{
+    if (!isfinite(evaluate(f)))
+        return 0;
+    double rest = 0, all = 1e-12;
+    for (size_t i = 0; i < f->n; i++) {
+        double residual = f->alpha[i] / f->inverse[i * f->n + i];
+        rest += residual * residual;
+        all += f->y[i] * f->y[i];
+    }
+    return 1 - rest / all;
+}
+
 int gp_scales_fit(struct gp_scales *scales, const double *x, const double *y, size_t n, size_t d,
                   const bool *is_choice, struct err *err)
 {
@@ -219,9 +233,8 @@ int gp_scales_fit(struct gp_scales *scales, const double *x, const double *y, si
         f.step[a] = 0.4;
     }
     descend(&f);
-    for (size_t a = 0; a < d; a++)
-        weight[a] = exp(f.theta[a]);
-    *scales = (struct gp_scales){.weight = weight, .noise = exp(f.theta[d])};
+    double share = explained(&f); /* computes the weights, too */
+    *scales = (struct gp_scales){.weight = weight, .noise = exp(f.theta[d]), .explained = share};
     return 0;
 }
 

@@ -9,8 +9,10 @@
 
 /* Hyperparameters, in logarithms. */
 struct gp_scales {
-    double *weight; /* [d] owned: 1 / length scale^2 */
-    double noise;   /* variance relative to the signal's */
+    double *weight;   /* [d] owned: 1 / length scale^2 */
+    double noise;     /* variance relative to the signal's */
+    double explained; /* share of the variance that the others predict of each observation, at most
+                         1 */
 };
 
 struct gp {

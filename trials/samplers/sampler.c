@@ -132,19 +132,26 @@ static int update_joint(struct sampler *s, const struct draw *d, struct err *err
 /* Beyond, a Gaussian process learns too little from a few hundred trials. */
 #define MOST_AXES 50
 /* Now and then the estimator, which is not deceived by what a process assumes; after some trials
- * without a new best, when the process may be stuck, every second time. */
+ * without a new best, when the process may be stuck, every second time; where the process explains
+ * little, the process now and then. */
 #define TPE_EVERY 4
 #define TPE_EVERY_STALE 2
 #define STALE_AFTER 15
+#define SURROGATE_EVERY 4
 
-static bool surrogate_turn(const struct sampler *s, int64_t number)
+static bool surrogate_turn(const struct sampler *s, int64_t number, bool trusted)
 {
     const struct history *h = &s->history;
-    if (s->conf.kind != SAMPLER_AUTO || h->n_complete < SURROGATE_LEAST)
-        return false;
+    if (!trusted)
+        return number % SURROGATE_EVERY == 0;
     int64_t every =
         number - h->rows[h->complete[0]].number > STALE_AFTER ? TPE_EVERY_STALE : TPE_EVERY;
     return number % every != every - 1;
+}
+
+static bool surrogate_possible(const struct sampler *s)
+{
+    return s->conf.kind == SAMPLER_AUTO && !starting(s) && s->history.n_complete >= SURROGATE_LEAST;
 }
 
 /* Makes the surrogate one of these axes; keeps it when it is. Takes axes over. */
@@ -154,7 +161,7 @@ static int update_surrogate(struct sampler *s, struct surrogate_axis *axes, size
     bool same = s->surrogate != NULL && n == s->n_learned;
     for (size_t i = 0; same && i < n; i++)
         same = axes[i].column == s->learned[i].column && axes[i].param == s->learned[i].param &&
-               dist_equal(axes[i].dist, s->learned[i].dist);
+               axis_equal(&axes[i].axis, &s->learned[i].axis);
     free(s->learned);
     s->learned = axes;
     s->n_learned = n;
@@ -164,7 +171,26 @@ static int update_surrogate(struct sampler *s, struct surrogate_axis *axes, size
     return surrogate_create(&s->surrogate, axes, n, space, err);
 }
 
-static int choose_joint_surrogate(struct sampler *s, const struct draw *d, struct rng *rng,
+/* Lets the surrogate choose values [n] when it is its turn; *chosen says whether. Takes axes over.
+ */
+static int ask_surrogate(struct sampler *s, int64_t number, struct surrogate_axis *axes, size_t n,
+                         const struct space *space, const double *fixed, double *values,
+                         bool *chosen, struct err *err)
+{
+    bool trusted = false;
+    *chosen = false;
+    int rc = update_surrogate(s, axes, n, space, err);
+    if (rc == 0)
+        rc = surrogate_learn(s->surrogate, &s->history, &trusted, err);
+    if (rc < 0 || !surrogate_turn(s, number, trusted))
+        return rc;
+    struct rng rng = stream(s, number, NULL);
+    rc = surrogate_choose(s->surrogate, &s->history, number, &rng, fixed, values, err);
+    *chosen = rc == 0;
+    return rc;
+}
+
+static int choose_joint_surrogate(struct sampler *s, const struct draw *d, bool *chosen,
                                   struct err *err)
 {
     struct surrogate_axis *axes = calloc(d->n, sizeof(*axes));
@@ -172,11 +198,8 @@ static int choose_joint_surrogate(struct sampler *s, const struct draw *d, struc
         return no_memory(err);
     for (size_t i = 0; i < d->n; i++)
         axes[i] = (struct surrogate_axis){
-            .dist = joint_dist(s, &d->at[i]), .column = d->at[i].column, .param = -1};
-    int rc = update_surrogate(s, axes, d->n, NULL, err);
-    if (rc == 0)
-        rc = surrogate_choose(s->surrogate, &s->history, d->number, rng, NULL, d->values, err);
-    return rc;
+            .axis = axis_of(joint_dist(s, &d->at[i])), .column = d->at[i].column, .param = -1};
+    return ask_surrogate(s, d->number, axes, d->n, NULL, NULL, d->values, chosen, err);
 }
 
 /* Chooses all parameters of the space, active or not. *chosen is false when there is nothing to
@@ -203,26 +226,23 @@ static int choose_space(struct sampler *s, int64_t number, const double *fixed, 
             return no_memory(err);
         }
         some[space->n + n] = fixed != NULL ? fixed[i] : NAN;
-        axes[n++] =
-            (struct surrogate_axis){.dist = &p->dist, .column = (size_t)column, .param = (int)i};
+        axes[n++] = (struct surrogate_axis){
+            .axis = axis_of(&p->dist), .column = (size_t)column, .param = (int)i};
     }
     if (n == 0 || n > MOST_AXES) {
         free(axes);
         return 0;
     }
-    struct rng rng = stream(s, number, NULL);
-    int rc = update_surrogate(s, axes, n, space, err);
-    if (rc == 0)
-        rc = surrogate_choose(s->surrogate, &s->history, number, &rng, some + space->n, some, err);
-    for (size_t i = 0; rc == 0 && i < n; i++)
+    int rc = ask_surrogate(s, number, axes, n, space, some + space->n, some, chosen, err);
+    for (size_t i = 0; *chosen && i < n; i++)
         values[axes[i].param] = some[i];
-    *chosen = rc == 0;
     return rc;
 }
 
 /* Chooses what all finished trials have in common; *out is empty while there is nothing to learn
  * from. */
-static int draw_joint(struct sampler *s, int64_t number, struct draw *out, struct err *err)
+static int draw_joint(struct sampler *s, int64_t number, bool may_ask, struct draw *out,
+                      struct err *err)
 {
     const struct history *h = &s->history;
     struct draw d = {.number = number};
@@ -241,13 +261,13 @@ static int draw_joint(struct sampler *s, int64_t number, struct draw *out, struc
     int rc = 0;
     if (d.n > 0) {
         struct rng rng = stream(s, number, NULL);
-        if (surrogate_turn(s, number)) {
-            rc = choose_joint_surrogate(s, &d, &rng, err);
-        } else {
+        bool chosen = false;
+        if (may_ask && surrogate_possible(s) && d.n <= MOST_AXES)
+            rc = choose_joint_surrogate(s, &d, &chosen, err);
+        if (rc == 0 && !chosen)
             rc = update_joint(s, &d, err);
-            if (rc == 0)
-                rc = tpe_choose(s->joint, &rng, (size_t)s->conf.candidates, d.values, err);
-        }
+        if (rc == 0 && !chosen)
+            rc = tpe_choose(s->joint, &rng, (size_t)s->conf.candidates, d.values, err);
     }
     if (rc < 0)
         draw_free(&d);
@@ -400,10 +420,10 @@ int sampler_ask(struct sampler *s, int64_t number, const double *fixed, double *
     struct draw d = {.number = number};
     bool chosen = false;
     int rc = 0;
-    if (!starting(s) && surrogate_turn(s, number))
+    if (surrogate_possible(s))
         rc = choose_space(s, number, fixed, values, &chosen, err);
     if (rc == 0 && !chosen)
-        rc = draw_joint(s, number, &d, err);
+        rc = draw_joint(s, number, false, &d, err);
     if (rc == 0)
         rc = ask_in_order(s, &d, chosen, fixed, values, active, err);
     draw_free(&d);
@@ -419,7 +439,7 @@ int sampler_suggest(struct sampler *s, int64_t number, const char *name, const s
         if (grown == NULL)
             return no_memory(err);
         s->open = grown;
-        int rc = draw_joint(s, number, &s->open[s->n_open], err);
+        int rc = draw_joint(s, number, true, &s->open[s->n_open], err);
         if (rc < 0)
             return rc;
         d = &s->open[s->n_open++];

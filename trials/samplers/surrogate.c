@@ -22,7 +22,9 @@ struct surrogate {
     size_t d;
     const struct space *space; /* NULL: no conditions */
     struct gp_scales scales;
-    uint64_t known; /* hash of the trials that the scales were found from */
+    uint64_t known;         /* hash of the trials that the scales were found from */
+    struct gp_scales early; /* those found from the first TRUST_AT trials at most */
+    uint64_t early_known;
 };
 
 static int no_memory(struct err *err)
@@ -47,8 +49,8 @@ int surrogate_create(struct surrogate **out, const struct surrogate_axis *axes, 
     }
     memcpy(s->on, axes, d * sizeof(*axes));
     for (size_t i = 0; i < d; i++) {
-        s->axes[i] = axis_of(axes[i].dist);
-        s->is_choice[i] = axes[i].dist->kind == DIST_CHOICE;
+        s->axes[i] = axes[i].axis;
+        s->is_choice[i] = axes[i].axis.kind == DIST_CHOICE;
     }
     *out = s;
     return 0;
@@ -59,6 +61,7 @@ void surrogate_destroy(struct surrogate *s)
     if (s == NULL)
         return;
     free(s->scales.weight);
+    free(s->early.weight);
     free(s->on);
     free(s->axes);
     free(s->is_choice);
@@ -193,38 +196,57 @@ static uint64_t bits_of(double v)
     return bits;
 }
 
-/* Scales are found anew whenever a quarter more trials are complete, from the first so many by
- * number: so they depend on what is known, and not on when it was asked. */
-static int update_scales(struct surrogate *s, const struct history *h, struct err *err)
+/* Finds the scales from the first `wanted` complete trials by number, unless that was done: so they
+ * depend on what is known, and not on when it was asked. */
+static int find_scales(const struct surrogate *s, const struct history *h, size_t wanted,
+                       struct gp_scales *scales, uint64_t *known, struct err *err)
 {
-    size_t milestone = SURROGATE_LEAST, n = 0;
-    while (milestone + milestone / 4 <= h->n_complete)
-        milestone += milestone / 4;
-    uint64_t known = milestone;
+    uint64_t hash = wanted;
     int64_t last = 0;
-    for (size_t i = 0; i < h->n_rows && n < milestone; i++) {
+    size_t n = 0;
+    for (size_t i = 0; i < h->n_rows && n < wanted; i++) {
         const struct row *r = &h->rows[h->by_number[i]];
         if (r->state != TRIAL_COMPLETE)
             continue;
-        known = rng_mix(known, rng_mix((uint64_t)r->number, bits_of(r->loss)));
+        hash = rng_mix(hash, rng_mix((uint64_t)r->number, bits_of(r->loss)));
         last = r->number;
         n++;
     }
-    if (s->scales.weight != NULL && s->known == known)
+    if (scales->weight != NULL && *known == hash)
         return 0;
     AUTO(data_free) struct data d = {0};
+    struct gp_scales found;
     int rc = data_open(s, MOST_FIT, &d, err);
     if (rc < 0)
         return rc;
     add_complete(s, h, last, n, MOST_FIT, &d);
-    struct gp_scales scales;
-    rc = gp_scales_fit(&scales, d.x, d.y, d.n, s->d, s->is_choice, err);
+    rc = gp_scales_fit(&found, d.x, d.y, d.n, s->d, s->is_choice, err);
     if (rc < 0)
         return rc;
-    free(s->scales.weight);
-    s->scales = scales;
-    s->known = known;
+    free(scales->weight);
+    *scales = found;
+    *known = hash;
     return 0;
+}
+
+/* Whether to trust the process is judged early: later it has gathered many trials in one place,
+ * which explain one another well wherever that is. */
+#define TRUST_FROM 18
+#define TRUST_AT 33
+#define TRUST_LEAST 0.55 /* explained share of the variance */
+
+int surrogate_learn(struct surrogate *s, const struct history *h, bool *trusted, struct err *err)
+{
+    size_t milestone = SURROGATE_LEAST, early = SURROGATE_LEAST; /* a quarter more each time */
+    while (milestone + milestone / 4 <= h->n_complete) {
+        milestone += milestone / 4;
+        early = milestone <= TRUST_AT ? milestone : early;
+    }
+    int rc = find_scales(s, h, milestone, &s->scales, &s->known, err);
+    if (rc == 0)
+        rc = find_scales(s, h, early, &s->early, &s->early_known, err);
+    *trusted = early < TRUST_FROM || s->early.explained >= TRUST_LEAST;
+    return rc;
 }
 
 /* --- where it looks -----------------------------------------------------------------------------
@@ -412,9 +434,7 @@ int surrogate_choose(struct surrogate *s, const struct history *h, int64_t numbe
 {
     AUTO(data_free) struct data d = {0};
     struct gp *gp = NULL;
-    int rc = update_scales(s, h, err);
-    if (rc == 0)
-        rc = data_open(s, 2 * MOST_USED, &d, err);
+    int rc = data_open(s, 2 * MOST_USED, &d, err);
     if (rc < 0)
         return rc;
     add_complete(s, h, INT64_MAX, h->n_complete, MOST_USED, &d);

@@ -4,17 +4,18 @@
 #pragma once
 
 #include "base/rng.h"
+#include "trials/samplers/axis.h"
 #include "trials/samplers/history.h"
 
 struct surrogate_axis {
-    const struct dist *dist; /* borrowed */
-    size_t column;           /* of the history */
-    int param;               /* index in the space whose conditions apply, or -1 */
+    struct axis axis;
+    size_t column; /* of the history */
+    int param;     /* index in the space whose conditions apply, or -1 */
 };
 
 struct surrogate;
 
-/* axes [d] and space (NULL: no conditions) are borrowed. Errors: ERR_NOMEM. */
+/* axes [d] are copied, space (NULL: no conditions) is borrowed. Errors: ERR_NOMEM. */
 int surrogate_create(struct surrogate **out, const struct surrogate_axis *axes, size_t d,
                      const struct space *space, struct err *err);
 void surrogate_destroy(struct surrogate *s);
@@ -22,8 +23,13 @@ void surrogate_destroy(struct surrogate *s);
 /* The fewest complete trials from which it learns. */
 #define SURROGATE_LEAST 8
 
-/* Chooses values [d] for the trial `number`, which is not learnt from; fixed [d], if not NaN, are
- * kept; NULL: none. What it chooses for a parameter that is inactive then has no meaning. Errors:
- * ERR_NOMEM. */
+/* Learns the trials that have come since the last call, if they are enough for a change. *trusted
+ * says whether the process explains what it sees: not so on a landscape of many narrow valleys.
+ * Errors: ERR_NOMEM. */
+int surrogate_learn(struct surrogate *s, const struct history *h, bool *trusted, struct err *err);
+
+/* After surrogate_learn: chooses values [d] for the trial `number`, which is not learnt from; fixed
+ * [d], if not NaN, are kept; NULL: none. What it chooses for a parameter that is inactive then has
+ * no meaning. Errors: ERR_NOMEM. */
 int surrogate_choose(struct surrogate *s, const struct history *h, int64_t number, struct rng *rng,
                      const double *fixed, double *values, struct err *err);
