@@ -131,22 +131,15 @@ static int update_joint(struct sampler *s, const struct draw *d, struct err *err
 
 /* Beyond, a Gaussian process learns too little from a few hundred trials. */
 #define MOST_AXES 50
-/* Now and then the estimator, which is not deceived by what a process assumes; after some trials
- * without a new best, when the process may be stuck, every second time; where the process explains
- * little, the process now and then. */
-#define TPE_EVERY 4
-#define TPE_EVERY_STALE 2
-#define STALE_AFTER 15
-#define SURROGATE_EVERY 4
-
+/* Now and then the estimator, which is not deceived by what a process assumes; the more often the
+ * longer there was no new best, for the process may be stuck in one of many valleys. */
 static bool surrogate_turn(const struct sampler *s, int64_t number, bool trusted)
 {
     const struct history *h = &s->history;
-    if (!trusted)
-        return number % SURROGATE_EVERY == 0;
-    int64_t every =
-        number - h->rows[h->complete[0]].number > STALE_AFTER ? TPE_EVERY_STALE : TPE_EVERY;
-    return number % every != every - 1;
+    int64_t stale = number - h->rows[h->complete[0]].number;
+    if (!trusted || stale > 30)
+        return trusted && number % 4 == 0;
+    return stale > 15 ? number % 2 == 0 : number % 4 != 3;
 }
 
 static bool surrogate_possible(const struct sampler *s)

@@ -233,7 +233,7 @@ static int find_scales(const struct surrogate *s, const struct history *h, size_
  * which explain one another well wherever that is. */
 #define TRUST_FROM 18
 #define TRUST_AT 33
-#define TRUST_LEAST 0.55 /* explained share of the variance */
+#define TRUST_LEAST 0.6 /* explained share of the variance */
 
 int surrogate_learn(struct surrogate *s, const struct history *h, bool *trusted, struct err *err)
 {
