@@ -105,6 +105,7 @@ struct slot {
 
     uv_poll_t exit_poll, out_poll, err_poll, channel_poll;
     uv_timer_t timer;
+    uint64_t timer_due_ms;
     int open_handles;
     bool closing;
     bool claim_waits; /* `late` is told when the handles of the last worker are closed */

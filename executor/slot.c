@@ -29,6 +29,8 @@
             */
 #define DRAIN_LIMIT (8u << 20) /* taken after the worker's end */
 #define EVIDENCE_MS 5000u
+/* A timer later than that: we were stopped (Ctrl-Z, docker pause), perhaps the worker with us. */
+#define ASLEEP_MS 2000u
 
 /* A probe counts as progress when the tree used at least this part of a CPU: an idle process with
  * polling threads uses less. */
@@ -222,12 +224,16 @@ void slot_feed(struct slot *s, enum wk_event_type type)
 
 static void on_timer(uv_timer_t *t)
 {
-    slot_feed(CONTAINER_OF(t, struct slot, timer), WK_EV_TICK);
+    struct slot *s = CONTAINER_OF(t, struct slot, timer);
+    if (executor_now(ex_of(s)) > s->timer_due_ms + ASLEEP_MS)
+        slot_feed(s, WK_EV_ACTIVITY); /* silence proves nothing while nobody listened */
+    slot_feed(s, WK_EV_TICK);
 }
 
 static void arm_timer(struct slot *s)
 {
     uint64_t due = wk_due(&s->fsm), now = executor_now(ex_of(s));
+    s->timer_due_ms = due > now ? due : now;
     if (s->closing || due == UINT64_MAX)
         (void)uv_timer_stop(&s->timer);
     else

@@ -3,6 +3,7 @@
 #include <criterion/new/assert.h>
 
 #include <signal.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "tests/lib/sandbox.h"
@@ -94,6 +95,19 @@ Test(signals, with_a_grace_of_1_s_all_is_durable_within_2_s)
         best = took < best ? took : best;
     }
     cr_expect(lt(long, (long)best, 2000));
+}
+
+/* Ctrl-Z and fg, or docker pause: what came meanwhile is in the pipes. */
+Test(signals, a_stopped_executor_takes_no_live_worker_for_a_hanging_one)
+{
+    pid_t pid =
+        START("-n1", "--stall=3s", "budget.attempts=1", "x=float:0..1", "--", VICTIM, "tick", "40");
+    cr_assert(sandbox_await("runs/s/0/stdout.log", "tick", 60));
+    (void)kill(pid, SIGSTOP);
+    (void)sleep(6);
+    (void)kill(pid, SIGCONT);
+    cr_expect(eq(int, sandbox_wait(pid, 90), 0));
+    cr_expect(eq(int, sandbox_count(TRIAL_COMPLETE), 1));
 }
 
 static void as_pid_1(void)

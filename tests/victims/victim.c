@@ -297,6 +297,16 @@ static _Noreturn int run_hang(char **args)
         (void)pause();
 }
 
+/* tick N: a sign of life each 300 ms. */
+static int run_tick(char **args)
+{
+    for (long i = 0; i < atol(args[0]); i++) {
+        put_text(STDOUT_FILENO, "tick\n");
+        nap_ms(300);
+    }
+    return good();
+}
+
 static int run_burn(char **args)
 {
     struct timespec now;
@@ -387,6 +397,7 @@ int main(int argc, char **argv)
         int (*run)(char **args);
     } modes[] = {
         {"ok", 0, run_ok},
+        {"tick", 1, run_tick},
         {"log", 2, run_log},
         {"sleep", 0, run_sleep},
         {"tree", 1, run_tree},
