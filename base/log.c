@@ -1,6 +1,10 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -8,11 +12,13 @@
 #include "base/json.h"
 
 #define LINE_MAX_BYTES 16000u
+#define REST_MS 200 /* how long the rest of a long line is waited for */
 
 static struct {
     int fd;
     enum log_level least;
     void (*notify)(bool before);
+    atomic_uint dropped; /* events that nobody had room for */
 } sink = {.fd = 2, .least = LOG_INFO};
 
 void log_setup(int fd, enum log_level least, void (*notify)(bool before))
@@ -58,17 +64,47 @@ static void put_field(struct buf *b, const struct log_field *f)
     }
 }
 
-static void write_all(int fd, const char *data, size_t n)
+/* Whether a write of PIPE_BUF bytes would not block. */
+static bool has_room(int timeout_ms)
 {
-    while (n > 0) {
-        ssize_t k = write(fd, data, n);
+    struct pollfd p = {.fd = sink.fd, .events = POLLOUT};
+    int n;
+    do
+        n = poll(&p, 1, timeout_ms);
+    while (n < 0 && errno == EINTR);
+    return n > 0;
+}
+
+/* In one write, unless it is longer than what a pipe takes at once. Returns false when the reader
+ * has stopped reading: then what is left is dropped, since waiting for it would stop the whole
+ * program, with its deadlines. */
+static bool write_line(const char *data, size_t n)
+{
+    for (int patience_ms = 0; n > 0; patience_ms = REST_MS) {
+        if (!has_room(patience_ms))
+            return false;
+        ssize_t k = write(sink.fd, data, n < PIPE_BUF ? n : PIPE_BUF);
         if (k < 0 && errno == EINTR)
             continue;
         if (k <= 0)
-            return; /* nowhere to complain to */
+            return true; /* nowhere to complain to */
         data += k;
         n -= (size_t)k;
     }
+    return true;
+}
+
+/* How many events were lost, once there is room again. */
+static void tell_dropped(void)
+{
+    unsigned n = atomic_exchange(&sink.dropped, 0);
+    char ts[CLOCK_TEXT_MAX], line[160];
+    int len =
+        snprintf(line, sizeof(line),
+                 "{\"ts\":\"%s\",\"level\":\"warning\",\"event\":\"events_dropped\",\"n\":%u}\n",
+                 clock_rfc3339(clock_utc_us(), ts), n);
+    if (n > 0 && !write_line(line, (size_t)len))
+        atomic_fetch_add(&sink.dropped, n);
 }
 
 void log_event_fields(enum log_level level, const char *event, const struct log_field *fields,
@@ -87,8 +123,9 @@ void log_event_fields(enum log_level level, const char *event, const struct log_
     buf_puts(&b, "}\n");
     if (sink.notify != NULL)
         sink.notify(true);
-    if (!b.failed)
-        write_all(sink.fd, b.data, b.len);
+    tell_dropped();
+    if (!b.failed && !write_line(b.data, b.len))
+        atomic_fetch_add(&sink.dropped, 1);
     if (sink.notify != NULL)
         sink.notify(false);
     buf_free(&b);

@@ -1,5 +1,7 @@
-/* Events: one JSON object a line on stderr, `{"ts":…,"level":…,"event":…,…}`, at most 16 KiB (longer
- * lines are split by container runtimes). One log_event is one write(2), so lines never interleave. */
+/* Events: one JSON object a line on stderr, `{"ts":…,"level":…,"event":…,…}`, at most 16 KiB
+ * (longer lines are split by container runtimes). One log_event of up to 4096 bytes is one
+ * write(2), so lines never interleave. A reader that stops reading stops nobody: events are dropped
+ * meanwhile, and counted in `events_dropped`. */
 #pragma once
 
 #include <stdbool.h>
@@ -27,7 +29,8 @@ struct log_field {
 /* clang-format on */
 
 /* Where the lines go: fd 2 and LOG_INFO until said otherwise; fd -1 drops everything. `notify`, if
- * not NULL, is called before and after a line is written (a progress bar clears and redraws itself). */
+ * not NULL, is called before and after a line is written (a progress bar clears and redraws
+ * itself). */
 void log_setup(int fd, enum log_level least, void (*notify)(bool before));
 
 /* log_event(LOG_INFO, "trial_end", LOG_INT("trial", 7), LOG_TEXT("class", "oom")); */

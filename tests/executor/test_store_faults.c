@@ -104,6 +104,13 @@ Test(store_faults, streams_that_nobody_reads_end_no_sweep)
     cr_expect(eq(int, sandbox_count(TRIAL_COMPLETE), 5));
 }
 
+Test(store_faults, a_log_that_nobody_reads_stops_no_sweep)
+{
+    launch("deaf", "-"); /* a pipe holds 64 KiB */
+    cr_expect(eq(int, RUN(120, "-v", "-n400", "-j2", "x=float:0..1", "--", VICTIM, "ok"), 0));
+    cr_expect(eq(int, sandbox_count(TRIAL_COMPLETE), 400));
+}
+
 /* What is opened then must not take a standard stream's number: the result line would end in it. */
 static void run_without(const char *fds)
 {

@@ -5,7 +5,8 @@
  *   user UID       as this user, if we are root
  *   fsize BYTES    no file may grow beyond it
  *   close FDS      without these descriptors, e.g. 1 or 12
- *   widow -        stdout and stderr are pipes that nobody reads
+ *   widow -        stdout and stderr are pipes whose reader is gone
+ *   deaf -         stderr is a pipe whose reader does not read
  *
  * Exits 77 where that is not permitted. */
 #include <errno.h>
@@ -143,13 +144,24 @@ static int widow(const char *arg)
     return 0;
 }
 
+static int deaf(const char *arg)
+{
+    int ends[2]; /* the other end stays with the program, which does not know of it */
+    (void)arg;
+    if (pipe(ends) < 0 || dup2(ends[1], 2) < 0)
+        return skip("pipe");
+    (void)close(ends[1]);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
         const char *name;
         int (*prepare)(const char *arg);
     } ways[] = {{"tripwire", tripwire}, {"pid1-inner", pid1_inner}, {"user", user},
-                {"fsize", fsize},       {"close", close_fds},       {"widow", widow}};
+                {"fsize", fsize},       {"close", close_fds},       {"widow", widow},
+                {"deaf", deaf}};
     if (argc < 4)
         return 64;
     if (strcmp(argv[1], "pid1") == 0)
