@@ -28,14 +28,16 @@ struct storeq {
     pthread_cond_t wake;
     struct list urgent, normal, done;
     struct list new_urgent, new_normal; /* the loop's: pushed in this tick */
-    bool new_awaited, awaited;          /* one of the normal jobs is awaited */
+    bool awaited;                       /* one of them is not content to linger */
+    uv_timer_t linger;
     uv_prepare_t flush;
     bool stop;
     atomic_bool impatient;
     struct store *store; /* the thread's */
     uv_async_t async;
     struct storeq_conf conf;
-    int pending, open_handles; /* the loop's */
+    int pending;
+    size_t open_handles; /* the loop's */
     bool trouble, told_trouble;
     struct err trouble_err;
 };
@@ -174,34 +176,15 @@ static void run_list(struct storeq *q, const struct list *l)
     }
 }
 
-/* With the lock held: until there is something to do now. */
-static void wait_for_work(struct storeq *q)
-{
-    while (q->urgent.head == NULL && !q->awaited && !q->stop) {
-        if (q->normal.head == NULL) {
-            (void)pthread_cond_wait(&q->wake, &q->lock);
-            continue;
-        }
-        struct timespec until;
-        (void)clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += LINGER_MS * 1000000L;
-        until.tv_sec += until.tv_nsec / 1000000000L;
-        until.tv_nsec %= 1000000000L;
-        if (pthread_cond_timedwait(&q->wake, &q->lock, &until) == ETIMEDOUT)
-            return;
-    }
-}
-
 static void *store_thread(void *arg)
 {
     struct storeq *q = arg;
     for (;;) {
         (void)pthread_mutex_lock(&q->lock);
-        wait_for_work(q);
+        while (q->urgent.head == NULL && q->normal.head == NULL && !q->stop)
+            (void)pthread_cond_wait(&q->wake, &q->lock);
         bool urgent = q->urgent.head != NULL;
         struct list work = list_take(urgent ? &q->urgent : &q->normal);
-        if (!urgent)
-            q->awaited = false;
         bool over = work.head == NULL; /* only when told to stop */
         (void)pthread_mutex_unlock(&q->lock);
         if (over)
@@ -248,24 +231,45 @@ static void flush(struct storeq *q)
     (void)pthread_mutex_lock(&q->lock);
     list_append(&q->urgent, list_take(&q->new_urgent));
     list_append(&q->normal, list_take(&q->new_normal));
-    q->awaited = q->awaited || q->new_awaited;
-    q->new_awaited = false;
+    q->awaited = false;
     (void)pthread_cond_signal(&q->wake);
     (void)pthread_mutex_unlock(&q->lock);
 }
 
-static void on_tick_end(uv_prepare_t *p)
+static void on_linger(uv_timer_t *t)
 {
-    flush(CONTAINER_OF(p, struct storeq, flush));
+    flush(CONTAINER_OF(t, struct storeq, linger));
 }
 
-static void init_wake(pthread_cond_t *wake)
+static void on_tick_end(uv_prepare_t *p)
 {
-    pthread_condattr_t attr;
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(wake, &attr);
-    (void)pthread_condattr_destroy(&attr);
+    struct storeq *q = CONTAINER_OF(p, struct storeq, flush);
+    if (q->awaited)
+        flush(q);
+    else if (q->new_normal.head != NULL && !uv_is_active((uv_handle_t *)&q->linger))
+        (void)uv_timer_start(&q->linger, on_linger, LINGER_MS, 0);
+}
+
+static void on_closed(uv_handle_t *h)
+{
+    struct storeq *q = h->data;
+    if (--q->open_handles > 0)
+        return;
+    (void)pthread_mutex_destroy(&q->lock);
+    (void)pthread_cond_destroy(&q->wake);
+    free(q);
+}
+
+/* q is gone when the last handle is closed. */
+static void close_handles(struct storeq *q)
+{
+    uv_handle_t *handles[] = {(uv_handle_t *)&q->async, (uv_handle_t *)&q->flush,
+                              (uv_handle_t *)&q->linger};
+    q->open_handles = ARRAY_LEN(handles);
+    for (size_t i = 0; i < ARRAY_LEN(handles); i++) {
+        handles[i]->data = q;
+        uv_close(handles[i], on_closed);
+    }
 }
 
 int storeq_start(struct storeq **out, uv_loop_t *loop, const struct storeq_conf *conf,
@@ -288,12 +292,13 @@ int storeq_start(struct storeq **out, uv_loop_t *loop, const struct storeq_conf 
         return rc;
     }
     (void)pthread_mutex_init(&q->lock, NULL);
-    init_wake(&q->wake);
+    (void)pthread_cond_init(&q->wake, NULL);
     rc = uv_async_init(loop, &q->async, on_async);
     assert(rc == 0);
     (void)uv_prepare_init(loop, &q->flush);
     (void)uv_prepare_start(&q->flush, on_tick_end);
     uv_unref((uv_handle_t *)&q->flush);
+    (void)uv_timer_init(loop, &q->linger);
     sigset_t all, before; /* signals are the loop's */
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -301,12 +306,7 @@ int storeq_start(struct storeq **out, uv_loop_t *loop, const struct storeq_conf 
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (sys != 0) {
         store_destroy(q->store);
-        q->store = NULL;
-        q->stop = true;
-        uv_close((uv_handle_t *)&q->async, NULL);
-        uv_close((uv_handle_t *)&q->flush, NULL);
-        (void)uv_run(loop, UV_RUN_NOWAIT);
-        free(q);
+        close_handles(q);
         return err_sys(err, sys, "store thread");
     }
     *out = q;
@@ -317,7 +317,7 @@ void storeq_push(struct storeq *q, struct storeq_job *job)
 {
     q->pending++;
     list_push(job->kind == STOREQ_CLAIM ? &q->new_urgent : &q->new_normal, job);
-    q->new_awaited = q->new_awaited || job->kind == STOREQ_DURABLE || job->kind == STOREQ_READ;
+    q->awaited = q->awaited || job->kind != STOREQ_WRITE;
 }
 
 int storeq_pending(const struct storeq *q)
@@ -330,25 +330,6 @@ void storeq_give_up(struct storeq *q)
     atomic_store(&q->impatient, true);
 }
 
-static void closed(struct storeq *q)
-{
-    if (--q->open_handles > 0)
-        return;
-    (void)pthread_mutex_destroy(&q->lock);
-    (void)pthread_cond_destroy(&q->wake);
-    free(q);
-}
-
-static void on_async_closed(uv_handle_t *h)
-{
-    closed(CONTAINER_OF((uv_async_t *)h, struct storeq, async));
-}
-
-static void on_flush_closed(uv_handle_t *h)
-{
-    closed(CONTAINER_OF((uv_prepare_t *)h, struct storeq, flush));
-}
-
 void storeq_stop(struct storeq *q)
 {
     flush(q);
@@ -358,7 +339,5 @@ void storeq_stop(struct storeq *q)
     (void)pthread_mutex_unlock(&q->lock);
     (void)pthread_join(q->thread, NULL);
     deliver(q);
-    q->open_handles = 2;
-    uv_close((uv_handle_t *)&q->flush, on_flush_closed);
-    uv_close((uv_handle_t *)&q->async, on_async_closed);
+    close_handles(q);
 }
