@@ -81,8 +81,8 @@ static int claim_run(struct storeq_job *job, struct store *s, struct err *err)
     if (rc == 0 && (c->claim.kind == CLAIM_NEW || c->claim.kind == CLAIM_QUEUED)) {
         c->tries = tries_of(c->claim.trial, &last_try);
         c->run = run_create(st, &c->claim);
-        rc = c->run != NULL ? store_heartbeat(s, &c->claim.id, 1, err)
-                            : err_set(err, ERR_NOMEM, "trial %" PRId64, c->claim.number);
+        if (c->run == NULL)
+            rc = err_set(err, ERR_NOMEM, "trial %" PRId64, c->claim.number);
         c->retry_of = retry_of(st, s, last_try);
     }
     if (rc == 0)

@@ -2,11 +2,13 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "executor/internal.h"
 #include "executor/owner.h"
 
 struct lost {
     const char *self;
+    double grace_s;
     int64_t ids[256];
     size_t n;
 };
@@ -14,8 +16,12 @@ struct lost {
 static int note_dead_owner(void *ctx, const struct store_running *r)
 {
     struct lost *l = ctx;
-    if (l->n < ARRAY_LEN(l->ids) && r->owner != NULL && strcmp(r->owner, l->self) != 0 &&
-        owner_is_dead(r->owner))
+    if (l->n == ARRAY_LEN(l->ids) || r->owner == NULL || strcmp(r->owner, l->self) == 0)
+        return 0;
+    /* ours get their first heartbeat with the first beat: one without, and older, never came so far
+     */
+    double age_s = (double)(clock_utc_us() - r->start_us) / 1e6;
+    if (owner_is_dead(r->owner) || (r->heartbeat_age < 0 && age_s > l->grace_s))
         l->ids[l->n++] = r->id;
     return 0;
 }
@@ -48,10 +54,10 @@ static int fail_lost(const struct study *st, struct store *s, const int64_t *ids
  */
 int lost_reap(const struct study *st, struct store *s, struct err *err)
 {
-    struct lost l = {.self = st->ex->owner};
-    double grace_s = 3.0 * (double)st->spec->report.heartbeat_ms / 1000.0;
+    struct lost l = {.self = st->ex->owner,
+                     .grace_s = 3.0 * (double)st->spec->report.heartbeat_ms / 1000.0};
     int rc = store_running_each(s, st->id, note_dead_owner, &l, err);
     if (rc == 0)
-        rc = store_stale_each(s, st->id, grace_s, note_stale, &l, err);
+        rc = store_stale_each(s, st->id, l.grace_s, note_stale, &l, err);
     return rc == 0 ? fail_lost(st, s, l.ids, l.n, err) : rc;
 }
