@@ -70,6 +70,7 @@ struct run {
     bool prune_wanted; /* the pruner said so */
 
     json_t *new_attrs; /* user attributes, not stored yet */
+    json_t *new_rungs; /* system attributes of the pruner, not stored yet */
     unsigned n_attrs;  /* set so far */
     json_t *rows;      /* result rows, stored with the outcome */
 

@@ -17,10 +17,11 @@ struct flush_job {
     size_t n_params;
     struct trial_step *steps;
     size_t n_steps;
-    json_t *attrs;
+    json_t *attrs, *rungs;
 };
 
-static int put_attrs(struct store *s, int64_t id, json_t *attrs, struct err *err)
+static int put_attrs(struct store *s, int64_t id, enum attr_kind kind, json_t *attrs,
+                     struct err *err)
 {
     int rc = 0;
     const char *key;
@@ -29,7 +30,7 @@ static int put_attrs(struct store *s, int64_t id, json_t *attrs, struct err *err
     {
         AUTO_FREE char *text = json_dumps(value, JSON_ENCODE_ANY);
         const struct trial_attr a = {key, text};
-        rc = text != NULL ? store_trial_attrs(s, id, ATTR_USER, &a, 1, err)
+        rc = text != NULL ? store_trial_attrs(s, id, kind, &a, 1, err)
                           : err_set(err, ERR_NOMEM, "attribute %s", key);
         if (rc < 0)
             break;
@@ -45,7 +46,9 @@ static int flush_run(struct storeq_job *job, struct store *s, struct err *err)
         rc = store_trial_params(s, f->run->id, f->params, f->n_params, err);
     if (rc == 0 && f->n_steps > 0)
         rc = store_trial_steps(s, f->run->id, f->steps, f->n_steps, err);
-    return rc == 0 ? put_attrs(s, f->run->id, f->attrs, err) : rc;
+    if (rc == 0)
+        rc = put_attrs(s, f->run->id, ATTR_SYSTEM, f->rungs, err);
+    return rc == 0 ? put_attrs(s, f->run->id, ATTR_USER, f->attrs, err) : rc;
 }
 
 static void flush_free(struct flush_job *f)
@@ -54,6 +57,7 @@ static void flush_free(struct flush_job *f)
     free(f->params);
     free(f->steps);
     json_decref(f->attrs);
+    json_decref(f->rungs);
     free(f);
 }
 
@@ -88,6 +92,7 @@ static struct flush_job *take_news(struct run *r)
     for (; r->stored_steps < r->n_steps; r->stored_steps++)
         f->steps[f->n_steps++] = r->steps[r->stored_steps];
     f->attrs = TAKE(r->new_attrs);
+    f->rungs = TAKE(r->new_rungs);
     return f;
 }
 

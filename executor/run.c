@@ -93,6 +93,7 @@ void run_unref(struct run *r)
     free(r->steps);
     json_decref(r->fixed_params);
     json_decref(r->new_attrs);
+    json_decref(r->new_rungs);
     json_decref(r->rows);
     free(r);
 }
@@ -247,6 +248,23 @@ int run_prepare_dir(struct run *r, struct err *err)
     return write_params(r, err);
 }
 
+/* Asks the pruner. A rung of ASHA that is completed is told to the store as Optuna does, so that
+ * its pruner counts this trial too. */
+static int judge(struct run *r, int64_t step, double value, bool *prune, struct err *err)
+{
+    struct pruner *p = r->study->pruner;
+    int rung, first = pruner_rungs(p, r->number);
+    int rc = pruner_report(p, r->number, step, value, prune, &rung, err);
+    for (int i = first; rc == 0 && i <= rung; i++) {
+        char key[40];
+        (void)snprintf(key, sizeof(key), "completed_rung_%d", i);
+        if (r->new_rungs == NULL)
+            r->new_rungs = json_object();
+        (void)json_object_set_new(r->new_rungs, key, json_real(value)); /* NaN: no rung */
+    }
+    return rc;
+}
+
 int run_report(struct run *r, int64_t step, double value, bool *prune, struct err *err)
 {
     struct study *st = r->study;
@@ -260,9 +278,7 @@ int run_report(struct run *r, int64_t step, double value, bool *prune, struct er
         r->cap_steps = cap;
     }
     r->steps[r->n_steps++] = (struct trial_step){step, value};
-    int rc = st->pruner != NULL
-                 ? pruner_report(st->pruner, r->number, step, value, prune, NULL, err)
-                 : 0;
+    int rc = st->pruner != NULL ? judge(r, step, value, prune, err) : 0;
     r->prune_wanted = r->prune_wanted || *prune;
     record_reports(r);
     return rc;
