@@ -26,12 +26,13 @@ static int read_version(struct store_sqlite *q, int *version, struct err *err)
     sqlite3_stmt *st = NULL;
     int rc = 0;
     *version = 0;
-    if (sqlite3_table_column_metadata(q->db, "main", "forkless_schema", "version", NULL, NULL, NULL,
-                                      NULL, NULL) != SQLITE_OK)
-        return 0; /* no such table */
     if (sqlite3_prepare_v2(q->db, "SELECT version FROM forkless_schema", -1, &st, NULL) !=
-        SQLITE_OK)
-        return sql_fail(q, err);
+        SQLITE_OK) {
+        /* only a failed prepare reads the schema anew: before it we could miss another's tables */
+        bool exists = sqlite3_table_column_metadata(q->db, "main", "forkless_schema", "version",
+                                                    NULL, NULL, NULL, NULL, NULL) == SQLITE_OK;
+        return exists ? sql_fail(q, err) : 0;
+    }
     int step = sqlite3_step(st);
     if (step == SQLITE_ROW)
         *version = sqlite3_column_int(st, 0);

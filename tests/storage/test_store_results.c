@@ -119,6 +119,18 @@ Test(store_results, a_run_starts_ends_and_is_continued)
     store_destroy(s);
 }
 
+Test(store_results, tables_that_another_process_made_meanwhile_are_seen)
+{
+    const char *path = fresh_path();
+    struct store *late = must_open(path), *first = must_open(path);
+    (void)must_study(late, "s"); /* it knows the file without them */
+    start(first);
+    start(late);
+    store_destroy(first);
+    store_destroy(late);
+    cr_expect_str_eq(rows(path, "SELECT count(*) FROM finetune_runs"), "1");
+}
+
 Test(store_results, tables_are_made_once_and_newer_ones_are_left_alone)
 {
     const char *path = fresh_path();
