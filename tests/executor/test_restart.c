@@ -97,6 +97,26 @@ Test(restart, killed_at_random_instants_it_ends_at_the_exact_target)
     (void)fprintf(stderr, "%d kills\n", kills);
 }
 
+Test(restart, two_executors_of_which_one_is_killed_again_and_again_end_at_the_exact_target)
+{
+    struct rng rng;
+    rng_seed(&rng, (uint64_t)time(NULL));
+    pid_t steady = start();
+    int kills = 0;
+    for (int code = 0; kills < KILLS; kills++) {
+        pid_t pid = start();
+        (void)usleep((useconds_t)(rng_unit(&rng) * 150000));
+        (void)kill(pid, SIGKILL);
+        code = sandbox_wait(pid, 30);
+        cr_assert(code == 1000 + SIGKILL || code == 0, "exit %d: %s", code, sandbox_text("err"));
+        if (code == 0)
+            break;
+    }
+    cr_expect(eq(int, sandbox_wait(start(), 120), 0));
+    cr_expect(eq(int, sandbox_wait(steady, 120), 0));
+    compare(kills, 4);
+}
+
 Test(restart, the_whole_tree_of_a_worker_dies_with_the_executor)
 {
     pid_t pid = sandbox_run(
