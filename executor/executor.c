@@ -354,9 +354,21 @@ static int base_environment(struct executor *ex, struct err *err)
     return 0;
 }
 
+static void mask_stop_signals(int how)
+{
+    sigset_t stop;
+    (void)sigemptyset(&stop);
+    (void)sigaddset(&stop, SIGTERM);
+    (void)sigaddset(&stop, SIGINT);
+    (void)sigprocmask(how, &stop, NULL);
+}
+
 static void prepare_process(void)
 {
     struct rlimit files;
+    if (getpid() == 1)
+        mask_stop_signals(
+            SIG_BLOCK);             /* without a handler they would be ignored, not wait for one */
     (void)signal(SIGPIPE, SIG_IGN); /* a reader that goes away must not end a sweep */
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
@@ -459,6 +471,7 @@ static void start_handles(struct executor *ex)
     (void)uv_signal_start(&ex->sigint, on_sigint, SIGINT);
     (void)uv_signal_start(&ex->sigterm, on_sigterm, SIGTERM);
     (void)uv_signal_start(&ex->sigchld, on_sigchld, SIGCHLD);
+    mask_stop_signals(SIG_UNBLOCK); /* they may have been blocked by who started us, too */
     if (beat > 0)
         (void)uv_timer_start(&ex->beat_timer, on_beat_timer, beat, beat);
     if (w != NULL && w->tick != NULL && w->tick_ms > 0)

@@ -97,6 +97,16 @@ Test(signals, with_a_grace_of_1_s_all_is_durable_within_2_s)
     cr_expect(lt(long, (long)best, 2000));
 }
 
+Test(signals, a_mask_inherited_from_the_parent_hides_no_sigterm)
+{
+    static const char *const words[] = {LAUNCH, "blocked", "-", NULL};
+    sandbox_launch_with(words);
+    pid_t pid = START("-n1", "--grace=1s", "x=float:0..1", "--", VICTIM, "ignore-term", "log");
+    await_start(0);
+    (void)kill(pid, SIGTERM);
+    cr_expect(eq(int, sandbox_wait(pid, 60), 75));
+}
+
 /* Ctrl-Z and fg, or docker pause: what came meanwhile is in the pipes. */
 Test(signals, a_stopped_executor_takes_no_live_worker_for_a_hanging_one)
 {

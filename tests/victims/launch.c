@@ -6,6 +6,7 @@
  *   fsize BYTES    no file may grow beyond it
  *   close FDS      without these descriptors, e.g. 1 or 12
  *   widow -        stdout and stderr are pipes whose reader is gone
+ *   blocked -      with SIGTERM and SIGINT blocked
  *   deaf -         stderr is a pipe whose reader does not read
  *
  * Exits 77 where that is not permitted. */
@@ -144,6 +145,16 @@ static int widow(const char *arg)
     return 0;
 }
 
+static int blocked(const char *arg)
+{
+    sigset_t stop;
+    (void)arg;
+    (void)sigemptyset(&stop);
+    (void)sigaddset(&stop, SIGTERM);
+    (void)sigaddset(&stop, SIGINT);
+    return sigprocmask(SIG_BLOCK, &stop, NULL);
+}
+
 static int deaf(const char *arg)
 {
     int ends[2]; /* the other end stays with the program, which does not know of it */
@@ -161,7 +172,7 @@ int main(int argc, char **argv)
         int (*prepare)(const char *arg);
     } ways[] = {{"tripwire", tripwire}, {"pid1-inner", pid1_inner}, {"user", user},
                 {"fsize", fsize},       {"close", close_fds},       {"widow", widow},
-                {"deaf", deaf}};
+                {"deaf", deaf},         {"blocked", blocked}};
     if (argc < 4)
         return 64;
     if (strcmp(argv[1], "pid1") == 0)
