@@ -111,9 +111,11 @@ Test(proc, evidence_names_the_threads_of_the_tree)
 {
     struct buf b = BUF_INIT;
     pid_t pid = sandbox_start((const char *const[]){"/bin/sh", "-c", VICTIM " hang; exit 1", NULL});
-    for (int i = 0; i < 600 && sandbox_processes("victim") < 2; i++)
-        (void)usleep(100000);
-    proc_put_evidence(&b, pid);
+    for (int i = 0; i < 600 && strstr(buf_str(&b), "victim hang\"") == NULL; i++) {
+        (void)usleep(i > 0 ? 100000 : 0); /* the shell has started it */
+        buf_clear(&b);
+        proc_put_evidence(&b, pid);
+    }
     json_t *j = json_read(b.data, b.len, NULL);
     cr_assert(j != NULL, "%s", buf_str(&b));
     cr_expect(eq(sz, json_array_size(json_object_get(j, "processes")), 2), "%s", buf_str(&b));
