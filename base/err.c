@@ -10,7 +10,7 @@ static void format_into(struct err *err, const char *fmt, va_list ap)
     (void)vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
 }
 
-int err_set(struct err *err, enum err_code code, const char *fmt, ...)
+int(err_set)(struct err *err, enum err_code code, const char *fmt, ...)
 {
     if (err != NULL) {
         va_list ap;
@@ -23,7 +23,7 @@ int err_set(struct err *err, enum err_code code, const char *fmt, ...)
     return -(int)code;
 }
 
-int err_sys(struct err *err, int sys, const char *fmt, ...)
+int(err_sys)(struct err *err, int sys, const char *fmt, ...)
 {
     enum err_code code = sys == ENOMEM ? ERR_NOMEM : ERR_IO;
     if (err != NULL) {
@@ -42,7 +42,7 @@ int err_sys(struct err *err, int sys, const char *fmt, ...)
     return -(int)code;
 }
 
-int err_wrap(struct err *err, int rc, const char *fmt, ...)
+int(err_wrap)(struct err *err, int rc, const char *fmt, ...)
 {
     if (err != NULL) {
         char tail[sizeof(err->msg)];

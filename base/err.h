@@ -7,14 +7,14 @@
 
 enum err_code {
     ERR_NONE = 0,
-    ERR_INVALID,     /* the caller's input is wrong: spec, argument, value */
-    ERR_NOMEM,       /* allocation failed */
-    ERR_IO,          /* the operating system refused; sys has errno */
-    ERR_NOTFOUND,    /* no such study, trial, file, key */
-    ERR_EXISTS,      /* the name is taken */
-    ERR_FINISHED,    /* the trial is finished and cannot change (Optuna: UpdateFinishedTrialError) */
-    ERR_CONFLICT,    /* somebody else was faster, or an incompatible definition exists */
-    ERR_BUSY,        /* locked by another; trying again later may succeed */
+    ERR_INVALID,  /* the caller's input is wrong: spec, argument, value */
+    ERR_NOMEM,    /* allocation failed */
+    ERR_IO,       /* the operating system refused; sys has errno */
+    ERR_NOTFOUND, /* no such study, trial, file, key */
+    ERR_EXISTS,   /* the name is taken */
+    ERR_FINISHED, /* the trial is finished and cannot change (Optuna: UpdateFinishedTrialError) */
+    ERR_CONFLICT, /* somebody else was faster, or an incompatible definition exists */
+    ERR_BUSY,     /* locked by another; trying again later may succeed */
     ERR_UNAVAILABLE, /* the store is away: connection refused, file gone, disk full */
     ERR_UNSUPPORTED, /* valid, but not to be had here: old kernel, unknown schema revision */
     ERR_CORRUPT,     /* stored data that cannot be read */
@@ -33,8 +33,16 @@ int err_set(struct err *err, enum err_code code, const char *fmt, ...)
 /* As err_set with ERR_IO (ERR_NOMEM for ENOMEM), ": <strerror>" appended. */
 int err_sys(struct err *err, int sys, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* Puts "<context>: " before the message; returns rc, so `return err_wrap(err, rc, …)` reads well. */
+/* Puts "<context>: " before the message; returns rc, so `return err_wrap(err, rc, …)` reads well.
+ */
 int err_wrap(struct err *err, int rc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* "invalid", "nomem", … for logs and JSON. Static. */
 const char *err_code_name(enum err_code code);
+
+/* clang's analyzer sees one file at a time: this tells it that a failure is never 0. */
+#ifdef __clang_analyzer__
+#define err_set(err, code, ...) ((void)(err_set)(err, code, __VA_ARGS__), -(int)(code))
+#define err_sys(err, ...) ((void)(err_sys)(err, __VA_ARGS__), -(int)ERR_IO)
+#define err_wrap(err, rc, ...) ((void)(err_wrap)(err, rc, __VA_ARGS__), (rc))
+#endif

@@ -81,7 +81,7 @@ static int take_state(void *ctx, const struct trial *t)
 static int follow(const struct reading *r, int64_t trial, const char *path, int *fd,
                   struct err *err)
 {
-    const struct timespec pause = {.tv_nsec = POLL_MS * 1000000};
+    const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
     for (;;) {
         enum trial_state state;
         int rc = store_trial_get(r->store, trial, 0, take_state, &state, err);

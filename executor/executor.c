@@ -2,6 +2,7 @@
  */
 #include "executor/executor.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -105,6 +106,7 @@ static void obey(struct executor *ex, const struct sw_action *a)
         slot_start(s);
         break;
     case SW_DO_FINISH:
+        assert(s != NULL);
         record_outcome(s->run != NULL ? TAKE(s->run) : TAKE(s->claimed), a);
         break;
     case SW_DO_RELEASE:

@@ -37,7 +37,8 @@ static int open_dir(struct study *st, struct err *err)
     if (name == NULL || cwd == NULL)
         return err_set(err, ERR_NOMEM, "run directory");
     for (char *p = name; *p != '\0'; p++)
-        *p = *p == '/' ? '_' : *p;
+        if (*p == '/')
+            *p = '_';
     if (name[0] == '.')
         name[0] = '_';
     bool relative = dir[0] != '/';

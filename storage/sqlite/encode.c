@@ -87,8 +87,8 @@ bool decode_time(const char *text, int64_t *utc_us)
     }
     if (*p == 'Z')
         p++;
-    int64_t seconds =
-        days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
+    int64_t seconds = days_from_civil(year, month, day) * 86400 + hour * INT64_C(3600) +
+                      minute * INT64_C(60) + second;
     *utc_us = seconds * 1000000 + us;
     return *p == '\0';
 }

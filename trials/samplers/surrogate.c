@@ -1,5 +1,6 @@
 #include "trials/samplers/surrogate.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -384,6 +385,7 @@ static int look(struct search *q, struct err *err)
 {
     size_t d = q->s->d;
     static const double reach[ROUNDS] = {0.1, 0.1, 0.03, 0.01};
+    assert(q->n_best > 0); /* nobody asks before there is something to learn from */
     for (int round = 0; round < ROUNDS; round++) {
         for (size_t i = 0; i < BATCH; i++) {
             double *point = q->points + i * d;
@@ -434,7 +436,7 @@ int surrogate_choose(struct surrogate *s, const struct history *h, int64_t numbe
 {
     AUTO(data_free) struct data d = {0};
     struct gp *gp = NULL;
-    int rc = data_open(s, 2 * MOST_USED, &d, err);
+    int rc = data_open(s, (size_t)2 * MOST_USED, &d, err);
     if (rc < 0)
         return rc;
     add_complete(s, h, INT64_MAX, h->n_complete, MOST_USED, &d);
