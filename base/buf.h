@@ -1,5 +1,6 @@
 /* A growable byte buffer that is always NUL-terminated, for building text and collecting input.
- * An append that runs out of memory sets `failed` and later ones do nothing: check once, at the end. */
+ * An append that runs out of memory sets `failed` and later ones do nothing: check once, at the
+ * end. */
 #pragma once
 
 #include <stdbool.h>

@@ -20,8 +20,8 @@ json_t *json_read(const char *text, size_t n, struct err *err);
 /* The same from a file. Errors: ERR_IO, ERR_INVALID with the file's name and the position. */
 json_t *json_read_file(const char *path, struct err *err);
 
-/* Whether Python's json.loads takes these n bytes: JSON in UTF-8, and the literals NaN, Infinity and
- * -Infinity, nested at most 512 deep. */
+/* Whether Python's json.loads takes these n bytes: JSON in UTF-8, and the literals NaN, Infinity
+ * and -Infinity, nested at most 512 deep. */
 bool json_check(const char *text, size_t n);
 
 static inline void json_decref_p(json_t **j)

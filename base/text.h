@@ -12,7 +12,8 @@ bool text_double(const char *s, double *out);
 bool text_int(const char *s, int64_t *out);
 /* "90", "90s", "5m", "2h", "1d", "250ms", "1.5h" to milliseconds; a bare number is seconds. */
 bool text_duration_ms(const char *s, uint64_t *out);
-/* "512", "8GiB", "3G", "100MB", "64KiB" to bytes (K, M, G, T are binary with or without "i"; KB, MB … decimal). */
+/* "512", "8GiB", "3G", "100MB", "64KiB" to bytes (K, M, G, T are binary with or without "i"; KB, MB
+ * … decimal). */
 bool text_size_bytes(const char *s, uint64_t *out);
 /* The shortest text that reads back as the same double, as Python's repr writes it: "0.1", "1e-05",
  * "2.0", "inf", "nan". Returns out. */

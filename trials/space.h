@@ -1,7 +1,8 @@
 /* The search space: distributions as Optuna defines them, parameters, and their conditions.
  *
- * A parameter's value travels in Optuna's internal representation, a double: a float is itself, an int
- * is that number, a choice is its index. Conversion to what users see happens at the edges only. */
+ * A parameter's value travels in Optuna's internal representation, a double: a float is itself, an
+ * int is that number, a choice is its index. Conversion to what users see happens at the edges
+ * only. */
 #pragma once
 
 #include <stdbool.h>
@@ -49,8 +50,8 @@ struct space {
     size_t n;
 };
 
-/* Checks bounds and adjusts high to the step grid, by decimal arithmetic on the shortest text forms as
- * Optuna does. Errors: ERR_INVALID with a sentence that names the bounds. */
+/* Checks bounds and adjusts high to the step grid, by decimal arithmetic on the shortest text forms
+ * as Optuna does. Errors: ERR_INVALID with a sentence that names the bounds. */
 int dist_check(struct dist *d, struct err *err);
 void dist_free(struct dist *d);
 int dist_copy(struct dist *out, const struct dist *d, struct err *err);
@@ -58,7 +59,8 @@ int dist_copy(struct dist *out, const struct dist *d, struct err *err);
 /* Optuna's JSON text, with its key order and Python's number forms ("1e-05", NaN). */
 void dist_put_json(struct buf *b, const struct dist *d);
 /* Reads Optuna's JSON text: current, deprecated (Uniform, LogUniform, DiscreteUniform, IntUniform,
- * IntLogUniform) and abbreviated forms, and the literals NaN and Infinity. The result is checked. */
+ * IntLogUniform) and abbreviated forms, and the literals NaN and Infinity. The result is checked.
+ */
 int dist_read_json(struct dist *out, const char *text, size_t n, struct err *err);
 
 bool dist_contains(const struct dist *d, double internal);
@@ -71,7 +73,8 @@ bool value_equal(const struct value *a, const struct value *b);
 
 /* The external value: as JSON (1, 0.5, "relu", null; NaN and infinities as Python writes them) … */
 void dist_put_value_json(struct buf *b, const struct dist *d, double internal);
-/* … and as bare text for argv and the environment (choices: text without quotes, true/false, null). */
+/* … and as bare text for argv and the environment (choices: text without quotes, true/false, null).
+ */
 void dist_put_value_text(struct buf *b, const struct dist *d, double internal);
 /* The internal representation of an external JSON value. Errors: ERR_INVALID when it is of another
  * type or no choice; a number out of range is accepted, as Optuna accepts enqueued values. */

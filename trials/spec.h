@@ -173,7 +173,8 @@ struct spec_trial {
     const char *dir; /* the trial's directory */
 };
 
-/* The seed of trial `number` (spec_trial.seed, FORKLESS_SEED): 0 … 2^31-1, from the study's seed. */
+/* The seed of trial `number` (spec_trial.seed, FORKLESS_SEED): 0 … 2^31-1, from the study's seed.
+ */
 uint32_t spec_trial_seed(const struct spec *s, int64_t number);
 
 /* A NULL-terminated list of strings, in one allocation that also holds the text. */

@@ -1,4 +1,5 @@
-/* What a trial is: its states (Optuna's), why it failed (ours), and its data as the store knows it. */
+/* What a trial is: its states (Optuna's), why it failed (ours), and its data as the store knows it.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -62,7 +63,8 @@ struct trial_attr {
     const char *json; /* JSON text */
 };
 
-/* A trial as read from a store; everything it points to belongs to the reader for the time of the call. */
+/* A trial as read from a store; everything it points to belongs to the reader for the time of the
+ * call. */
 struct trial {
     int64_t id;     /* unique in the store */
     int64_t number; /* 0, 1, 2 … in its study */

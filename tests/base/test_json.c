@@ -14,8 +14,9 @@ Test(json, strings_are_always_valid_utf8)
 {
     cr_expect_str_eq(quoted("a\"b\\c\n\x01", 7), "\"a\\\"b\\\\c\\n\\u0001\"");
     cr_expect_str_eq(quoted("\xc3\xa9", 2), "\"\xc3\xa9\"");
-    cr_expect_str_eq(quoted("\xff", 1), "\"\xef\xbf\xbd\"");             /* no such lead byte */
-    cr_expect_str_eq(quoted("\xed\xa0\x80", 3), "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""); /* surrogate */
+    cr_expect_str_eq(quoted("\xff", 1), "\"\xef\xbf\xbd\""); /* no such lead byte */
+    cr_expect_str_eq(quoted("\xed\xa0\x80", 3),
+                     "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");            /* surrogate */
     cr_expect_str_eq(quoted("\xc0\x80", 2), "\"\xef\xbf\xbd\xef\xbf\xbd\""); /* overlong */
 }
 
@@ -30,12 +31,19 @@ Test(json, read_reports_where_it_failed)
 Test(json, check_takes_what_python_reads)
 {
     static const char *const good[] = {
-        "null", " [1, -2.5e-3, 1E+5, 0, -0.0] ", "NaN", "[Infinity, -Infinity]", "{\"a\": {\"b\": []}}",
-        "\"\\u00e9\\ud83d\\ude00\"", "\"\xc3\xa9\"", "{}",
+        "null",
+        " [1, -2.5e-3, 1E+5, 0, -0.0] ",
+        "NaN",
+        "[Infinity, -Infinity]",
+        "{\"a\": {\"b\": []}}",
+        "\"\\u00e9\\ud83d\\ude00\"",
+        "\"\xc3\xa9\"",
+        "{}",
     };
     static const char *const bad[] = {
-        "", "nan", "01", "1.", ".5", "[1,]", "{\"a\":1,}", "{a:1}", "'x'", "\"\n\"", "\"\xff\"",
-        "1 2", "-NaN", "\"\\x41\"", "\"open", "[", "tru", "\"\\u12g4\"",
+        "",           "nan",       "01",     "1.",     ".5",       "[1,]",
+        "{\"a\":1,}", "{a:1}",     "'x'",    "\"\n\"", "\"\xff\"", "1 2",
+        "-NaN",       "\"\\x41\"", "\"open", "[",      "tru",      "\"\\u12g4\"",
     };
     for (size_t i = 0; i < ARRAY_LEN(good); i++)
         cr_expect(json_check(good[i], strlen(good[i])), "refused: %s", good[i]);

@@ -3,9 +3,10 @@
 
 #include "trials/samplers/kernels.h"
 
-#define KERNEL_BLOCK 128 /* components summed at a time: their exponents stay in the first cache   \
-                          */
-#define KERNEL_BATCH 8   /* scales computed at a time */
+#define KERNEL_BLOCK                                                                               \
+    128                /* components summed at a time: their exponents stay in the first cache     \
+                        */
+#define KERNEL_BATCH 8 /* scales computed at a time */
 
 struct kernel_coordinate {
     enum { KERNEL_POINT, KERNEL_CELL, KERNEL_CHOICE } kind;

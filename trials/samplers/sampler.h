@@ -1,6 +1,6 @@
-/* Samplers choose parameters. They compute only: no clock, no I/O, no global state. The random stream
- * of a trial is rng_mix(seed, trial number), so a choice depends on the seed, the number and what has
- * been observed, never on timing. All calls come from one thread. */
+/* Samplers choose parameters. They compute only: no clock, no I/O, no global state. The random
+ * stream of a trial is rng_mix(seed, trial number), so a choice depends on the seed, the number and
+ * what has been observed, never on timing. All calls come from one thread. */
 #pragma once
 
 #include "base/err.h"
@@ -19,8 +19,8 @@ struct sampler_conf {
 
 /* The values a spec has when it says nothing else. */
 #define SAMPLER_CONF_DEFAULT                                                                       \
-    ((struct sampler_conf){.kind = SAMPLER_AUTO, .direction = DIRECTION_MINIMIZE, .startup = 10,  \
-                           .candidates = 24})
+    ((struct sampler_conf){                                                                        \
+        .kind = SAMPLER_AUTO, .direction = DIRECTION_MINIMIZE, .startup = 10, .candidates = 24})
 
 struct sampler;
 
@@ -28,18 +28,20 @@ struct sampler;
 int sampler_create(struct sampler **out, const struct sampler_conf *conf, struct err *err);
 void sampler_destroy(struct sampler *s);
 
-/* Learns a trial, ours or another process's; a later call with the same number replaces the earlier one
- * (RUNNING, then finished). FAIL and WAITING trials are forgotten. Uses number, state, values[0], params and
- * the last step; copies what it needs. Amortised O(params). Errors: ERR_NOMEM. */
+/* Learns a trial, ours or another process's; a later call with the same number replaces the earlier
+ * one (RUNNING, then finished). FAIL and WAITING trials are forgotten. Uses number, state,
+ * values[0], params and the last step; copies what it needs. Amortised O(params). Errors:
+ * ERR_NOMEM. */
 int sampler_observe(struct sampler *s, const struct trial *t, struct err *err);
 
-/* Chooses the whole space for the trial: values[i] in internal representation, active[i] false where
- * the condition of parameter i does not hold. fixed[i], if not NaN, is taken as it is (enqueued
- * trials); fixed may be NULL. The trial itself is not observed by this. Errors: ERR_NOMEM. */
-int sampler_ask(struct sampler *s, int64_t number, const double *fixed, double *values, bool *active,
-                struct err *err);
+/* Chooses the whole space for the trial: values[i] in internal representation, active[i] false
+ * where the condition of parameter i does not hold. fixed[i], if not NaN, is taken as it is
+ * (enqueued trials); fixed may be NULL. The trial itself is not observed by this. Errors:
+ * ERR_NOMEM. */
+int sampler_ask(struct sampler *s, int64_t number, const double *fixed, double *values,
+                bool *active, struct err *err);
 
-/* Chooses one parameter of a define-by-run trial. The same (number, name) gives the same value until
- * something new is observed. Errors: ERR_NOMEM. */
+/* Chooses one parameter of a define-by-run trial. The same (number, name) gives the same value
+ * until something new is observed. Errors: ERR_NOMEM. */
 int sampler_suggest(struct sampler *s, int64_t number, const char *name, const struct dist *dist,
                     double *value, struct err *err);
