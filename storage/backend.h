@@ -19,6 +19,7 @@ struct store_ops {
 
     int (*begin)(struct store *s, struct err *err);
     int (*commit)(struct store *s, bool durable, struct err *err);
+    int (*sync)(struct store *s, struct err *err); /* may run beside any other operation */
     void (*rollback)(struct store *s);
 
     int (*study_create)(struct store *s, const char *name, const enum direction *directions,

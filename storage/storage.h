@@ -1,10 +1,10 @@
 /* The store: studies, trials and their values in Optuna's schema, and the results tables.
  *
  * Calls block (on a lock, on the disk), so the executor makes them on its one store thread; a
- * handle is used by one thread at a time, never by a forked child. Strings are UTF-8; JSON texts
- * are taken as they are. Out-parameters change only on success. What a callback or an out-parameter
- * borrows lives until the callback returns, or the next call on the handle. A callback must not
- * call the store.
+ * handle is used by one thread at a time (but for store_sync), never by a forked child. Strings are
+ * UTF-8; JSON texts are taken as they are. Out-parameters change only on success. What a callback
+ * or an out-parameter borrows lives until the callback returns, or the next call on the handle. A
+ * callback must not call the store.
  *
  * Writes. Each write is a transaction of its own and durable when it returns, unless it stands
  * between store_begin and store_commit. Errors that every write can have: ERR_BUSY (another process
@@ -50,6 +50,10 @@ int store_begin(struct store *s, struct err *err);
  * except that ERR_UNAVAILABLE after a failed fsync leaves that open: writing the batch again must
  * be harmless. */
 int store_commit(struct store *s, bool durable, struct err *err);
+/* Makes durable what was committed so far, durable or not. The one call that may be made from
+ * another thread while the handle's own uses it, so that a slow disk need not keep that waiting.
+ * Errors: ERR_UNAVAILABLE (the sync failed: what was committed may be lost by a power cut). */
+int store_sync(struct store *s, struct err *err);
 /* Gives the batch up; no batch is fine. */
 void store_rollback(struct store *s);
 

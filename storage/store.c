@@ -128,6 +128,12 @@ int store_commit(struct store *s, bool durable, struct err *err)
     return rc < 0 ? rc : s->ops->commit(s, durable, err);
 }
 
+int store_sync(struct store *s, struct err *err)
+{
+    int rc = check_write(s, err);
+    return rc < 0 ? rc : s->ops->sync(s, err);
+}
+
 void store_rollback(struct store *s)
 {
     check_owner(s);

@@ -30,6 +30,7 @@ static const struct store_ops sqlite_ops = {
     .destroy = sqlite_destroy,
     .begin = sqlite_begin,
     .commit = sqlite_commit,
+    .sync = sqlite_sync,
     .rollback = sqlite_rollback,
     .study_create = sqlite_study_create,
     .study_find = sqlite_study_find,
@@ -130,6 +131,22 @@ static int set_journal(struct store_sqlite *q, struct err *err)
     return sql_exec(q, q->wal ? "PRAGMA synchronous=NORMAL" : "PRAGMA synchronous=FULL", err);
 }
 
+/* The log's file, for sqlite_sync. The first sync, which also makes its directory entry durable, is
+ * done here: later ones may come from another thread. */
+static int find_log(struct store_sqlite *q, struct err *err)
+{
+    sqlite3_file *log = NULL;
+    if (!q->wal || q->base.read_only)
+        return 0;
+    if (sqlite3_file_control(q->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *)&log) !=
+        SQLITE_OK)
+        return sql_fail(q, err);
+    if (log == NULL || log->pMethods == NULL)
+        return err_set(err, ERR_UNAVAILABLE, "%s: its write-ahead log is not open", q->path);
+    q->log = log;
+    return sqlite_sync(&q->base, err);
+}
+
 static int missing(struct store_sqlite *q, struct err *err)
 {
     struct stat st;
@@ -209,7 +226,9 @@ int store_sqlite_open(struct store **out, const char *url, const struct store_op
     if (rc == 0)
         rc = set_journal(q, err);
     if (rc == 0)
-        rc = schema_open(q, err);
+        rc = schema_open(q, err); /* reads, so the log is open after it */
+    if (rc == 0)
+        rc = find_log(q, err);
     if (rc < 0) {
         sqlite_destroy(&q->base);
         return rc;

@@ -20,6 +20,7 @@ struct store_sqlite {
     char *path;
     int busy_ms;
     bool wal;
+    sqlite3_file *log; /* the write-ahead log; NULL without one */
     bool results_ready; /* the results tables are there, in our version */
     bool in_batch;
     bool batch_broken;            /* a write failed half way: the batch cannot be committed */
@@ -71,6 +72,7 @@ int tx_leave_read(struct store_sqlite *q, int rc);
 
 int sqlite_begin(struct store *s, struct err *err);
 int sqlite_commit(struct store *s, bool durable, struct err *err);
+int sqlite_sync(struct store *s, struct err *err);
 void sqlite_rollback(struct store *s);
 
 /* ---- schema.c ---- */

@@ -6,18 +6,14 @@
 
 /* Makes the commits so far durable. Under WAL with synchronous=NORMAL a commit only writes the log;
  * what synchronous=FULL would add is this sync of it. Done here, each commit of a handle can
- * choose. */
-static int sync_log(struct store_sqlite *q, struct err *err)
+ * choose. Beside other operations it is safe because it only calls fdatasync: the log is opened
+ * once and closed with the handle, and a checkpoint, which may begin it anew, syncs it before. */
+int sqlite_sync(struct store *s, struct err *err)
 {
-    sqlite3_file *log = NULL;
-    if (!q->wal) /* the rollback journal runs with synchronous=FULL */
+    struct store_sqlite *q = CONTAINER_OF(s, struct store_sqlite, base);
+    if (q->log == NULL) /* the rollback journal runs with synchronous=FULL */
         return 0;
-    if (sqlite3_file_control(q->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *)&log) !=
-        SQLITE_OK)
-        return sql_fail(q, err);
-    if (log == NULL || log->pMethods == NULL) /* nothing was ever written */
-        return 0;
-    if (log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) != SQLITE_OK)
+    if (q->log->pMethods->xSync(q->log, SQLITE_SYNC_NORMAL) != SQLITE_OK)
         return err_set(err, ERR_UNAVAILABLE, "%s: the write-ahead log could not be synced to disk",
                        q->path);
     return 0;
@@ -38,7 +34,7 @@ static int commit(struct store_sqlite *q, bool durable, struct err *err)
         roll_back(q);
         return rc;
     }
-    return durable ? sync_log(q, err) : 0;
+    return durable ? sqlite_sync(&q->base, err) : 0;
 }
 
 /* Whether rc is a refusal, given before anything was written. */
