@@ -22,23 +22,35 @@ struct list {
     struct storeq_job *head, **tail;
 };
 
+/* Who is refused by the store at the moment. */
+enum { TROUBLE_WRITE = 1, TROUBLE_SYNC = 2 };
+
+/* Two threads: the writer runs the jobs and commits; the syncer then makes their commits durable,
+ * as many as have come together, while the writer goes on. So a claim, for which a worker's place
+ * stands empty, never waits for the disk.
+ *
+ *   loop ─push▶ urgent ─▶ writer ──────────────────────▶ done ─▶ loop
+ *        └────▶ normal ─▶ writer ─▶ unsynced ─▶ syncer ─┘
+ */
 struct storeq {
-    pthread_t thread;
-    pthread_mutex_t lock; /* guards urgent, normal, done, stop, trouble */
-    pthread_cond_t wake;
-    struct list urgent, normal, done;
+    pthread_t writer, syncer;
+    pthread_mutex_t lock; /* guards the lists but the new ones, stop, written, syncing, trouble */
+    pthread_cond_t wake, wake_syncer;
+    struct list urgent, normal, unsynced, done;
     struct list new_urgent, new_normal; /* the loop's: pushed in this tick */
     bool awaited;                       /* one of them is not content to linger */
     uv_timer_t linger;
     uv_prepare_t flush;
-    bool stop;
+    bool stop;    /* no job comes any more */
+    bool written; /* and the writer has run all of them */
+    bool syncing; /* the syncer has some that are not in done yet */
     atomic_bool impatient;
-    struct store *store; /* the thread's */
+    struct store *store; /* the writer's; the syncer only calls store_sync */
     uv_async_t async;
     struct storeq_conf conf;
     int pending;
-    size_t open_handles; /* the loop's */
-    bool trouble, told_trouble;
+    size_t open_handles;            /* the loop's */
+    unsigned trouble, told_trouble; /* TROUBLE_… */
     struct err trouble_err;
 };
 
@@ -79,11 +91,13 @@ static bool is_trouble(int rc)
     return rc == -ERR_BUSY || rc == -ERR_UNAVAILABLE;
 }
 
-static void set_trouble(struct storeq *q, bool trouble, const struct err *err)
+/* err NULL: it is over. */
+static void set_trouble(struct storeq *q, unsigned whose, const struct err *err)
 {
     (void)pthread_mutex_lock(&q->lock);
-    bool changed = q->trouble != trouble;
-    q->trouble = trouble;
+    unsigned now = err != NULL ? q->trouble | whose : q->trouble & ~whose;
+    bool changed = q->trouble != now;
+    q->trouble = now;
     if (err != NULL)
         q->trouble_err = *err;
     (void)pthread_mutex_unlock(&q->lock);
@@ -94,7 +108,7 @@ static void set_trouble(struct storeq *q, bool trouble, const struct err *err)
 /* Runs the jobs up to `end` in one transaction. On trouble nothing is stored and all have to run
  * again. */
 static int run_batch(struct storeq *q, struct storeq_job *first, const struct storeq_job *end,
-                     bool durable, struct err *err)
+                     struct err *err)
 {
     int rc = store_begin(q->store, err);
     if (rc < 0)
@@ -109,7 +123,7 @@ static int run_batch(struct storeq *q, struct storeq_job *first, const struct st
             return rc;
         }
     }
-    rc = store_commit(q->store, durable, err);
+    rc = store_commit(q->store, false, err);
     if (rc < 0)
         store_rollback(q->store);
     return rc;
@@ -121,20 +135,26 @@ static void nap(void)
     (void)nanosleep(&ts, NULL);
 }
 
+/* Whether it is not worth another try. */
+static bool given_up(const struct storeq *q, int rc, uint64_t since_ms)
+{
+    return !is_trouble(rc) || atomic_load(&q->impatient) ||
+           clock_mono_ms() - since_ms >= q->conf.patience_ms;
+}
+
 static void run_until_stored(struct storeq *q, struct storeq_job *first,
-                             const struct storeq_job *end, bool durable)
+                             const struct storeq_job *end)
 {
     struct err err = {0};
     uint64_t start = clock_mono_ms();
     for (;;) {
-        int rc = run_batch(q, first, end, durable, &err);
+        int rc = run_batch(q, first, end, &err);
         if (rc == 0) {
-            set_trouble(q, false, NULL);
+            set_trouble(q, TROUBLE_WRITE, NULL);
             return;
         }
-        set_trouble(q, true, &err);
-        if (!is_trouble(rc) || atomic_load(&q->impatient) ||
-            clock_mono_ms() - start >= q->conf.patience_ms) {
+        set_trouble(q, TROUBLE_WRITE, &err);
+        if (given_up(q, rc, start)) {
             for (struct storeq_job *j = first; j != end; j = j->next) {
                 j->rc = rc;
                 j->err = err;
@@ -151,8 +171,7 @@ static void run_read(struct storeq *q, struct storeq_job *job)
     for (;;) {
         job->err = (struct err){0};
         job->rc = job->run(job, q->store, &job->err);
-        if (!is_trouble(job->rc) || atomic_load(&q->impatient) ||
-            clock_mono_ms() - start >= q->conf.patience_ms)
+        if (given_up(q, job->rc, start))
             return;
         nap();
     }
@@ -168,15 +187,37 @@ static void run_list(struct storeq *q, const struct list *l)
             continue;
         }
         struct storeq_job *end = j;
-        bool durable = false;
-        for (; end != NULL && end->kind != STOREQ_READ; end = end->next)
-            durable = durable || end->kind == STOREQ_DURABLE;
-        run_until_stored(q, j, end, durable);
+        while (end != NULL && end->kind != STOREQ_READ)
+            end = end->next;
+        run_until_stored(q, j, end);
         j = end;
     }
 }
 
-static void *store_thread(void *arg)
+static bool any_durable(const struct list *l)
+{
+    for (const struct storeq_job *j = l->head; j != NULL; j = j->next) {
+        if (j->kind == STOREQ_DURABLE)
+            return true;
+    }
+    return false;
+}
+
+/* Jobs that were run go on, to the syncer when one of them has to be durable, or when earlier ones
+ * are there still: all but claims come back in order. */
+static void pass_on(struct storeq *q, struct list work, bool urgent)
+{
+    (void)pthread_mutex_lock(&q->lock);
+    bool by_sync = !urgent && (any_durable(&work) || q->unsynced.head != NULL || q->syncing);
+    list_append(by_sync ? &q->unsynced : &q->done, work);
+    if (by_sync)
+        (void)pthread_cond_signal(&q->wake_syncer);
+    (void)pthread_mutex_unlock(&q->lock);
+    if (!by_sync)
+        (void)uv_async_send(&q->async);
+}
+
+static void *write_thread(void *arg)
 {
     struct storeq *q = arg;
     for (;;) {
@@ -186,16 +227,59 @@ static void *store_thread(void *arg)
         bool urgent = q->urgent.head != NULL;
         struct list work = list_take(urgent ? &q->urgent : &q->normal);
         bool over = work.head == NULL; /* only when told to stop */
+        q->written = over;
+        if (over)
+            (void)pthread_cond_signal(&q->wake_syncer);
         (void)pthread_mutex_unlock(&q->lock);
         if (over)
-            break;
+            return NULL;
         run_list(q, &work);
-        (void)pthread_mutex_lock(&q->lock);
-        list_append(&q->done, work);
+        pass_on(q, work, urgent);
+    }
+}
+
+static void sync_list(struct storeq *q, const struct list *l)
+{
+    struct err err = {0};
+    uint64_t start = clock_mono_ms();
+    for (;;) {
+        int rc = store_sync(q->store, &err);
+        set_trouble(q, TROUBLE_SYNC, rc < 0 ? &err : NULL);
+        if (rc == 0)
+            return;
+        if (given_up(q, rc, start)) {
+            for (struct storeq_job *j = l->head; j != NULL; j = j->next) {
+                if (j->kind == STOREQ_DURABLE && j->rc == 0) {
+                    j->rc = rc;
+                    j->err = err;
+                }
+            }
+            return;
+        }
+        nap();
+    }
+}
+
+static void *sync_thread(void *arg)
+{
+    struct storeq *q = arg;
+    (void)pthread_mutex_lock(&q->lock);
+    for (;;) {
+        while (q->unsynced.head == NULL && !q->written)
+            (void)pthread_cond_wait(&q->wake_syncer, &q->lock);
+        struct list work = list_take(&q->unsynced);
+        if (work.head == NULL)
+            break;
+        q->syncing = true;
         (void)pthread_mutex_unlock(&q->lock);
+        if (any_durable(&work))
+            sync_list(q, &work);
+        (void)pthread_mutex_lock(&q->lock);
+        q->syncing = false;
+        list_append(&q->done, work);
         (void)uv_async_send(&q->async);
     }
-    store_destroy(q->store);
+    (void)pthread_mutex_unlock(&q->lock);
     return NULL;
 }
 
@@ -203,13 +287,13 @@ static void deliver(struct storeq *q)
 {
     (void)pthread_mutex_lock(&q->lock);
     struct list done = list_take(&q->done);
-    bool trouble = q->trouble;
+    unsigned trouble = q->trouble;
     struct err err = q->trouble_err;
     (void)pthread_mutex_unlock(&q->lock);
-    if (trouble != q->told_trouble) {
-        q->told_trouble = trouble;
-        q->conf.on_trouble(q->conf.ctx, trouble, &err);
-    }
+    bool told = q->told_trouble != 0;
+    q->told_trouble = trouble;
+    if ((trouble != 0) != told)
+        q->conf.on_trouble(q->conf.ctx, trouble != 0, &err);
     for (struct storeq_job *j = done.head, *next; j != NULL; j = next) {
         next = j->next;
         q->pending--;
@@ -241,6 +325,15 @@ static void on_linger(uv_timer_t *t)
     flush(CONTAINER_OF(t, struct storeq, linger));
 }
 
+static void end_writer(struct storeq *q)
+{
+    (void)pthread_mutex_lock(&q->lock);
+    q->stop = true;
+    (void)pthread_cond_signal(&q->wake);
+    (void)pthread_mutex_unlock(&q->lock);
+    (void)pthread_join(q->writer, NULL);
+}
+
 static void on_tick_end(uv_prepare_t *p)
 {
     struct storeq *q = CONTAINER_OF(p, struct storeq, flush);
@@ -257,6 +350,7 @@ static void on_closed(uv_handle_t *h)
         return;
     (void)pthread_mutex_destroy(&q->lock);
     (void)pthread_cond_destroy(&q->wake);
+    (void)pthread_cond_destroy(&q->wake_syncer);
     free(q);
 }
 
@@ -272,6 +366,22 @@ static void close_handles(struct storeq *q)
     }
 }
 
+/* Both or none; returns an errno. */
+static int start_threads(struct storeq *q)
+{
+    sigset_t all, before; /* signals are the loop's */
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    int sys = pthread_create(&q->writer, NULL, write_thread, q);
+    if (sys == 0) {
+        sys = pthread_create(&q->syncer, NULL, sync_thread, q);
+        if (sys != 0)
+            end_writer(q);
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return sys;
+}
+
 int storeq_start(struct storeq **out, uv_loop_t *loop, const struct storeq_conf *conf,
                  struct err *err)
 {
@@ -283,6 +393,7 @@ int storeq_start(struct storeq **out, uv_loop_t *loop, const struct storeq_conf 
     q->conf = *conf;
     list_init(&q->urgent);
     list_init(&q->normal);
+    list_init(&q->unsynced);
     list_init(&q->done);
     list_init(&q->new_urgent);
     list_init(&q->new_normal);
@@ -293,21 +404,18 @@ int storeq_start(struct storeq **out, uv_loop_t *loop, const struct storeq_conf 
     }
     (void)pthread_mutex_init(&q->lock, NULL);
     (void)pthread_cond_init(&q->wake, NULL);
+    (void)pthread_cond_init(&q->wake_syncer, NULL);
     rc = uv_async_init(loop, &q->async, on_async);
     assert(rc == 0);
     (void)uv_prepare_init(loop, &q->flush);
     (void)uv_prepare_start(&q->flush, on_tick_end);
     uv_unref((uv_handle_t *)&q->flush);
     (void)uv_timer_init(loop, &q->linger);
-    sigset_t all, before; /* signals are the loop's */
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    int sys = pthread_create(&q->thread, NULL, store_thread, q);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int sys = start_threads(q);
     if (sys != 0) {
         store_destroy(q->store);
         close_handles(q);
-        return err_sys(err, sys, "store thread");
+        return err_sys(err, sys, "store threads");
     }
     *out = q;
     return 0;
@@ -333,11 +441,9 @@ void storeq_give_up(struct storeq *q)
 void storeq_stop(struct storeq *q)
 {
     flush(q);
-    (void)pthread_mutex_lock(&q->lock);
-    q->stop = true;
-    (void)pthread_cond_signal(&q->wake);
-    (void)pthread_mutex_unlock(&q->lock);
-    (void)pthread_join(q->thread, NULL);
+    end_writer(q);
+    (void)pthread_join(q->syncer, NULL);
+    store_destroy(q->store);
     deliver(q);
     close_handles(q);
 }

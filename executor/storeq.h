@@ -1,6 +1,7 @@
-/* The store's own thread: jobs go in from the loop, run in order in batched transactions, and come
- * back to the loop when what they wrote is committed. A locked or vanished database makes jobs
- * wait, never the loop. */
+/* The store's own threads: jobs go in from the loop, run in order in batched transactions, and come
+ * back to the loop when what they wrote is committed, or has reached the disk where that is
+ * promised. A slow disk delays no claim; a locked or vanished database makes jobs wait, never the
+ * loop. */
 #pragma once
 
 #include <stdbool.h>
@@ -24,7 +25,7 @@ enum storeq_kind {
 struct storeq_job {
     struct storeq_job *next;
     enum storeq_kind kind;
-    /* On the store's thread. May be called again when the batch could not be committed, so it must
+    /* On the writer's thread. May be called again when the batch could not be committed, so it must
      * not consume what it needs. A refusal (ERR_FINISHED …) is an answer, kept in rc. */
     int (*run)(struct storeq_job *job, struct store *s, struct err *err);
     void (*done)(struct storeq_job *job); /* on the loop's thread; rc and err are set */
@@ -40,8 +41,8 @@ struct storeq_conf {
     void *ctx;
 };
 
-/* Opens the store (on the calling thread, so that its errors come at once) and starts the thread.
- */
+/* Opens the store (on the calling thread, so that its errors come at once) and starts the
+ * threads. */
 int storeq_start(struct storeq **out, uv_loop_t *loop, const struct storeq_conf *conf,
                  struct err *err);
 /* From the loop's thread. */
@@ -50,6 +51,6 @@ void storeq_push(struct storeq *q, struct storeq_job *job);
 int storeq_pending(const struct storeq *q);
 /* No more patience: what the store refuses now fails. */
 void storeq_give_up(struct storeq *q);
-/* Waits for the thread to finish what was pushed, closes the store, calls the last done callbacks
+/* Waits for the threads to finish what was pushed, closes the store, calls the last done callbacks
  * and closes the handle; q is freed by the loop soon after. */
 void storeq_stop(struct storeq *q);
