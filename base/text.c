@@ -203,6 +203,30 @@ size_t text_utf8_len(const char *text, size_t n)
     return len;
 }
 
+char *text_clean(char *text)
+{
+    char *out = text;
+    size_t left = strlen(text);
+    for (const char *p = text; left > 0;) {
+        unsigned char c = (unsigned char)p[0];
+        size_t n = text_utf8_len(p, left);
+        bool c1 = n == 2 && c == 0xc2 && (unsigned char)p[1] < 0xa0;
+        bool bad = n == 0 || c < 0x20 || c == 0x7f || c1;
+        if (n == 0)
+            n = 1;
+        if (bad) {
+            *out++ = c == '\n' || c == '\t' ? ' ' : '?';
+        } else {
+            memmove(out, p, n);
+            out += n;
+        }
+        p += n;
+        left -= n;
+    }
+    *out = '\0';
+    return text;
+}
+
 char *text_mask_url(const char *url, char *out, size_t size)
 {
     const char *user = strstr(url, "://");

@@ -25,5 +25,8 @@ const char *text_nearest(const char *word, const char *const *candidates, size_t
 char *text_human_ms(uint64_t ms, char out[static 32]);
 /* Length in bytes (1-4) of the UTF-8 sequence at text, or 0 when there is none. */
 size_t text_utf8_len(const char *text, size_t n);
+/* Takes out, in place, what could steer a terminal: C0 controls, DEL, C1 (as UTF-8 too) and bytes
+ * that are no UTF-8 become '?', line ends and tabs a space. For text of others. Returns text. */
+char *text_clean(char *text);
 /* Copies a URL with the password of `scheme://user:password@host` written as ***. Returns out. */
 char *text_mask_url(const char *url, char *out, size_t size);

@@ -32,7 +32,7 @@ static void print_model(const struct reading *r)
     if (!json_is_string(text) || asprintf(&path, "%s/best.ubj", json_string_value(text)) < 0)
         return;
     if (access(path, F_OK) == 0)
-        (void)printf("model   %s\n", path);
+        (void)printf("model   %s\n", text_clean(path));
 }
 
 static int print_one(void *ctx, const struct trial *t)
@@ -43,9 +43,11 @@ static int print_one(void *ctx, const struct trial *t)
     (void)printf("value   %s\n", text_from_double(t->values[0], number));
     for (size_t i = 0; i < t->n_params; i++) {
         AUTO(buf_free) struct buf text = BUF_INIT;
+        buf_printf(&text, "%s = ", t->params[i].name);
         dist_put_value_text(&text, t->params[i].dist, t->params[i].value);
-        (void)printf("%s%s = %s\n", i == 0 ? "params  " : "        ", t->params[i].name,
-                     buf_str(&text));
+        if (text.failed)
+            return -ERR_NOMEM;
+        (void)printf("%s%s\n", i == 0 ? "params  " : "        ", text_clean(text.data));
     }
     return 0;
 }

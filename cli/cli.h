@@ -23,7 +23,8 @@ struct command {
 
 int check_main(int argc, char **argv);
 
-/* Prints "forkless: MESSAGE" on stderr, with a colour only on a terminal. */
+/* Prints "forkless: MESSAGE" on stderr, with a colour only on a terminal. The message is
+ * cleaned (text_clean): it may hold text of others. */
 void cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 int run_main(int argc, char **argv);

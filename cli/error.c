@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
+#include "base/text.h"
 #include "cli/cli.h"
 
 void cli_error(const char *fmt, ...)
@@ -11,8 +13,10 @@ void cli_error(const char *fmt, ...)
     bool colour = isatty(STDERR_FILENO) && getenv("NO_COLOR") == NULL;
     va_list ap;
     va_start(ap, fmt);
-    (void)fprintf(stderr, "%sforkless:%s ", colour ? "\033[31m" : "", colour ? "\033[0m" : "");
-    (void)vfprintf(stderr, fmt, ap);
-    (void)fputc('\n', stderr);
+    AUTO_FREE char *text = NULL;
+    if (vasprintf(&text, fmt, ap) < 0)
+        text = NULL;
     va_end(ap);
+    (void)fprintf(stderr, "%sforkless:%s %s\n", colour ? "\033[31m" : "", colour ? "\033[0m" : "",
+                  text != NULL ? text_clean(text) : "out of memory");
 }

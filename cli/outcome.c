@@ -198,6 +198,7 @@ static void suggest_next(const struct outcome_conf *conf, const struct executor_
 static void tell_people(const struct outcome_conf *conf, const struct executor_result *r, int code,
                         const char *reason)
 {
+    AUTO_FREE char *text = strdup(reason);
     char took[32];
     bool colour = cli_colour();
     bool fine = code == EXIT_OK || code == EXIT_NOTHING;
@@ -207,7 +208,8 @@ static void tell_people(const struct outcome_conf *conf, const struct executor_r
         show_best(&conf->cells[0]);
     (void)printf("%s%s%s: %s. %s", colour ? (fine ? "\033[32m" : "\033[31m") : "",
                  r->reason == SW_MET ? "proven" : sw_reason_name(r->reason),
-                 colour ? "\033[0m" : "", reason, text_human_ms(r->elapsed_ms, took));
+                 colour ? "\033[0m" : "", text != NULL ? text_clean(text) : "",
+                 text_human_ms(r->elapsed_ms, took));
     if (r->failed > 0)
         (void)printf(", %" PRId64 " failed tries", r->failed);
     (void)printf(" (exit %d)\n", code);

@@ -1,6 +1,7 @@
 #include "cli/progress.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/cleanup.h"
 #include "base/text.h"
 
 #define TICK_MS 200
@@ -21,11 +23,39 @@ static int columns(void)
     return 80;
 }
 
+/* Whether the terminal takes a line now: after ^S it does not, and a write would stop the sweep. */
+static bool ready(void)
+{
+    struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+    return poll(&p, 1, 0) > 0 && (p.revents & POLLOUT) != 0;
+}
+
 void progress_clear(struct progress *p)
 {
-    if (p->shown)
-        (void)fputs("\r\033[K", stderr);
+    if (!p->shown || !ready())
+        return;
+    (void)fputs("\r\033[K", stderr);
     p->shown = false;
+}
+
+/* A line that stays, in one write. What the terminal does not take is counted and told later. */
+static void say(struct progress *p, const char *colour, const char *head, const char *text)
+{
+    struct buf b = BUF_INIT;
+    AUTO_FREE char *clean = strdup(text);
+    bool coloured = p->colour && colour != NULL;
+    if (clean == NULL || !ready()) {
+        p->untold++;
+        return;
+    }
+    progress_clear(p);
+    if (p->untold > 0)
+        buf_printf(&b, "%u messages were not shown while the terminal stood still\n", p->untold);
+    buf_printf(&b, "%s%s%s%s\n", coloured ? colour : "", head, coloured ? "\033[0m" : "",
+               text_clean(clean));
+    p->untold = 0;
+    (void)fputs(buf_str(&b), stderr);
+    buf_free(&b);
 }
 
 static void put_bar(struct buf *b, int64_t done, int64_t target)
@@ -85,8 +115,10 @@ static void tick(void *ctx, const struct executor_status *s)
     if (s->quietest_ms >= 5000)
         buf_printf(&b, " · quiet for %s", text_human_ms(s->quietest_ms, idle));
     cut(&b, columns() - 1);
-    (void)fprintf(stderr, "\r%s\033[K", buf_str(&b));
-    p->shown = true;
+    if (!b.failed && ready()) {
+        (void)fprintf(stderr, "\r%s\033[K", text_clean(b.data));
+        p->shown = true;
+    }
     buf_free(&b);
 }
 
@@ -94,21 +126,19 @@ static void trial_end(void *ctx, const struct executor_study *study, int64_t num
                       enum trial_state state, enum fail_class fail, const char *message,
                       double value)
 {
-    struct progress *p = ctx;
+    AUTO(buf_free) struct buf head = BUF_INIT, text = BUF_INIT;
     (void)study;
     (void)value;
     if (state != TRIAL_FAIL)
         return;
-    progress_clear(p);
-    (void)fprintf(stderr, "%strial %" PRId64 " failed%s (%s): %s\n", p->colour ? "\033[33m" : "",
-                  number, p->colour ? "\033[0m" : "", fail_class_name(fail),
-                  message != NULL ? message : "no message");
+    buf_printf(&head, "trial %" PRId64 " failed", number);
+    buf_printf(&text, " (%s): %s", fail_class_name(fail), message != NULL ? message : "no message");
+    say(ctx, "\033[33m", buf_str(&head), buf_str(&text));
 }
 
 static void notice(void *ctx, const char *text)
 {
-    progress_clear(ctx);
-    (void)fprintf(stderr, "%s\n", text);
+    say(ctx, NULL, "", text);
 }
 
 void progress_init(struct progress *p, const char *metric)

@@ -7,7 +7,8 @@
 
 struct progress {
     bool colour;
-    bool shown; /* the line is on the screen */
+    bool shown;      /* the line is on the screen */
+    unsigned untold; /* messages that the terminal did not take */
     const char *metric;
     struct executor_watcher watcher; /* give this to the executor */
 };
@@ -15,5 +16,5 @@ struct progress {
 /* Draws on stderr; ctx of the watcher is p, which must not move. Use only when stderr is a
  * terminal. */
 void progress_init(struct progress *p, const char *metric);
-/* Takes the line off the screen. */
+/* Takes the line off the screen; leaves it when the terminal takes nothing (^S). */
 void progress_clear(struct progress *p);

@@ -58,12 +58,12 @@ static void shrink(struct spec *s, const char *dir, const char *storage)
         s->retry[i].times = 0;
 }
 
-static void tell(const struct spec *s, const struct seen *seen, uint64_t ms)
+static void tell(const struct spec *s, struct seen *seen, uint64_t ms)
 {
     char number[TEXT_DOUBLE_MAX], took[32];
     if (seen->state == TRIAL_FAIL)
         (void)printf("smoke: the trial failed (%s): %s\n", fail_class_name(seen->fail),
-                     seen->message);
+                     text_clean(seen->message));
     else
         (void)printf("smoke: one trial ran in %s: %s=%s\n", text_human_ms(ms, took),
                      s->study.metric, text_from_double(seen->value, number));

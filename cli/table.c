@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 
 bool cli_colour(void)
 {
@@ -54,11 +55,7 @@ void table_cell(struct table *t, const char *text)
         t->failed = true;
         return;
     }
-    for (char *p = copy; *p != '\0'; p++) { /* a worker's message must not steer the terminal */
-        if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            *p = *p == '\n' || *p == '\t' ? ' ' : '?';
-    }
-    t->cells[t->n_cells++] = copy;
+    t->cells[t->n_cells++] = text_clean(copy);
 }
 
 void table_cellf(struct table *t, const char *fmt, ...)

@@ -19,7 +19,7 @@ void table_free(struct table *t);
 /* Starts with the titles; one that begins with '>' is a column of numbers. At most
  * TABLE_COLUMNS_MAX; NULL ends. */
 void table_init(struct table *t, const char *const *titles);
-/* The next cell, from left to right, row after row. Control characters become '?'. */
+/* The next cell, from left to right, row after row. It is cleaned: text_clean. */
 void table_cell(struct table *t, const char *text);
 void table_cellf(struct table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void table_print(const struct table *t);

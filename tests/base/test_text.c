@@ -1,5 +1,6 @@
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
 
 #include "base/text.h"
 
@@ -60,6 +61,28 @@ Test(text, nearest_suggests_only_what_is_near)
     cr_expect_str_eq(text_nearest("tirals", keys, 3), "trials");
     cr_expect_str_eq(text_nearest("smapler", keys, 3), "sampler");
     cr_expect_null(text_nearest("zzz", keys, 3));
+}
+
+Test(text, clean_leaves_nothing_that_steers_a_terminal)
+{
+    static const char *const cases[][2] = {
+        {"a\033[31mb\x7f\a", "a?[31mb??"},
+        {"two\nlines\tx\r", "two lines x?"},
+        {"\xc2\x9b"
+         "2J\xc2\x9f\xc2\xa0",
+         "?2J?\xc2\xa0"},
+        {"\x9b"
+         "2J\xff",
+         "?2J?"},
+        {"schön ━ 🙂", "schön ━ 🙂"},
+        {"cut \xe2\x94", "cut ??"},
+        {"", ""},
+    };
+    char text[64];
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        (void)snprintf(text, sizeof(text), "%s", cases[i][0]);
+        cr_expect_str_eq(text_clean(text), cases[i][1]);
+    }
 }
 
 Test(text, a_password_in_a_url_is_masked)

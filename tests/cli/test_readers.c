@@ -186,6 +186,27 @@ Test(readers, best_ranks_and_says_when_there_is_none)
     cr_expect_eq(code, EXIT_UNMET);
 }
 
+Test(readers, a_foreign_name_or_choice_cannot_steer_the_terminal)
+{
+    int code;
+    static struct value texts[] = {{.kind = VALUE_TEXT, .s = (char *)"\033]0;x\a\xc2\x9b"}};
+    const struct dist wild = {.kind = DIST_CHOICE, .choices = texts, .n_choices = 1};
+    const struct trial_param param = {"p\033c", &wild, 0};
+    const double value = 1;
+    const struct trial t = {
+        .state = TRIAL_COMPLETE, .values = &value, .n_values = 1, .params = &param, .n_params = 1};
+    struct store *s = open_store();
+    MUST(store_trial_create(s, add_study(s, "bad\033c"), &t, NULL, NULL, &err));
+    store_destroy(s);
+    cr_expect_str_eq(RUN("best", "bad\033c"), "trial   0\nvalue   1.0\nparams  p?c = ?]0;x??\n");
+    cr_expect_null(strchr(RUN("status"), '\033'));
+    const char *said = COMPLAINT("best", "none-such");
+    cr_expect_eq(code, EXIT_USAGE);
+    said = COMPLAINT("best");
+    cr_expect_not_null(strstr(said, "bad?c"), "%s", said);
+    cr_expect_null(strchr(said, '\033'));
+}
+
 Test(readers, status_tells_studies_running_trials_and_runs)
 {
     int code;
