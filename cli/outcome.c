@@ -33,6 +33,8 @@ static int exit_code_of(const struct outcome_conf *conf, const struct executor_r
     };
     if (r->reason == SW_MET && conf->skip_if_done && r->target > 0 && r->done_before >= r->target)
         return EXIT_NOTHING;
+    if (r->reason == SW_STORE && r->err.code == ERR_CONFLICT)
+        return EXIT_USAGE; /* the store is well: the spec does not fit the study in it */
     return codes[r->reason];
 }
 
@@ -74,7 +76,7 @@ static void put_reason(struct buf *b, const struct outcome_conf *conf,
                    fail_class_name(r->flap_class));
         break;
     case SW_STORE:
-        buf_printf(b, "the store is lost: %s", r->err.msg);
+        buf_printf(b, "%s%s", r->err.code == ERR_CONFLICT ? "" : "the store is lost: ", r->err.msg);
         break;
     case SW_PREEMPTED:
         buf_printf(b, "stopped with %" PRId64 " of %" PRId64 " trials; run again to continue",

@@ -10,6 +10,7 @@
 #include "executor/capture.h"
 #include "executor/executor.h"
 #include "executor/guardian.h"
+#include "executor/known.h"
 #include "executor/lines.h"
 #include "executor/spawn.h"
 #include "executor/storeq.h"
@@ -32,6 +33,7 @@ struct study {
     int64_t id;                 /* in the store */
     struct sampler *sampler;
     struct pruner *pruner; /* NULL: none */
+    struct known known;    /* what its parameters are */
     char *dir;             /* <run dir>/<study> */
     int dir_fd;
     char *program;      /* of the worker, resolved; NULL: another one for each trial */
@@ -66,12 +68,19 @@ struct run {
     size_t n_params, cap_params, stored_params;
 
     struct trial_step *steps;
-    size_t n_steps, cap_steps, stored_steps;
-    bool prune_wanted; /* the pruner said so */
+    size_t n_steps, cap_steps; /* not handed to the store yet */
+    size_t all_steps;          /* reported so far; those beyond RUN_MAX_STEPS are not kept */
+    struct trial_step last;    /* the largest step, when all_steps > 0 */
+    bool prune_wanted;         /* the pruner said so */
+
+    struct flush_job *flush; /* under way to the store: one at a time; NULL = none */
+    bool saving;             /* the outcome is on its way, with all that is left */
+    struct err refused;      /* why the store lacks something of this trial; ERR_NONE = all well */
 
     json_t *new_attrs; /* user attributes, not stored yet */
     json_t *new_rungs; /* system attributes of the pruner, not stored yet */
     unsigned n_attrs;  /* set so far */
+    size_t kept_bytes; /* of attributes and rows */
     json_t *rows;      /* result rows, stored with the outcome */
 
     bool metric_found, metric_bad;
@@ -205,6 +214,9 @@ void executor_prove(struct executor *ex);
 void executor_end_run(struct executor *ex, enum sw_reason reason);
 
 /* run.c */
+/* A runaway loop in a worker must fill neither memory nor the store. */
+#define RUN_MAX_STEPS 100000u
+#define RUN_MAX_PARAMS 1000u
 struct run *run_create(struct study *st, const struct store_claim *c);
 void run_unref(struct run *r); /* NULL is fine */
 int run_sample(struct run *r, struct err *err);

@@ -15,6 +15,7 @@
 /* Rows and attributes that one trial may have: a runaway loop must not fill the store. */
 #define MAX_ROWS 10000u
 #define MAX_ATTRS 1000u
+#define MAX_BYTES (4u << 20) /* of both, as JSON text */
 
 /* A number, or one of the texts "inf", "-inf", "nan" that JSON has no number for. */
 static bool number_of(const json_t *j, double *out)
@@ -80,6 +81,12 @@ static void on_suggest(struct slot *s, const json_t *m)
     buf_free(&b);
 }
 
+static void complain_of_steps(struct slot *s)
+{
+    if (s->run->all_steps >= RUN_MAX_STEPS)
+        complain(s, "over 100000 reports: later ones are neither stored nor judged");
+}
+
 static void on_report(struct slot *s, const json_t *m)
 {
     double value;
@@ -91,13 +98,25 @@ static void on_report(struct slot *s, const json_t *m)
         say_error(s, "report needs \"step\", an integer from 0, and \"value\", a number");
         return;
     }
+    complain_of_steps(s);
     if (run_report(s->run, json_integer_value(step), value, &prune, &err) < 0)
         say_error(s, err.msg);
     else
         slot_say(s, prune ? "{\"prune\":true}" : "{\"prune\":false}");
 }
 
-static void on_attr(struct slot *s, const json_t *m)
+/* Whether the trial may keep so much more. */
+static bool keeps(struct slot *s, size_t n)
+{
+    if (s->run->kept_bytes + n > MAX_BYTES) {
+        complain(s, "over 4 MiB of rows and attributes");
+        return false;
+    }
+    s->run->kept_bytes += n;
+    return true;
+}
+
+static void on_attr(struct slot *s, const json_t *m, size_t n)
 {
     const char *key = json_string_value(json_object_get(m, "key"));
     json_t *value = json_object_get(m, "value");
@@ -110,13 +129,15 @@ static void on_attr(struct slot *s, const json_t *m)
         complain(s, "too many attributes");
         return;
     }
+    if (!keeps(s, n))
+        return;
     if (r->new_attrs == NULL)
         r->new_attrs = json_object();
     (void)json_object_set(r->new_attrs, key, value); /* out of memory: the attribute is lost */
     record_reports(r);
 }
 
-static void on_row(struct slot *s, const json_t *m)
+static void on_row(struct slot *s, const json_t *m, size_t n)
 {
     const char *table = json_string_value(json_object_get(m, "table"));
     json_t *values = json_object_get(m, "values");
@@ -129,7 +150,7 @@ static void on_row(struct slot *s, const json_t *m)
         r->rows = json_array();
     if (json_array_size(r->rows) >= MAX_ROWS)
         complain(s, "too many rows");
-    else
+    else if (keeps(s, n))
         (void)json_array_append(r->rows, values);
 }
 
@@ -193,9 +214,9 @@ int message_line(void *slot, const char *line, size_t n)
     else if (strcmp(op, "report") == 0)
         on_report(s, m);
     else if (strcmp(op, "attr") == 0)
-        on_attr(s, m);
+        on_attr(s, m, n);
     else if (strcmp(op, "row") == 0)
-        on_row(s, m);
+        on_row(s, m, n);
     else if (strcmp(op, "event") == 0)
         on_event(s, m, line, n);
     else if (strcmp(op, "result") == 0)
@@ -229,6 +250,8 @@ int stdout_line(void *slot, const char *line, size_t n)
     r->metric_bad = m.bad;
     r->metric = m.value;
     bool prune = false;
+    if (m.has_step && !m.bad)
+        complain_of_steps(s);
     if (m.has_step && !m.bad && run_report(r, m.step, m.value, &prune, NULL) == 0 && prune &&
         s->alive)
         slot_feed(s, WK_EV_STOP); /* without a channel a signal is the only way to tell */

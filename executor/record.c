@@ -2,6 +2,7 @@
  * end. */
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,9 +39,8 @@ static int put_attrs(struct store *s, int64_t id, enum attr_kind kind, json_t *a
     return rc;
 }
 
-static int flush_run(struct storeq_job *job, struct store *s, struct err *err)
+static int put_news(const struct flush_job *f, struct store *s, struct err *err)
 {
-    const struct flush_job *f = CONTAINER_OF(job, struct flush_job, job);
     int rc = 0;
     if (f->n_params > 0)
         rc = store_trial_params(s, f->run->id, f->params, f->n_params, err);
@@ -51,8 +51,15 @@ static int flush_run(struct storeq_job *job, struct store *s, struct err *err)
     return rc == 0 ? put_attrs(s, f->run->id, ATTR_USER, f->attrs, err) : rc;
 }
 
+static int flush_run(struct storeq_job *job, struct store *s, struct err *err)
+{
+    return put_news(CONTAINER_OF(job, struct flush_job, job), s, err);
+}
+
 static void flush_free(struct flush_job *f)
 {
+    if (f == NULL)
+        return;
     run_unref(f->run);
     free(f->params);
     free(f->steps);
@@ -64,13 +71,22 @@ static void flush_free(struct flush_job *f)
 static void flush_done(struct storeq_job *job)
 {
     struct flush_job *f = CONTAINER_OF(job, struct flush_job, job);
-    if (job->rc < 0)
-        log_event(LOG_WARNING, "trial_not_written", LOG_TEXT("study", f->run->study->view.name),
-                  LOG_INT("trial", f->run->number), LOG_TEXT("error", job->err.msg));
+    struct run *r = f->run;
+    if (job->rc < 0) {
+        log_event(LOG_WARNING, "trial_not_written", LOG_TEXT("study", r->study->view.name),
+                  LOG_INT("trial", r->number), LOG_TEXT("error", job->err.msg));
+        /* finished by somebody else: the outcome will find that out */
+        if (job->rc != -ERR_FINISHED && r->refused.code == ERR_NONE)
+            r->refused = job->err;
+    }
+    if (r->saving)
+        return; /* the outcome's job looks at how this one went, and frees it */
+    r->flush = NULL;
+    record_reports(r); /* what came meanwhile; the flush still holds the run */
     flush_free(f);
 }
 
-/* Takes what is new in the run. */
+/* Takes what is new in the run. NULL when out of memory: then nothing is taken. */
 static struct flush_job *take_news(struct run *r)
 {
     struct flush_job *f = calloc(1, sizeof(*f));
@@ -80,8 +96,7 @@ static struct flush_job *take_news(struct run *r)
     f->run = r;
     r->refs++;
     f->params = calloc(r->n_params + 1, sizeof(*f->params));
-    f->steps = calloc(r->n_steps - r->stored_steps + 1, sizeof(*f->steps));
-    if (f->params == NULL || f->steps == NULL) {
+    if (f->params == NULL) {
         flush_free(f);
         return NULL;
     }
@@ -89,18 +104,30 @@ static struct flush_job *take_news(struct run *r)
         const struct run_param *p = r->params[r->stored_params];
         f->params[f->n_params++] = (struct trial_param){p->name, p->dist, p->value};
     }
-    for (; r->stored_steps < r->n_steps; r->stored_steps++)
-        f->steps[f->n_steps++] = r->steps[r->stored_steps];
+    f->n_steps = r->n_steps;
+    f->steps = TAKE(r->steps);
+    r->n_steps = 0;
+    r->cap_steps = 0;
     f->attrs = TAKE(r->new_attrs);
     f->rungs = TAKE(r->new_rungs);
     return f;
 }
 
+static bool has_news(const struct run *r)
+{
+    return r->stored_params < r->n_params || r->n_steps > 0 || r->new_attrs != NULL ||
+           r->new_rungs != NULL;
+}
+
+/* One job of a run at a time: while the store is slow, what a chatty worker says adds up here
+ * instead of in the store's queue. */
 void record_reports(struct run *r)
 {
-    struct flush_job *f = take_news(r);
-    if (f != NULL)
-        storeq_push(r->study->ex->storeq, &f->job);
+    if (r->flush != NULL || r->saving || !has_news(r))
+        return;
+    r->flush = take_news(r);
+    if (r->flush != NULL)
+        storeq_push(r->study->ex->storeq, &r->flush->job);
     else
         log_event(LOG_WARNING, "trial_not_written", LOG_INT("trial", r->number),
                   LOG_TEXT("error", "out of memory"));
@@ -112,6 +139,10 @@ struct finish_job {
     struct sw_action action;
     int64_t retry_at_us;
     struct sw_counts counts;
+    struct flush_job
+        *before;            /* pushed ahead of this job; NULL: none. Its rc is the store's answer */
+    struct flush_job *news; /* what is left to write */
+    bool refused;           /* the store lacks something of the trial: it failed */
 };
 
 static const char *cell_value(const struct spec *spec, const char *name)
@@ -165,16 +196,16 @@ static int put_rows(const struct run *r, struct store *s, struct err *err)
     return rc;
 }
 
-static int put_failure(const struct run *r, const struct sw_action *a, struct store *s,
+static int put_failure(const struct run *r, enum fail_class class, const char *why, struct store *s,
                        struct err *err)
 {
     struct buf b = BUF_INIT;
-    json_put_string(&b, fail_class_name(a->fail));
+    json_put_string(&b, fail_class_name(class));
     const struct trial_attr fail = {ATTR_CLASS, buf_str(&b)};
     int rc = store_trial_attrs(s, r->id, ATTR_USER, &fail, 1, err);
-    if (rc == 0 && r->message[0] != '\0') {
+    if (rc == 0 && why[0] != '\0') {
         buf_clear(&b);
-        json_put_string(&b, r->message);
+        json_put_string(&b, why);
         const struct trial_attr message = {ATTR_MESSAGE, buf_str(&b)};
         rc = store_trial_attrs(s, r->id, ATTR_USER, &message, 1, err);
     }
@@ -182,14 +213,39 @@ static int put_failure(const struct run *r, const struct sw_action *a, struct st
     return rc;
 }
 
-static int finish_run(struct storeq_job *job, struct store *s, struct err *err)
+/* Writes what is left. A refusal, of this or of an earlier write, is returned in *why: what the
+ * store lacks makes a good outcome a lie. Errors: trouble, that a later try may not have. */
+static int put_rest(const struct finish_job *f, struct store *s, struct err *why, struct err *err)
 {
-    struct finish_job *f = CONTAINER_OF(job, struct finish_job, job);
+    int rc = f->before != NULL ? f->before->job.rc : 0;
+    *why = rc < 0 ? f->before->job.err : (struct err){0};
+    if (rc < 0 && rc != -ERR_FINISHED)
+        return 0;
+    rc = put_news(f->news, s, why);
+    if (rc == -ERR_BUSY || rc == -ERR_UNAVAILABLE) {
+        *err = *why;
+        return rc;
+    }
+    if (rc == 0 || rc == -ERR_FINISHED) /* the latter is told by what follows */
+        why->code = ERR_NONE;
+    return 0;
+}
+
+static int end_trial(const struct finish_job *f, const struct err *why, struct store *s,
+                     struct err *err)
+{
     const struct run *r = f->run;
     const struct sw_action *a = &f->action;
-    int64_t counts[TRIAL_STATES];
-    int rc = a->fail != FAIL_NONE ? put_failure(r, a, s, err) : 0;
     const struct store_retry retry = {.max_retries = -1, .not_before_us = f->retry_at_us};
+    int rc = 0;
+    if (f->refused) {
+        char message[sizeof(r->message)];
+        (void)snprintf(message, sizeof(message), "not stored: %.220s", why->msg);
+        rc = put_failure(r, FAIL_STORAGE, message, s, err);
+        return rc == 0 ? store_trial_finish(s, r->id, TRIAL_FAIL, NULL, 0, err) : rc;
+    }
+    if (a->fail != FAIL_NONE)
+        rc = put_failure(r, a->fail, r->message, s, err);
     if (rc == 0 && a->retry)
         rc = store_trial_retry(s, r->id, &retry, NULL, NULL, err);
     else if (rc == 0)
@@ -197,17 +253,54 @@ static int finish_run(struct storeq_job *job, struct store *s, struct err *err)
                                 a->state != TRIAL_FAIL && !isnan(r->value) ? 1 : 0, err);
     if (rc == 0 && a->state == TRIAL_COMPLETE)
         rc = put_rows(r, s, err);
+    return rc;
+}
+
+static int finish_run(struct storeq_job *job, struct store *s, struct err *err)
+{
+    struct finish_job *f = CONTAINER_OF(job, struct finish_job, job);
+    int64_t counts[TRIAL_STATES];
+    struct err why;
+    int rc = put_rest(f, s, &why, err);
+    if (rc < 0)
+        return rc;
+    f->refused = why.code != ERR_NONE && f->action.state != TRIAL_FAIL;
+    rc = end_trial(f, &why, s, err);
     int answer = rc; /* finished by somebody else: still an answer, with counts */
     if (rc == 0 || rc == -ERR_FINISHED)
-        rc = store_study_counts(s, r->study->id, counts, err);
+        rc = store_study_counts(s, f->run->study->id, counts, err);
     if (rc == 0)
         f->counts = study_counts(counts);
+    if (rc == 0 && answer == 0 && f->refused)
+        *err = why; /* for finish_done */
     return rc < 0 ? rc : answer;
+}
+
+static void finish_free(struct finish_job *f)
+{
+    flush_free(f->before);
+    flush_free(f->news);
+    run_unref(f->run);
+    free(f);
+}
+
+/* Said too late for the trial's end: the outcome was good, but what led to it is not stored. */
+static void tell_refused(const struct finish_job *f)
+{
+    const struct run *r = f->run;
+    struct executor_study *view = &r->study->view;
+    if (view->has_best && view->best_number == r->number)
+        view->has_best = false;
+    log_event(LOG_ERROR, "trial_not_stored", LOG_TEXT("study", view->name),
+              LOG_INT("trial", r->number), LOG_TEXT("class", fail_class_name(FAIL_STORAGE)),
+              LOG_TEXT("error", f->job.err.msg));
+    executor_notice(r->study->ex, "trial %" PRId64 " failed, its result is not stored: %s",
+                    r->number, f->job.err.msg);
 }
 
 static void finish_done(struct storeq_job *job)
 {
-    AUTO_FREE struct finish_job *f = CONTAINER_OF(job, struct finish_job, job);
+    struct finish_job *f = CONTAINER_OF(job, struct finish_job, job);
     struct study *st = f->run->study;
     struct executor *ex = st->ex;
     struct sw_event ev = {.type = SW_EV_SAVED,
@@ -227,7 +320,9 @@ static void finish_done(struct storeq_job *job)
     }
     if (job->rc == 0 || job->rc == -ERR_FINISHED)
         st->view.counts = f->counts;
-    run_unref(f->run);
+    if (job->rc == 0 && f->refused)
+        tell_refused(f);
+    finish_free(f);
     executor_feed(ex, ev);
 }
 
@@ -254,9 +349,10 @@ void record_outcome(struct run *r, const struct sw_action *a)
     if (!r->ended)
         run_fail(r, a->fail, "stopped before it started");
     learn_own(r);
-    record_reports(r);
     struct finish_job *f = calloc(1, sizeof(*f));
-    if (f == NULL) {
+    struct flush_job *news = f != NULL ? take_news(r) : NULL;
+    if (news == NULL) {
+        free(f);
         run_unref(r);
         executor_feed(ex, (struct sw_event){.type = SW_EV_SAVED,
                                             .study = a->study,
@@ -267,6 +363,9 @@ void record_outcome(struct run *r, const struct sw_action *a)
     f->job = (struct storeq_job){.kind = STOREQ_DURABLE, .run = finish_run, .done = finish_done};
     f->run = r;
     f->action = *a;
+    f->before = TAKE(r->flush);
+    f->news = news;
+    r->saving = true;
     uint64_t now = executor_now(ex);
     if (a->retry && a->due_ms > now)
         f->retry_at_us = clock_utc_us() + (int64_t)(a->due_ms - now) * 1000;

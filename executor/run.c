@@ -160,7 +160,12 @@ int run_suggest(struct run *r, const char *name, struct dist *dist, double *valu
         *value = known->value;
         return 0;
     }
-    int rc = choose(r, name, dist, value, err);
+    if (r->n_params >= RUN_MAX_PARAMS)
+        return err_set(err, ERR_INVALID, "suggest %s: a trial may have %u parameters", name,
+                       RUN_MAX_PARAMS);
+    int rc = known_note(&r->study->known, name, dist, err);
+    if (rc == 0)
+        rc = choose(r, name, dist, value, err);
     if (rc < 0)
         return rc;
     char *own_name = strdup(name);
@@ -201,8 +206,8 @@ struct trial run_view(const struct run *r, struct trial_param *params)
         .n_values = r->ended && r->state != TRIAL_FAIL && !isnan(r->value) ? 1 : 0,
         .params = params,
         .n_params = r->n_params,
-        .steps = r->steps,
-        .n_steps = r->n_steps,
+        .steps = &r->last, /* of the others only the pruner learns, and it knows them */
+        .n_steps = r->all_steps > 0,
     };
 }
 
@@ -268,7 +273,9 @@ static int judge(struct run *r, int64_t step, double value, bool *prune, struct 
 int run_report(struct run *r, int64_t step, double value, bool *prune, struct err *err)
 {
     struct study *st = r->study;
-    *prune = false;
+    *prune = r->prune_wanted;
+    if (r->all_steps >= RUN_MAX_STEPS)
+        return 0; /* a loop that went wild: what it says is neither kept nor judged any more */
     if (r->n_steps == r->cap_steps) {
         size_t cap = r->cap_steps > 0 ? 2 * r->cap_steps : 16;
         struct trial_step *steps = realloc(r->steps, cap * sizeof(*steps));
@@ -278,15 +285,29 @@ int run_report(struct run *r, int64_t step, double value, bool *prune, struct er
         r->cap_steps = cap;
     }
     r->steps[r->n_steps++] = (struct trial_step){step, value};
+    if (r->all_steps++ == 0 || step >= r->last.step)
+        r->last = (struct trial_step){step, value};
+    *prune = false;
     int rc = st->pruner != NULL ? judge(r, step, value, prune, err) : 0;
     r->prune_wanted = r->prune_wanted || *prune;
     record_reports(r);
     return rc;
 }
 
+/* An outcome whose parameters or reports the store lacks would be a lie. */
+static bool fail_unstored(struct run *r)
+{
+    if (r->refused.code == ERR_NONE)
+        return false;
+    run_fail(r, FAIL_STORAGE, "not stored: %s", r->refused.msg);
+    return true;
+}
+
 void run_complete(struct run *r, double value)
 {
     if (r->ended)
+        return;
+    if (fail_unstored(r))
         return;
     if (isnan(value)) {
         run_fail(r, FAIL_NAN, "%s is not a number", r->study->spec->study.metric);
@@ -299,13 +320,13 @@ void run_complete(struct run *r, double value)
 
 void run_pruned(struct run *r)
 {
-    if (r->ended)
+    if (r->ended || fail_unstored(r))
         return;
     r->ended = true;
     r->state = TRIAL_PRUNED;
-    /* Optuna: a pruned trial's value is the last one it reported, unless that is NaN */
-    if (r->n_steps > 0)
-        r->value = r->steps[r->n_steps - 1].value;
+    /* Optuna: a pruned trial's value is that of its largest step, unless that is NaN */
+    if (r->all_steps > 0)
+        r->value = r->last.value;
 }
 
 void run_fail(struct run *r, enum fail_class fail, const char *fmt, ...)

@@ -75,6 +75,7 @@ void study_free(struct study *st)
 {
     sampler_destroy(st->sampler);
     pruner_destroy(st->pruner);
+    known_free(&st->known);
     cleanup_close(&st->dir_fd);
     free(st->dir);
     free(st->program);
@@ -105,6 +106,8 @@ void study_learn(struct study *st, struct executor_study *view, const struct tri
         (st->pruner != NULL && pruner_observe(st->pruner, t, &err) < 0))
         log_event(LOG_WARNING, "trial_not_learnt", LOG_INT("trial", t->number),
                   LOG_TEXT("error", err.msg));
+    for (size_t i = 0; i < t->n_params; i++) /* a conflict among others is theirs */
+        (void)known_note(&st->known, t->params[i].name, t->params[i].dist, NULL);
     note_best(st, view, t);
 }
 
@@ -164,6 +167,22 @@ static int count_free_try(void *ctx, const struct trial *t)
     return 0;
 }
 
+/* The spec's parameters must be what the study already has under their names: else no trial's
+ * parameters could be stored. */
+static int check_space(struct study *st, struct err *err)
+{
+    const struct space *space = &st->spec->space;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < space->n; i++)
+        rc = known_note(&st->known, space->params[i].name, &space->params[i].dist, err);
+    if (rc == -ERR_CONFLICT) {
+        struct err why = *err;
+        rc = err_set(err, ERR_CONFLICT, "study '%s': %.*s; change it back or name another study",
+                     st->view.name, (int)sizeof(why.msg) - 100, why.msg);
+    }
+    return rc;
+}
+
 static int put_dir_attr(const struct study *st, struct store *s, struct err *err)
 {
     struct buf b = BUF_INIT;
@@ -201,13 +220,15 @@ static int open_run(struct storeq_job *job, struct store *s, struct err *err)
     if (rc == 0)
         rc = store_study_open(s, st->spec->study.name, &st->spec->study.direction, 1, &st->id, err);
     if (rc == 0)
-        rc = put_dir_attr(st, s, err);
-    if (rc == 0)
-        rc = put_metric_name(st, s, err);
-    if (rc == 0)
         rc = lost_reap(st, s, err);
     if (rc == 0)
         rc = store_trials_sync(s, st->id, study_want(st), learn, o, err);
+    if (rc == 0)
+        rc = check_space(st, err);
+    if (rc == 0)
+        rc = put_dir_attr(st, s, err);
+    if (rc == 0)
+        rc = put_metric_name(st, s, err);
     if (rc == 0)
         rc = store_trials_each(s, st->id, &failed, count_free_try, &o->free_tries, err);
     if (rc == 0)

@@ -354,6 +354,68 @@ static int run_serve(char **args)
     return 0;
 }
 
+/* The next answer of the executor; "" when there is none. */
+static const char *answer(void)
+{
+    static char text[65536];
+    ssize_t n = read(channel(), text, sizeof(text) - 1);
+    text[n > 0 ? n : 0] = '\0';
+    return text;
+}
+
+/* suggest FILE: when the file is there it asks for y, an integer; an error is its failure. */
+static int run_suggest(char **args)
+{
+    note("log", "start");
+    while (access(args[0], F_OK) < 0)
+        nap_ms(10);
+    put_text(channel(), "{\"op\":\"suggest\",\"name\":\"y\",\"distribution\":{\"name\":"
+                        "\"IntDistribution\",\"attributes\":{\"step\":1,\"low\":0,"
+                        "\"high\":9,\"log\":false}}}\n");
+    const char *said = answer();
+    put_text(STDERR_FILENO, said);
+    return strstr(said, "error") != NULL ? 3 : good();
+}
+
+/* report N: so many reports, each answered. */
+static int run_report(char **args)
+{
+    char line[128];
+    for (long i = 0; i < atol(args[0]); i++) {
+        int n = snprintf(line, sizeof(line), "{\"op\":\"report\",\"step\":%ld,\"value\":1}\n", i);
+        put(channel(), line, (size_t)n);
+        if (answer()[0] == '\0')
+            return 9;
+    }
+    return good();
+}
+
+/* rows N: so many rows of 1 KiB. */
+static int run_rows(char **args)
+{
+    char fill[1001], line[1200];
+    memset(fill, 'x', sizeof(fill) - 1);
+    fill[sizeof(fill) - 1] = '\0';
+    for (long i = 0; i < atol(args[0]); i++) {
+        int n = snprintf(line, sizeof(line),
+                         "{\"op\":\"row\",\"table\":\"finetune_results\",\"values\":{\"variant\":"
+                         "\"v\",\"fold\":%ld,\"metrics\":{\"m\":\"%s\"}}}\n",
+                         i, fill);
+        put(channel(), line, (size_t)n);
+    }
+    put_text(channel(), "{\"op\":\"result\",\"values\":[0.25]}\n");
+    return 0;
+}
+
+/* say LINE: one message on the channel, and nothing else. */
+static int run_say(char **args)
+{
+    put_text(channel(), args[0]);
+    put_text(channel(), "\n");
+    nap_ms(100);
+    return 3;
+}
+
 /* zombies: tells how many dead children PID 1 keeps; it has 20 s to collect them. */
 static int run_zombies(char **args)
 {
@@ -423,6 +485,10 @@ int main(int argc, char **argv)
         {"fork", 0, run_fork},
         {"zombies", 0, run_zombies},
         {"serve", 1, run_serve},
+        {"suggest", 1, run_suggest},
+        {"report", 1, run_report},
+        {"rows", 1, run_rows},
+        {"say", 1, run_say},
         {"ignore-term", 1, run_ignore_term},
     };
     for (size_t i = 0; argc > 1 && i < sizeof(modes) / sizeof(modes[0]); i++) {
