@@ -71,6 +71,7 @@ const char *err_code_name(enum err_code code)
         [ERR_BUSY] = "busy",
         [ERR_UNAVAILABLE] = "unavailable",
         [ERR_UNSUPPORTED] = "unsupported",
+        [ERR_STOPPED] = "stopped",
         [ERR_CORRUPT] = "corrupt",
     };
     return (size_t)code < sizeof(names) / sizeof(names[0]) ? names[code] : "unknown";

@@ -17,6 +17,7 @@ enum err_code {
     ERR_BUSY,     /* locked by another; trying again later may succeed */
     ERR_UNAVAILABLE, /* the store is away: connection refused, file gone, disk full */
     ERR_UNSUPPORTED, /* valid, but not to be had here: old kernel, unknown schema revision */
+    ERR_STOPPED,     /* a signal asked to stop */
     ERR_CORRUPT,     /* stored data that cannot be read */
 };
 

@@ -209,6 +209,8 @@ static int run_cells(const struct run_options *o, const struct spec *cells, size
     progress_clear(&progress);
     if (rc < 0) {
         cli_error("%s", err.msg);
+        if (err.code == ERR_STOPPED)
+            return EXIT_PREEMPTED;
         return err.code == ERR_INVALID || err.code == ERR_NOTFOUND ? EXIT_USAGE : EXIT_STORE;
     }
     const struct outcome_conf how = {.cells = cells,

@@ -175,6 +175,7 @@ static void end_done(struct storeq_job *job)
     if (job->rc < 0)
         log_event(LOG_ERROR, "run_not_stored", LOG_TEXT("error", job->err.msg));
     storeq_stop(e->ex->storeq);
+    executor_close(e->ex);
 }
 
 void executor_end_run(struct executor *ex, enum sw_reason reason)
@@ -182,6 +183,7 @@ void executor_end_run(struct executor *ex, enum sw_reason reason)
     struct end_job *e = calloc(1, sizeof(*e));
     if (e == NULL) {
         storeq_stop(ex->storeq);
+        executor_close(ex);
         return;
     }
     e->job = (struct storeq_job){.kind = STOREQ_DURABLE, .run = end_run, .done = end_done};

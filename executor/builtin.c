@@ -1,15 +1,23 @@
 /* The built-in XGBoost worker: its settings, and its data read and checked once before any trial.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "executor/internal.h"
+#include "executor/proc.h"
+
+/* How often a silent preparation is looked at. */
+#define LOOK_MS 1000
 
 extern char **environ;
 
@@ -35,59 +43,123 @@ static int write_settings(struct study *st, struct err *err)
     return 0;
 }
 
-/* Reads both pipes to their ends; what stdout says is of no interest here. */
-static void read_all(const struct spawned *p, struct buf *errors)
+/* What ends the preparation. */
+enum outcome { PREPARED, STOPPED, STUCK };
+
+struct preparation {
+    struct spawned p;
+    int signals;       /* a signalfd: the loop does not run yet */
+    uint64_t stall_ms; /* 0: never */
+    uint64_t cpu_ms, active_ms;
+    struct buf errors; /* what it says on stderr, cut */
+};
+
+/* Reading a large file is silent work: CPU time counts as progress, as for a trial. */
+static bool is_stuck(struct preparation *w)
 {
-    struct pollfd fds[] = {{.fd = p->out_fd, .events = POLLIN},
-                           {.fd = p->err_fd, .events = POLLIN}};
+    uint64_t cpu = proc_tree_cpu_ms(w->p.pid), now = clock_mono_ms();
+    if (cpu > w->cpu_ms)
+        w->active_ms = now;
+    w->cpu_ms = cpu;
+    return w->stall_ms > 0 && now - w->active_ms >= w->stall_ms;
+}
+
+/* Reads a pipe that has something; false at its end. stdout is of no interest here. */
+static bool drain(struct preparation *w, int fd)
+{
     char data[4096];
+    ssize_t n = read(fd, data, sizeof(data));
+    if (n > 0 && fd == w->p.err_fd && w->errors.len < sizeof(data))
+        buf_add(&w->errors, data, (size_t)n);
+    return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
+static enum outcome wait_for(struct preparation *w)
+{
+    struct pollfd fds[] = {{.fd = w->p.out_fd, .events = POLLIN},
+                           {.fd = w->p.err_fd, .events = POLLIN},
+                           {.fd = w->signals, .events = POLLIN}};
     for (int open = 2; open > 0;) {
-        if (poll(fds, 2, -1) < 0 && errno != EINTR)
-            return;
+        int n = poll(fds, ARRAY_LEN(fds), LOOK_MS);
+        if (n == 0 && is_stuck(w))
+            return STUCK;
+        if (n <= 0)
+            continue;
+        if (fds[2].revents != 0)
+            return STOPPED;
         for (int i = 0; i < 2; i++) {
-            ssize_t n =
-                fds[i].fd >= 0 && fds[i].revents != 0 ? read(fds[i].fd, data, sizeof(data)) : 1;
-            if (n == 0) {
+            if (fds[i].fd >= 0 && fds[i].revents != 0 && !drain(w, fds[i].fd)) {
                 fds[i].fd = -1; /* poll passes over it */
                 open--;
-            } else if (i == 1 && n > 0 && fds[i].revents != 0 && errors->len < sizeof(data)) {
-                buf_add(errors, data, (size_t)n);
             }
         }
     }
+    return PREPARED;
 }
 
-int builtin_prepare(struct study *st, struct err *err)
+static int tell(struct preparation *w, enum outcome how, int status, struct err *err)
 {
-    struct spawned p;
-    struct buf errors = BUF_INIT;
-    int status = 0;
-    int rc = write_settings(st, err);
-    if (rc == 0)
-        rc = spawn_find_own(&st->program, "forkless-xgboost", err);
-    if (rc < 0)
-        return rc;
+    if (how == STOPPED)
+        return err_set(err, ERR_STOPPED, "stopped while the data was being read");
+    if (how == STUCK)
+        return err_set(err, ERR_IO,
+                       "forkless-xgboost made no progress for %" PRIu64 " s while it read the data",
+                       w->stall_ms / 1000);
+    if (status == 0)
+        return 0;
+    if (w->errors.len > 0)
+        w->errors.data[strcspn(w->errors.data, "\n")] = '\0';
+    return err_set(err, ERR_INVALID, "%s",
+                   w->errors.len > 0 ? buf_str(&w->errors) : "forkless-xgboost failed");
+}
+
+/* Runs the preparation with stop signals as events. */
+static int supervise(struct preparation *w, struct err *err)
+{
+    int status = -1;
+    enum outcome how = wait_for(w);
+    if (how != PREPARED)
+        proc_kill_tree(w->p.pid, SIGKILL);
+    while (waitpid(w->p.pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    int *fds[] = {&w->p.pidfd, &w->p.out_fd, &w->p.err_fd, &w->p.channel};
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        cleanup_close(fds[i]);
+    return tell(w, how, status, err);
+}
+
+static int prepare(struct study *st, struct err *err)
+{
     char *argv[] = {(char *)"forkless-xgboost", (char *)"--config", st->xgboost_conf,
                     (char *)"--prepare", NULL};
     const struct spawn_req req = {.stub = st->ex->stub,
                                   .path = st->program,
                                   .argv = argv,
                                   .envp = environ,
-                                  .cwd = st->spec->run.cwd};
-    rc = spawn_worker(&p, &req, err);
-    if (rc < 0)
-        return rc;
-    read_all(&p, &errors);
-    (void)waitpid(p.pid, &status, 0);
-    int *fds[] = {&p.pidfd, &p.out_fd, &p.err_fd, &p.channel};
-    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
-        cleanup_close(fds[i]);
-    if (status != 0) {
-        if (errors.len > 0)
-            errors.data[strcspn(errors.data, "\n")] = '\0';
-        rc = err_set(err, ERR_INVALID, "%s",
-                     errors.len > 0 ? buf_str(&errors) : "forkless-xgboost failed");
-    }
-    buf_free(&errors);
+                                  .cwd = st->spec->run.cwd,
+                                  .memory_bytes = st->spec->slots.memory_bytes};
+    struct preparation w = {.stall_ms = st->spec->watch.stall_ms, .active_ms = clock_mono_ms()};
+    sigset_t stop, before;
+    (void)sigemptyset(&stop);
+    (void)sigaddset(&stop, SIGINT);
+    (void)sigaddset(&stop, SIGTERM);
+    (void)sigprocmask(SIG_BLOCK, &stop, &before);
+    w.signals = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
+    int rc = w.signals >= 0 ? spawn_worker(&w.p, &req, err) : err_sys(err, errno, "signalfd");
+    if (rc == 0)
+        rc = supervise(&w, err);
+    cleanup_close(&w.signals);
+    buf_free(&w.errors);
+    /* a signal that was seen is still pending: it must not end us now, on the way out */
+    if (rc != -ERR_STOPPED)
+        (void)sigprocmask(SIG_SETMASK, &before, NULL);
     return rc;
+}
+
+int builtin_prepare(struct study *st, struct err *err)
+{
+    int rc = write_settings(st, err);
+    if (rc == 0)
+        rc = spawn_find_own(&st->program, "forkless-xgboost", err);
+    return rc == 0 ? prepare(st, err) : rc;
 }

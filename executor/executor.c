@@ -27,6 +27,8 @@
     1000u /* how often other processes' trials are looked at while they are waited for */
 #define ORPHANS_MS 20u            /* after a worker's end, and after a child's */
 #define STORE_PATIENCE_MS 600000u /* a store that refuses for so long is given up */
+#define STORE_GRACE_MS 500u       /* what a stop leaves the store beyond the workers' grace */
+#define LAST_WRITE_MS 2000u       /* for the run's row, when all is over */
 #define MEMORY_LOOK_MS 1000u
 #define FREE_MEMORY_FLOOR (64u << 20)
 
@@ -72,7 +74,7 @@ static bool memory_admits(const struct executor *ex)
     return limits_memory_free("") >= (need > FREE_MEMORY_FLOOR ? need : FREE_MEMORY_FLOOR);
 }
 
-static void close_all(struct executor *ex)
+void executor_close(struct executor *ex)
 {
     uv_handle_t *handles[] = {
         (uv_handle_t *)&ex->sweep_timer, (uv_handle_t *)&ex->beat_timer,
@@ -84,6 +86,11 @@ static void close_all(struct executor *ex)
         uv_close(handles[i], NULL);
 }
 
+static void on_stop_timer(uv_timer_t *t)
+{
+    storeq_give_up(CONTAINER_OF(t, struct executor, stop_timer)->storeq);
+}
+
 static void leave(struct executor *ex, enum sw_reason reason)
 {
     ex->over = true;
@@ -91,8 +98,8 @@ static void leave(struct executor *ex, enum sw_reason reason)
     ex->result->flap_class = sw_flap_class(ex->sweep);
     if (reason == SW_STORE)
         storeq_give_up(ex->storeq);
+    (void)uv_timer_start(&ex->stop_timer, on_stop_timer, LAST_WRITE_MS, 0);
     executor_end_run(ex, reason);
-    close_all(ex);
 }
 
 static void obey(struct executor *ex, const struct sw_action *a)
@@ -131,6 +138,16 @@ static void on_sweep_timer(uv_timer_t *t)
 {
     executor_feed(CONTAINER_OF(t, struct executor, sweep_timer),
                   (struct sw_event){.type = SW_EV_TICK});
+}
+
+/* However the sweep came to its end: a store that refuses must not hold it much longer than the
+ * workers may. */
+static void arm_stop_timer(struct executor *ex)
+{
+    if (!ex->over && sw_reason(ex->sweep) != SW_RUNNING &&
+        !uv_is_active((uv_handle_t *)&ex->stop_timer))
+        (void)uv_timer_start(&ex->stop_timer, on_stop_timer,
+                             ex->spec->watch.grace_ms + STORE_GRACE_MS, 0);
 }
 
 static void arm_sweep_timer(struct executor *ex)
@@ -180,6 +197,7 @@ void executor_feed(struct executor *ex, struct sw_event ev)
     ex->n_queue = 0;
     ex->stepping = false;
     arm_sweep_timer(ex);
+    arm_stop_timer(ex);
 }
 
 /* --- what people and logs see
@@ -257,7 +275,21 @@ static bool is_worker(void *ctx, pid_t pid)
         if (ex->slots[i].alive && ex->slots[i].proc.pid == pid)
             return true;
     }
+    for (size_t i = 0; i < ex->n_inherited; i++) {
+        if (ex->inherited[i] == pid)
+            return true;
+    }
     return pid == ex->guardian.pid;
+}
+
+/* Children that were there before us (an entry script's sidecar before its exec): not ours to end.
+ */
+static bool note_inherited(void *ctx, pid_t pid)
+{
+    struct executor *ex = ctx;
+    if (ex->n_inherited < ARRAY_LEN(ex->inherited))
+        ex->inherited[ex->n_inherited++] = pid;
+    return true;
 }
 
 /* Left behind: the worker that it says it belongs to is over. */
@@ -305,15 +337,12 @@ static void end_orphans(struct executor *ex)
 /* --- signals
  * --------------------------------------------------------------------------------------- */
 
-static void on_stop_timer(uv_timer_t *t)
-{
-    storeq_give_up(CONTAINER_OF(t, struct executor, stop_timer)->storeq);
-}
-
 static void on_signal(struct executor *ex, int sig)
 {
-    if (ex->over)
+    if (ex->over) {
+        storeq_give_up(ex->storeq); /* only the run's last row is waited for */
         return;
+    }
     ex->signals++;
     log_event(LOG_WARNING, "signal", LOG_INT("signal", sig), LOG_INT("count", ex->signals));
     executor_notice(ex,
@@ -321,9 +350,7 @@ static void on_signal(struct executor *ex, int sig)
                                        " s to end. Once more to stop now."
                                      : "%s: stopping now (%" PRIu64 " s were left)",
                     strsignal(sig), ex->spec->watch.grace_ms / 1000);
-    if (ex->signals == 1)
-        (void)uv_timer_start(&ex->stop_timer, on_stop_timer, ex->spec->watch.grace_ms + 500, 0);
-    else
+    if (ex->signals > 1)
         storeq_give_up(ex->storeq);
     executor_feed(ex, (struct sw_event){.type = SW_EV_SIGNAL});
 }
@@ -365,7 +392,7 @@ static void mask_stop_signals(int how)
     (void)sigprocmask(how, &stop, NULL);
 }
 
-static void prepare_process(void)
+static void prepare_process(struct executor *ex)
 {
     struct rlimit files;
     if (getpid() == 1)
@@ -374,6 +401,7 @@ static void prepare_process(void)
     (void)signal(SIGPIPE, SIG_IGN); /* a reader that goes away must not end a sweep */
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        ex->worker_files = files.rlim_cur; /* select() in a worker breaks above 1024 */
         files.rlim_cur = files.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &files);
     }
@@ -530,7 +558,8 @@ int executor_run(const struct executor_conf *conf, struct executor_result *out, 
     ex.started_ms = executor_now(&ex);
     ex.oom_kills = limits_oom_kills("");
     owner_self(ex.owner, sizeof(ex.owner));
-    prepare_process();
+    prepare_process(&ex);
+    (void)proc_reap_orphans(note_inherited, NULL, &ex);
     rc = set_up(&ex, err);
     if (rc == 0) {
         start_handles(&ex);

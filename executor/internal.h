@@ -109,6 +109,7 @@ struct slot {
     int trials_left;
     uint64_t cpu_ms; /* of the tree at the last probe */
     uint64_t probed_ms;
+    bool pruning;     /* it is being stopped because the pruner said so */
     bool sent_signal; /* TERM or KILL came from us */
     bool complained;  /* about a message: once a worker */
     char tail[240];   /* last line of stderr */
@@ -122,6 +123,7 @@ struct slot {
     struct sw_event late;
     struct lines out_lines, err_lines, channel_lines;
     struct capture out_log, err_log;
+    int log_dir; /* of the logs: a descriptor of its own, for they outlive the trial a little */
     struct buf reply; /* what the worker has not taken yet */
 };
 
@@ -144,7 +146,10 @@ struct executor {
     uint64_t started_ms;
     uint64_t largest_rss;    /* of a worker so far, bytes */
     uint64_t memory_seen_ms; /* when free memory was last looked at */
-    uint64_t oom_kills;      /* of the cgroup, as far as we know of them */
+    uint64_t worker_files;   /* soft RLIMIT_NOFILE as it was; 0: unchanged */
+    pid_t inherited[64];     /* children that were there before us */
+    size_t n_inherited;
+    uint64_t oom_kills; /* of the cgroup, as far as we know of them */
     int64_t done_before;
     struct store_run run_row;
 
@@ -164,6 +169,8 @@ struct executor {
 /* executor.c */
 void executor_feed(struct executor *ex, struct sw_event ev);
 uint64_t executor_now(struct executor *ex);
+/* Closes the loop's handles: the run ends when theirs are closed too. */
+void executor_close(struct executor *ex);
 /* Looks for processes that workers left behind, shortly. */
 void executor_orphans_soon(struct executor *ex);
 void executor_notice(struct executor *ex, const char *fmt, ...)
@@ -252,6 +259,8 @@ void slot_claimed(struct slot *s, struct sw_event ev);
 void slot_start(struct slot *s);
 void slot_feed(struct slot *s, enum wk_event_type type);
 void slot_release(struct slot *s);
+/* Stops the worker because its trial is pruned and it has no channel to be told through. */
+void slot_prune(struct slot *s);
 void slot_say(struct slot *s, const char *line);
 void slot_end_trial(struct slot *s);
 

@@ -150,6 +150,7 @@ static int spawn_with(struct spawned *out, const struct run *r, char *const *arg
         rc = env_build(&env, r, &of_spec, slot, life, err);
     if (rc == 0) {
         const struct spawn_req req = {.stub = r->study->ex->stub,
+                                      .files = r->study->ex->worker_files,
                                       .path = program,
                                       .argv = argv,
                                       .envp = env.v,

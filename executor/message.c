@@ -254,6 +254,6 @@ int stdout_line(void *slot, const char *line, size_t n)
         complain_of_steps(s);
     if (m.has_step && !m.bad && run_report(r, m.step, m.value, &prune, NULL) == 0 && prune &&
         s->alive)
-        slot_feed(s, WK_EV_STOP); /* without a channel a signal is the only way to tell */
+        slot_prune(s); /* without a channel a signal is the only way to tell */
     return 0;
 }

@@ -1,5 +1,6 @@
 #include "executor/proc.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -134,6 +135,7 @@ static void send_signal(void *ctx, pid_t pid)
 
 void proc_kill_tree(pid_t pid, int sig)
 {
+    assert(pid > 0); /* 0 would be our own group */
     struct walk w = {.visit = send_signal, .ctx = &sig};
     walk_tree(&w, pid);
     (void)kill(-pid,

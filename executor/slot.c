@@ -41,12 +41,26 @@ static struct executor *ex_of(const struct slot *s)
     return s->ex;
 }
 
+/* The logs of the trial in this directory; what a worker says after its trial's end still goes
+ * there. */
+static void open_logs(struct slot *s, int dir)
+{
+    capture_close(&s->out_log);
+    capture_close(&s->err_log);
+    cleanup_close(&s->log_dir);
+    s->log_dir = dir >= 0 ? fcntl(dir, F_DUPFD_CLOEXEC, 0) : -1;
+    capture_init(&s->out_log, s->log_dir, "stdout.log", LOG_CAP);
+    capture_init(&s->err_log, s->log_dir, "stderr.log", LOG_CAP);
+}
+
 void slot_init(struct slot *s, struct executor *ex, int index)
 {
     *s = (struct slot){.ex = ex, .index = index};
     lines_init(&s->out_lines, LINE_LIMIT);
     lines_init(&s->err_lines, LINE_LIMIT);
     lines_init(&s->channel_lines, MESSAGE_LIMIT);
+    s->log_dir = -1;
+    open_logs(s, -1);
 }
 
 void slot_free(struct slot *s)
@@ -105,13 +119,12 @@ void slot_end_trial(struct slot *s)
     if (is_best(r))
         link_best(r);
     tell_trial_end(s, r);
-    capture_close(&s->out_log);
-    capture_close(&s->err_log);
     executor_feed(ex_of(s), (struct sw_event){.type = SW_EV_ENDED,
                                               .slot = s->index,
                                               .state = r->state,
                                               .fail = r->fail,
-                                              .goes_on = goes_on});
+                                              .goes_on = goes_on,
+                                              .gone = !s->alive && s->open_handles == 0});
 }
 
 /* Whether the cgroup counts an OOM kill that no earlier worker explains. */
@@ -130,7 +143,7 @@ static void conclude(struct slot *s, int status, int sig)
     char last[200] = "";
     if (s->tail[0] != '\0')
         (void)snprintf(last, sizeof(last), "; last on stderr: %.170s", s->tail);
-    if (r->prune_wanted && (s->fsm.reason == WK_STOPPED || sig == 0)) {
+    if (s->pruning && s->fsm.reason == WK_STOPPED) {
         run_pruned(r);
     } else if (s->fsm.reason == WK_STALLED) {
         run_fail(r, FAIL_STALLED, "no progress for %" PRIu64 " s%s", s->fsm.conf.stall_ms / 1000,
@@ -142,6 +155,8 @@ static void conclude(struct slot *s, int status, int sig)
         run_fail(r, FAIL_PREEMPTED, "stopped with the sweep");
     } else if (status == 0 && r->metric_found && !r->metric_bad) {
         run_complete(r, r->metric);
+    } else if (status == 0 && r->prune_wanted && !r->metric_found) {
+        run_pruned(r);
     } else if (status == 0 && r->metric_found) {
         run_fail(r, FAIL_NAN, "%s on stdout is no number", metric);
     } else if (status == 0) {
@@ -203,8 +218,16 @@ static void send_signal(struct slot *s, int sig)
     proc_kill_tree(s->proc.pid, sig);
 }
 
+void slot_prune(struct slot *s)
+{
+    s->pruning = true;
+    slot_feed(s, WK_EV_STOP);
+}
+
 void slot_feed(struct slot *s, enum wk_event_type type)
 {
+    if (!s->alive)
+        return;
     unsigned todo = wk_step(&s->fsm, (struct wk_event){type, executor_now(ex_of(s))});
     if (todo & WK_DO_PROBE)
         probe(s);
@@ -313,6 +336,8 @@ static void send_replies(struct slot *s)
         ssize_t n = send(s->proc.channel, s->reply.data, s->reply.len, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
             continue;
+        if (n < 0 && errno != EAGAIN)
+            buf_clear(&s->reply); /* it shut its side: nobody will ever read this */
         if (n <= 0)
             break;
         buf_consume(&s->reply, (size_t)n);
@@ -446,12 +471,10 @@ static void on_process_end(uv_poll_t *p, int poll_status, int events)
     drain(s, s->proc.err_fd, &s->err_log, &s->err_lines, stderr_line);
     s->alive = false;
     close_handles(s);
+    open_logs(s, -1);
     if (s->run != NULL) {
         conclude(s, status, sig); /* nothing if the channel told the outcome just now */
         slot_end_trial(s);
-    } else {
-        capture_close(&s->out_log);
-        capture_close(&s->err_log);
     }
     executor_orphans_soon(ex_of(s));
 }
@@ -518,9 +541,11 @@ static void say_trial(struct slot *s, const struct run *r)
 /* The slot could not run its trial: it fails with the reason, and the slot is free again. */
 static void start_failed(struct slot *s, const struct err *err)
 {
-    run_fail(s->run, FAIL_EXIT, "%s", err->msg);
+    /* the machine was short of something: that says nothing about the trial */
+    bool shortage =
+        err->sys == EAGAIN || err->sys == EMFILE || err->sys == ENFILE || err->sys == ENOMEM;
+    run_fail(s->run, shortage ? FAIL_LOST : FAIL_EXIT, "%s", err->msg);
     slot_end_trial(s);
-    executor_feed(ex_of(s), (struct sw_event){.type = SW_EV_GONE, .slot = s->index});
 }
 
 void slot_start(struct slot *s)
@@ -550,8 +575,8 @@ void slot_start(struct slot *s)
         start_failed(s, &err);
         return;
     }
-    capture_init(&s->out_log, r->dir_fd, "stdout.log", LOG_CAP);
-    capture_init(&s->err_log, r->dir_fd, "stderr.log", LOG_CAP);
+    open_logs(s, r->dir_fd);
+    s->pruning = false;
     s->trials_left--;
     s->probed_ms = r->started_ms;
     log_event(LOG_DEBUG, "trial_start", LOG_TEXT("study", r->study->view.name),

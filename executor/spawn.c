@@ -90,18 +90,19 @@ static int attributes(posix_spawnattr_t *attr)
 
 static int start(pid_t *pid, const struct spawn_req *req, const struct ends *e)
 {
-    char ppid[16], data[24], cpus[24];
+    char ppid[16], data[24], cpus[24], files[24];
     size_t n = 0;
     while (req->argv[n] != NULL)
         n++;
-    AUTO_FREE char **argv = calloc(n + 7, sizeof(*argv));
+    AUTO_FREE char **argv = calloc(n + 8, sizeof(*argv));
     if (argv == NULL)
         return ENOMEM;
     (void)snprintf(ppid, sizeof(ppid), "%d", (int)getpid());
     (void)snprintf(data, sizeof(data), "%" PRIu64, req->memory_bytes);
     (void)snprintf(cpus, sizeof(cpus), "%" PRIx64, req->cpus);
-    char *head[] = {(char *)"forkless-exec", ppid, data,
-                    (char *)WORKER_OOM_ADJ,  cpus, (char *)(uintptr_t)req->path};
+    (void)snprintf(files, sizeof(files), "%" PRIu64, req->files);
+    char *head[] = {(char *)"forkless-exec",     ppid, data, (char *)WORKER_OOM_ADJ, cpus, files,
+                    (char *)(uintptr_t)req->path};
     memcpy(argv, head, sizeof(head));
     memcpy(argv + ARRAY_LEN(head), req->argv, n * sizeof(*argv));
 
@@ -155,28 +156,44 @@ static bool runnable(const char *path)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
 }
 
+/* Joins two paths; a relative result would be read anew after the worker's chdir, so it gets ours
+ * in front. */
+static int absolute(char out[static PATH_MAX], const char *dir, int dir_len, const char *name)
+{
+    char cwd[PATH_MAX] = "";
+    bool rooted = dir_len > 0 ? dir[0] == '/' : name[0] == '/';
+    if (!rooted && getcwd(cwd, sizeof(cwd)) == NULL)
+        return -errno;
+    int n = snprintf(out, PATH_MAX, "%s%s%.*s%s%s", cwd, rooted ? "" : "/", dir_len, dir,
+                     dir_len > 0 ? "/" : "", name);
+    return n < PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
+static int resolved(char **path, const char *full, struct err *err)
+{
+    *path = strdup(full);
+    return *path != NULL ? 0 : err_set(err, ERR_NOMEM, "%s", full);
+}
+
 int spawn_resolve(char **path, const char *program, const char *cwd, struct err *err)
 {
     char full[PATH_MAX];
     if (strchr(program, '/') != NULL) {
-        bool relative = program[0] != '/' && cwd != NULL;
-        (void)snprintf(full, sizeof(full), "%s%s%s", relative ? cwd : "", relative ? "/" : "",
-                       program);
+        const char *dir = program[0] != '/' && cwd != NULL ? cwd : "";
+        int sys = absolute(full, dir, (int)strlen(dir), program);
+        if (sys < 0)
+            return err_sys(err, -sys, "%s", program);
         if (!runnable(full))
             return err_set(err, ERR_NOTFOUND, "%s: no such program, or not executable", full);
-        *path = strdup(relative ? full : program);
-        return *path != NULL ? 0 : err_set(err, ERR_NOMEM, "%s", program);
+        return resolved(path, full, err);
     }
     const char *dirs = getenv("PATH");
     if (dirs == NULL)
         dirs = "/usr/local/bin:/usr/bin:/bin";
     for (const char *d = dirs; *d != '\0';) {
         size_t n = strcspn(d, ":");
-        (void)snprintf(full, sizeof(full), "%.*s/%s", (int)n, d, program);
-        if (n > 0 && runnable(full)) {
-            *path = strdup(full);
-            return *path != NULL ? 0 : err_set(err, ERR_NOMEM, "%s", program);
-        }
+        if (n > 0 && absolute(full, d, (int)n, program) == 0 && runnable(full))
+            return resolved(path, full, err);
         d += n + (d[n] == ':');
     }
     return err_set(err, ERR_NOTFOUND, "%s: not found along PATH (%s)", program, dirs);

@@ -14,6 +14,7 @@ struct spawn_req {
     char *const *envp;     /* NULL-terminated, complete */
     const char *cwd;       /* NULL: ours */
     uint64_t memory_bytes; /* RLIMIT_DATA; 0: none */
+    uint64_t files;        /* soft RLIMIT_NOFILE; 0: ours */
     uint64_t cpus;         /* affinity mask of CPUs 0-63; 0: any */
 };
 

@@ -28,7 +28,7 @@ struct study {
     int running;       /* slots that run a trial of it */
     int saving;        /* outcomes on their way to the store */
     int saving_good;   /* of them: counting towards the target */
-    uint64_t again_ms; /* no claim before this; UINT64_MAX = not until something changes */
+    uint64_t again_ms; /* no claim before this */
     bool any_good;     /* a trial has counted: no flapping any more */
     int flaps;         /* failures in a row from the start, all of flap_class */
     enum fail_class flap_class;
@@ -340,7 +340,8 @@ static void finish(struct sweep *s, int slot, enum trial_state state, enum fail_
     a->fail = fail;
     a->retry = state == TRIAL_FAIL && may_retry(s, fail, tries);
     /* a preempted trial is for the next run: nothing to wait for */
-    a->due_ms = a->retry ? now_ms + backoff(&s->conf.retry[fail], tries) : 0;
+    a->due_ms =
+        a->retry && fail != FAIL_PREEMPTED ? now_ms + backoff(&s->conf.retry[fail], tries) : 0;
     st->saving++;
     st->saving_good += counts_as_good(st, state);
     st->attempts += is_attempt(state, fail);
@@ -405,7 +406,8 @@ static void on_ended(struct sweep *s, const struct sw_event *ev)
     assert(slot->state == SLOT_RUNNING);
     st->running--;
     finish(s, ev->slot, ev->state, ev->fail, ev->now_ms);
-    slot->state = ev->goes_on ? SLOT_IDLE : SLOT_LEAVING;
+    slot->state = ev->gone ? SLOT_FREE : ev->goes_on ? SLOT_IDLE : SLOT_LEAVING;
+    slot->alive = !ev->gone;
     watch_flapping(s, st, ev);
     if (s->reason != SW_RUNNING && slot->state == SLOT_IDLE)
         release(s, ev->slot);

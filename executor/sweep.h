@@ -66,11 +66,12 @@ enum sw_event_type {
     SW_EV_OPENED,  /* study: counts, attempts */
     SW_EV_LOST,    /* the store gave up outside of a claim or an outcome */
     SW_EV_CLAIMED, /* slot: claim, counts, tries, due_ms */
-    SW_EV_ENDED, /* slot: the trial's outcome (state, fail); goes_on: its worker can take another */
-    SW_EV_SAVED, /* study: the finished trial is durable (saved, counts) */
-    SW_EV_GONE,  /* slot: the worker process is over; after ENDED */
-    SW_EV_ADMIT, /* admit: is there memory for another worker? */
-    SW_EV_SIGNAL, /* stop; the second one: now */
+    SW_EV_ENDED,   /* slot: the trial's outcome (state, fail); goes_on: its worker can take another;
+                      gone:   it never had a worker, no GONE follows */
+    SW_EV_SAVED,   /* study: the finished trial is durable (saved, counts) */
+    SW_EV_GONE,    /* slot: the worker process is over; after ENDED */
+    SW_EV_ADMIT,   /* admit: is there memory for another worker? */
+    SW_EV_SIGNAL,  /* stop; the second one: now */
     SW_EV_TICK,
     SW_EV_PROVED, /* proven: were the promised rows re-read from the store? */
 };
@@ -86,7 +87,7 @@ struct sw_event {
     uint64_t due_ms; /* CLAIMED/LATER */
     enum trial_state state;
     enum fail_class fail;
-    bool goes_on;
+    bool goes_on, gone;
     enum sw_saved saved;
     bool admit, proven;
 };

@@ -44,6 +44,7 @@ static unsigned begin_trial(struct wk *w, uint64_t now_ms)
     move(w, WK_RUNNING);
     w->started_ms = now_ms;
     w->active_ms = now_ms;
+    w->last_look = false;
     w->probe_ms = now_ms + probe_interval(w);
     return 0;
 }
@@ -58,6 +59,7 @@ static unsigned end_trial(struct wk *w, uint64_t now_ms)
 static unsigned beat(struct wk *w, uint64_t now_ms)
 {
     w->active_ms = now_ms;
+    w->last_look = false;
     w->probe_ms = now_ms + probe_interval(w);
     return 0;
 }
@@ -105,8 +107,12 @@ static unsigned watch(struct wk *w, uint64_t now_ms)
         return hang(w, now_ms, WK_TIMEOUT);
     if (w->conf.stall_ms == 0)
         return 0;
-    if (now_ms - w->active_ms >= w->conf.stall_ms)
-        return hang(w, now_ms, WK_STALLED);
+    if (now_ms - w->active_ms >= w->conf.stall_ms) {
+        if (w->last_look)
+            return hang(w, now_ms, WK_STALLED);
+        w->last_look = true; /* what it did since the last probe counts too */
+        return WK_DO_PROBE;
+    }
     if (now_ms >= w->probe_ms) {
         w->probe_ms = now_ms + probe_interval(w);
         return WK_DO_PROBE;

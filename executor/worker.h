@@ -68,6 +68,7 @@ struct wk {
     uint64_t started_ms; /* of the current trial */
     uint64_t active_ms;  /* last progress */
     uint64_t probe_ms;   /* next probe; 0 = none due */
+    bool last_look;      /* the stall limit is reached, and one more probe was asked for */
     uint64_t due_ms;     /* deadline of leaving, evidence, terminating */
 };
 

@@ -56,6 +56,7 @@ struct executor {
     uint64_t store_free;
     bool signalled, over;
     uint64_t signal_ms;
+    bool unaware[MAX_SLOTS]; /* there is no process, but the sweep does not know yet */
     enum sw_reason reason;
 };
 
@@ -92,8 +93,8 @@ static struct {
     struct wk_conf wk_conf;
     struct executor executors[MAX_EXECUTORS];
     int n_executors, reuse;
-    int p_fail, p_hang, p_store_fail; /* per mille */
-    bool friendly;                    /* no fault that could prevent the target */
+    int p_fail, p_hang, p_store_fail, p_start_fail, p_taken; /* per mille */
+    bool friendly; /* no fault that could prevent the target */
     bool proof_fails;
     uint64_t seed;
     bool verbose;
@@ -250,6 +251,13 @@ static void model_finish(int study, int trial, const struct sw_action *a)
     CHECK(good(study) <= m->target, "study %d has more than its target", study);
 }
 
+static void model_take(int study, int trial)
+{
+    struct model_study *m = &w.studies[study];
+    m->trials[trial].state = TRIAL_FAIL;
+    (void)add_trial(m, TRIAL_WAITING, m->trials[trial].tries, 0);
+}
+
 /* --- the modelled shell -------------------------------------------------------------------------
  */
 
@@ -341,7 +349,16 @@ static void store_action(int executor, enum what what, const struct sw_action *a
     e->trial = trial;
 }
 
-static void obey(int executor, const struct sw_action *a)
+/* A worker that is gone, or could not start, may be told to end before the sweep knows. */
+static void end_worker(int executor, int slot, enum wk_event_type how)
+{
+    struct executor *x = &w.executors[executor];
+    CHECK(x->workers[slot].alive || x->unaware[slot], "slot %d is to end, without a process", slot);
+    if (x->workers[slot].alive)
+        feed_worker(executor, slot, how);
+}
+
+static void obey(int executor, const struct sw_action *a, bool *failed_start)
 {
     struct executor *x = &w.executors[executor];
     trace("x%d action %d slot %d study %d state %d class %s%s", executor, a->type, a->slot,
@@ -353,7 +370,10 @@ static void obey(int executor, const struct sw_action *a)
         break;
     case SW_DO_START:
         CHECK(!x->signalled, "a start after the signal");
-        begin_trial(executor, a->slot, a->study, x->claimed[a->slot]);
+        if (!x->workers[a->slot].alive && per_mille(w.p_start_fail))
+            *failed_start = x->unaware[a->slot] = true;
+        else
+            begin_trial(executor, a->slot, a->study, x->claimed[a->slot]);
         break;
     case SW_DO_FINISH: {
         CHECK(a->retry || a->fail != FAIL_PREEMPTED, "a preempted trial is not queued again");
@@ -371,10 +391,10 @@ static void obey(int executor, const struct sw_action *a)
         }
         break;
     case SW_DO_STOP:
-        feed_worker(executor, a->slot, WK_EV_STOP);
+        end_worker(executor, a->slot, WK_EV_STOP);
         break;
     case SW_DO_KILL:
-        feed_worker(executor, a->slot, WK_EV_KILL);
+        end_worker(executor, a->slot, WK_EV_KILL);
         break;
     case SW_DO_PROVE: {
         struct event *e = post(store_latency(x), TO_SWEEP, executor, -1);
@@ -407,13 +427,29 @@ static void feed_sweep(int executor, struct sw_event ev)
     struct executor *x = &w.executors[executor];
     const struct sw_action *actions;
     struct sw_action copy[64];
+    int slots[MAX_SLOTS], failed = 0;
     ev.now_ms = w.now;
     int n = sw_step(x->sweep, &ev, &actions);
     CHECK(n <= 64, "%d actions", n);
     if (n > 0)
         memcpy(copy, actions, (size_t)n * sizeof(*actions)); /* obeying may step again */
-    for (int i = 0; i < n; i++)
-        obey(executor, &copy[i]);
+    for (int i = 0; i < n; i++) {
+        bool failed_start = false;
+        obey(executor, &copy[i], &failed_start);
+        failed += failed_start;
+        if (failed_start)
+            slots[failed - 1] = copy[i].slot;
+    }
+    /* a worker that cannot start has ended, and there is no process to wait for */
+    for (int i = 0; i < failed; i++) {
+        struct sw_event end = {.type = SW_EV_ENDED,
+                               .slot = slots[i],
+                               .state = TRIAL_FAIL,
+                               .fail = FAIL_EXIT,
+                               .gone = true};
+        x->unaware[slots[i]] = false;
+        feed_sweep(executor, end);
+    }
     schedule_tick(executor, sw_due(x->sweep));
 }
 
@@ -453,8 +489,10 @@ static void worker_exit(int executor, int slot)
     feed_worker(executor, slot, WK_EV_EXIT);
     CHECK(k->fsm.state == WK_DEAD, "exit leaves the worker %s", wk_state_name(k->fsm.state));
     k->alive = false;
+    x->unaware[slot] = true;
     if (k->has_trial)
         end_trial(executor, slot, TRIAL_FAIL, classes[k->fsm.reason], false);
+    x->unaware[slot] = false;
     feed_sweep(executor, (struct sw_event){.type = SW_EV_GONE, .slot = slot});
 }
 
@@ -469,7 +507,9 @@ static void worker_outcome(int executor, int slot)
     if (per_mille(300)) { /* by its exit */
         feed_worker(executor, slot, WK_EV_EXIT);
         k->alive = false;
+        w.executors[executor].unaware[slot] = true;
         end_trial(executor, slot, state, fail, false);
+        w.executors[executor].unaware[slot] = false;
         feed_sweep(executor, (struct sw_event){.type = SW_EV_GONE, .slot = slot});
         return;
     }
@@ -536,8 +576,12 @@ static void deliver(const struct event *e)
                               .state = e->action.state,
                               .saved = SW_SAVED_FAILED};
         if (!per_mille(w.p_store_fail)) {
-            model_finish(e->action.study, e->trial, &e->action);
-            ev.saved = SW_SAVED_OK;
+            bool taken = per_mille(w.p_taken);
+            if (taken) /* somebody thought that we were dead, and gave the trial to others */
+                model_take(e->action.study, e->trial);
+            else
+                model_finish(e->action.study, e->trial, &e->action);
+            ev.saved = taken ? SW_SAVED_TAKEN : SW_SAVED_OK;
         }
         ev.counts = count(&w.studies[e->action.study]);
         post(w.now + below(5), TO_SWEEP, e->executor, e->slot)->ev = ev;
@@ -597,6 +641,8 @@ static void draw_world(uint64_t seed, bool verbose)
     w.p_fail = w.friendly ? (int)below(300) : (int)below(700);
     w.p_hang = per_mille(700) ? 0 : (int)below(400);
     w.p_store_fail = w.friendly || per_mille(800) ? 0 : 20;
+    w.p_start_fail = per_mille(800) ? 0 : (int)below(300);
+    w.p_taken = w.friendly || per_mille(800) ? 0 : 20;
     w.n_executors = per_mille(800) ? 1 : 2;
     w.wk_conf = (struct wk_conf){.stall_ms = per_mille(900) ? 20000 : 0,
                                  .trial_ms = per_mille(500) ? 60000 : 0,
