@@ -235,7 +235,8 @@ struct store_run {
 /* Writes the run's row with status "running", started now; a run that is continued keeps its
  * started_at and gets the new config. Creates the results tables when missing. */
 int store_run_start(struct store *s, const struct store_run *run, struct err *err);
-/* Sets status and ended_at. Errors: ERR_NOTFOUND. */
+/* Sets status and ended_at: of several processes with one run_id the last one's stand. Errors:
+ * ERR_NOTFOUND. */
 int store_run_end(struct store *s, const char *run_id, const char *status, struct err *err);
 /* Calls fn for each run, oldest first; none when there are no tables. */
 int store_runs_each(struct store *s, int (*fn)(void *ctx, const struct store_run *run), void *ctx,
