@@ -57,7 +57,7 @@ static int print_json(void *ctx, const struct trial *t)
     AUTO(buf_free) struct buf line = BUF_INIT;
     (void)ctx;
     json_put_trial(&line, t, false);
-    return line.failed ? -ERR_NOMEM : puts(buf_str(&line)) < 0 ? -ERR_IO : 0;
+    return line.failed ? -ERR_NOMEM : puts(buf_str(&line)) < 0 ? 1 : 0;
 }
 
 static int show(const struct reading *r, const struct ranked *best, size_t n, bool json,
@@ -92,7 +92,7 @@ int best_main(int argc, char **argv)
                                     .examples = examples};
     AUTO_CLI_ARGS struct cli_args args = {0};
     AUTO_READING struct reading r = {0};
-    struct err err = {.code = ERR_IO, .msg = "the output could not be written"};
+    struct err err = {.code = ERR_NOMEM, .msg = "out of memory"};
     size_t found = 0;
     int code = cli_parse(&usage, argc, argv, &args);
     if (code == CLI_GO_ON && (args.words.n > 1 || n < 1 || n > MOST)) {

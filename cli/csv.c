@@ -91,7 +91,7 @@ static int put_line(struct buf *b)
     buf_putc(b, '\n');
     if (b->failed)
         return -ERR_NOMEM;
-    return fwrite(b->data, 1, b->len, stdout) == b->len ? 0 : -ERR_IO;
+    return fwrite(b->data, 1, b->len, stdout) == b->len ? 0 : 1;
 }
 
 static int put_header(struct csv *c)
@@ -166,5 +166,5 @@ int csv_trials(const struct reading *r, struct err *err)
     int rc = store_trials_each(r->store, r->study, &opts, gather, &c, err);
     if (rc == 0)
         rc = put_header(&c);
-    return rc < 0 ? rc : store_trials_each(r->store, r->study, &opts, put_trial, &c, err);
+    return rc != 0 ? rc : store_trials_each(r->store, r->study, &opts, put_trial, &c, err);
 }

@@ -25,7 +25,7 @@ static int put_json(void *ctx, const struct trial *t)
     struct buf *b = ctx;
     buf_clear(b);
     json_put_trial(b, t, true);
-    return b->failed ? -ERR_NOMEM : puts(buf_str(b)) < 0 ? -ERR_IO : 0;
+    return b->failed ? -ERR_NOMEM : puts(buf_str(b)) < 0 ? 1 : 0;
 }
 
 static int export_json(const struct reading *r, struct err *err)
@@ -53,7 +53,7 @@ int export_main(int argc, char **argv)
                                     .examples = examples};
     AUTO_CLI_ARGS struct cli_args args = {0};
     AUTO_READING struct reading r = {0};
-    struct err err = {.code = ERR_IO, .msg = "the output could not be written"};
+    struct err err = {.code = ERR_NOMEM, .msg = "out of memory"};
     int code = cli_parse(&usage, argc, argv, &args);
     if (code == CLI_GO_ON && (args.words.n > 1 || (csv && json))) {
         cli_error(csv && json ? "--csv or --json, not both" : "export takes one study");
@@ -66,7 +66,5 @@ int export_main(int argc, char **argv)
     if (code != CLI_GO_ON)
         return code;
     int rc = json ? export_json(&r, &err) : csv_trials(&r, &err);
-    if (rc == 0 && fflush(stdout) != 0)
-        rc = err_set(&err, ERR_IO, "the output could not be written");
     return rc < 0 ? reading_failed(&err) : EXIT_OK;
 }

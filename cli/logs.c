@@ -37,6 +37,7 @@ static int run_dir(const struct reading *r, char **out)
     return *out != NULL ? CLI_GO_ON : EXIT_STORE;
 }
 
+/* Returns 1 when the output takes no more: main says so. */
 static int copy_out(int fd, struct err *err)
 {
     char block[65536];
@@ -47,9 +48,9 @@ static int copy_out(int fd, struct err *err)
         if (n < 0)
             return err_sys(err, errno, "log");
         if (n == 0)
-            return fflush(stdout) == 0 ? 0 : err_sys(err, errno, "output");
+            return fflush(stdout) == 0 ? 0 : 1;
         if (fwrite(block, 1, (size_t)n, stdout) != (size_t)n)
-            return err_sys(err, errno, "output");
+            return 1;
     }
 }
 
@@ -89,7 +90,7 @@ static int follow(const struct reading *r, int64_t trial, const char *path, int 
             *fd = open(path, O_RDONLY | O_CLOEXEC);
         if (rc == 0 && *fd >= 0)
             rc = copy_out(*fd, err);
-        if (rc < 0)
+        if (rc != 0)
             return rc;
         if (*fd >= 0 && rotated(path, *fd)) {
             (void)close(*fd);

@@ -1,6 +1,8 @@
 /* forkless: the program's entry and the list of its subcommands. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -52,9 +54,26 @@ static void hold_streams(void)
     }
 }
 
-int main(int argc, char **argv)
+static bool reader_gone(void)
 {
-    hold_streams();
+    struct pollfd p = {.fd = STDOUT_FILENO};
+    return poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLHUP)) != 0;
+}
+
+/* What was printed must have arrived, or a program that succeeded has not. A reader that went away
+ * wanted no more. */
+static int finish(int code)
+{
+    int sys = fflush(stdout) != 0 ? errno : 0;
+    if ((sys == 0 && !ferror(stdout)) || sys == EPIPE || reader_gone())
+        return code;
+    cli_error("standard output could not be written%s%s", sys != 0 ? ": " : "",
+              sys != 0 ? strerror(sys) : "");
+    return code == EXIT_OK ? EXIT_UNMET : code;
+}
+
+static int dispatch(int argc, char **argv)
+{
     if (argc < 2) {
         help();
         return EXIT_USAGE;
@@ -73,4 +92,10 @@ int main(int argc, char **argv)
             return c->main(argc - 1, argv + 1);
     }
     return unknown(argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+    hold_streams();
+    return finish(dispatch(argc, argv));
 }

@@ -63,7 +63,7 @@ static int put_json(void *ctx, const struct trial *t)
     struct buf *b = ctx;
     buf_clear(b);
     json_put_trial(b, t, false);
-    return b->failed ? -ERR_NOMEM : puts(buf_str(b)) < 0 ? -ERR_IO : 0;
+    return b->failed ? -ERR_NOMEM : puts(buf_str(b)) < 0 ? 1 : 0;
 }
 
 /* The ids of the newest trials in the wanted states, as a ring. */
@@ -150,7 +150,7 @@ int trials_main(int argc, char **argv)
     AUTO_CLI_ARGS struct cli_args args = {0};
     AUTO_READING struct reading r = {0};
     AUTO(buf_free) struct buf line = BUF_INIT;
-    struct err err = {.code = ERR_IO, .msg = "the output could not be written"};
+    struct err err = {.code = ERR_NOMEM, .msg = "out of memory"};
     struct store_each_opts opts = {.want = WANT_PARAMS | WANT_USER_ATTRS};
     size_t left_out = 0;
     int code = cli_parse(&usage, argc, argv, &args);
