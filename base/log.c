@@ -17,15 +17,13 @@
 static struct {
     int fd;
     enum log_level least;
-    void (*notify)(bool before);
     atomic_uint dropped; /* events that nobody had room for */
 } sink = {.fd = 2, .least = LOG_INFO};
 
-void log_setup(int fd, enum log_level least, void (*notify)(bool before))
+void log_setup(int fd, enum log_level least)
 {
     sink.fd = fd;
     sink.least = least;
-    sink.notify = notify;
 }
 
 static void put_field(struct buf *b, const struct log_field *f)
@@ -121,12 +119,8 @@ void log_event_fields(enum log_level level, const char *event, const struct log_
     for (unsigned i = 0; i < n; i++)
         put_field(&b, &fields[i]);
     buf_puts(&b, "}\n");
-    if (sink.notify != NULL)
-        sink.notify(true);
     tell_dropped();
     if (!b.failed && !write_line(b.data, b.len))
         atomic_fetch_add(&sink.dropped, 1);
-    if (sink.notify != NULL)
-        sink.notify(false);
     buf_free(&b);
 }

@@ -28,10 +28,8 @@ struct log_field {
 #define LOG_RAW(k, v)  ((struct log_field){.kind = LOG_F_JSON, .key = (k), .s = (v)})
 /* clang-format on */
 
-/* Where the lines go: fd 2 and LOG_INFO until said otherwise; fd -1 drops everything. `notify`, if
- * not NULL, is called before and after a line is written (a progress bar clears and redraws
- * itself). */
-void log_setup(int fd, enum log_level least, void (*notify)(bool before));
+/* Where the lines go: fd 2 and LOG_INFO until said otherwise; fd -1 drops everything. */
+void log_setup(int fd, enum log_level least);
 
 /* log_event(LOG_INFO, "trial_end", LOG_INT("trial", 7), LOG_TEXT("class", "oom")); */
 #define log_event(level, event, ...)                                                               \

@@ -24,6 +24,17 @@ enum { SHOWN_TRIALS = 5 };
 /* The most that Kubernetes keeps of a termination message. */
 #define TERMINATION_MAX 4096u
 
+/* Every study was at its target before: more than enough in one is no help to another. */
+static bool nothing_to_do(const struct executor_result *r)
+{
+    for (int i = 0; i < r->n_studies; i++) {
+        const struct executor_study *s = &r->studies[i];
+        if (s->target == 0 || s->done_before < s->target)
+            return false;
+    }
+    return r->reason == SW_MET;
+}
+
 static int exit_code_of(const struct outcome_conf *conf, const struct executor_result *r)
 {
     static const int codes[] = {
@@ -31,7 +42,7 @@ static int exit_code_of(const struct outcome_conf *conf, const struct executor_r
         [SW_UNMET] = EXIT_UNMET,   [SW_STALLED] = EXIT_STALLED, [SW_TIME] = EXIT_TIME,
         [SW_HALTED] = EXIT_HALT,   [SW_STORE] = EXIT_STORE,     [SW_PREEMPTED] = EXIT_PREEMPTED,
     };
-    if (r->reason == SW_MET && conf->skip_if_done && r->target > 0 && r->done_before >= r->target)
+    if (conf->skip_if_done && nothing_to_do(r))
         return EXIT_NOTHING;
     if (r->reason == SW_STORE && r->err.code == ERR_CONFLICT)
         return EXIT_USAGE; /* the store is well: the spec does not fit the study in it */
@@ -184,9 +195,10 @@ static void suggest_next(const struct outcome_conf *conf, const struct executor_
     const struct spec *spec = &conf->cells[0];
     const char *program = program_invocation_name;
     const char *study = r->studies[0].name;
-    char storage[300] = "";
+    char url[512], storage[540] = "";
     if (strcmp(spec->study.storage, DEFAULT_STORAGE) != 0)
-        (void)snprintf(storage, sizeof(storage), " --storage '%s'", spec->study.storage);
+        (void)snprintf(storage, sizeof(storage), " --storage '%s'",
+                       text_mask_url(spec->study.storage, url, sizeof(url)));
     if (r->n_studies > 1) {
         (void)printf("\nnext:\n  %s status%s\n", program, storage);
     } else if (code == EXIT_OK) {
@@ -233,8 +245,6 @@ int outcome_tell(const struct outcome_conf *conf, const struct executor_result *
         write_in_place(spec->report.termination_log, buf_str(&reason), reason.len);
     if (conf->json || !isatty(STDOUT_FILENO))
         (void)printf("%s\n", buf_str(&line));
-    if (fflush(stdout) != 0 && code == EXIT_OK)
-        cli_error("stdout: %s", strerror(errno)); /* the rows are there all the same */
     buf_free(&reason);
     buf_free(&line);
     return code;

@@ -32,7 +32,7 @@ int reading_open(struct reading *r, const char *url)
         if (defaults[i] != NULL && *defaults[i] != '\0')
             url = defaults[i];
     }
-    r->url = url;
+    (void)text_mask_url(url, r->url, sizeof(r->url));
     int rc = store_open(&r->store, url, &opts, &err);
     if (rc == -ERR_NOTFOUND) {
         cli_error("%s: name the store with --storage sqlite:///FILE", err.msg);

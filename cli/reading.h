@@ -11,7 +11,7 @@
 
 struct reading {
     struct store *store;
-    const char *url;
+    char url[512];            /* for people: without its password */
     int64_t study;            /* valid when one was picked */
     char *name;               /* owned */
     enum direction direction; /* of the first objective */

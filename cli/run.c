@@ -152,7 +152,32 @@ static const char *run_id_of(const struct run_options *o, const struct spec *spe
     return out;
 }
 
-/* What was asked for, as the run's row keeps it: no resolved variable, so no secret. */
+/* Whether a setting's value may be, or hold, a password or a token. */
+static bool may_be_secret(const char *key, size_t n)
+{
+    static const char *const names[] = {"env", "run", "run.env", "study", "study.storage"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (strlen(names[i]) == n && memcmp(key, names[i], n) == 0)
+            return true;
+    }
+    return strncmp(key, "env.", strlen("env.")) == 0 ||
+           strncmp(key, "run.env.", strlen("run.env.")) == 0;
+}
+
+static void put_setting(struct buf *b, const char *word)
+{
+    AUTO(buf_free) struct buf shown = BUF_INIT;
+    size_t n = strcspn(word, "=");
+    if (word[n] == '=' && may_be_secret(word, n))
+        buf_printf(&shown, "%.*s=***", (int)n, word);
+    else
+        buf_puts(&shown, word);
+    b->failed = b->failed || shown.failed;
+    json_put_string(b, buf_str(&shown));
+}
+
+/* What was asked for, as the run's row keeps it: no resolved variable and of what may hold one only
+ * the key: so no secret. */
 static char *config_of(const struct spec *cells, size_t n, const struct cli_args *args)
 {
     struct buf b = BUF_INIT;
@@ -161,7 +186,7 @@ static char *config_of(const struct spec *cells, size_t n, const struct cli_args
     buf_puts(&b, ",\"settings\":[");
     for (size_t i = 0; i < args->words.n; i++) {
         buf_puts(&b, i > 0 ? "," : "");
-        json_put_string(&b, args->words.v[i]);
+        put_setting(&b, args->words.v[i]);
     }
     buf_puts(&b, "],\"studies\":[");
     for (size_t i = 0; i < n; i++) {
@@ -179,6 +204,23 @@ static char *config_of(const struct spec *cells, size_t n, const struct cli_args
 static int64_t rows_of_share(const struct spec *spec, size_t n, size_t n_all)
 {
     return (spec->prove.rows * (int64_t)n + (int64_t)n_all - 1) / (int64_t)n_all;
+}
+
+/* What kept a sweep from starting: the store, a signal, or something that was asked for. */
+static int start_failed(const struct err *err)
+{
+    cli_error("%s", err->msg);
+    switch (err->code) {
+    case ERR_BUSY:
+    case ERR_UNAVAILABLE:
+    case ERR_UNSUPPORTED:
+    case ERR_CORRUPT:
+        return EXIT_STORE;
+    case ERR_STOPPED:
+        return EXIT_PREEMPTED;
+    default:
+        return EXIT_USAGE;
+    }
 }
 
 static int run_cells(const struct run_options *o, const struct spec *cells, size_t n, size_t n_all,
@@ -201,18 +243,14 @@ static int run_cells(const struct run_options *o, const struct spec *cells, size
     }
     enum log_level least = o->verbose > 0 ? LOG_DEBUG : o->quiet ? LOG_WARNING : LOG_INFO;
     /* a person at a terminal gets the progress line instead of events, unless asked for with -v */
-    log_setup(tty && o->verbose == 0 ? -1 : STDERR_FILENO, least, NULL);
+    log_setup(tty && o->verbose == 0 ? -1 : STDERR_FILENO, least);
     progress_init(&progress, cells[0].study.metric);
     if (tty && o->verbose == 0)
         conf.watcher = &progress.watcher;
     int rc = executor_run(&conf, &result, &err);
     progress_clear(&progress);
-    if (rc < 0) {
-        cli_error("%s", err.msg);
-        if (err.code == ERR_STOPPED)
-            return EXIT_PREEMPTED;
-        return err.code == ERR_INVALID || err.code == ERR_NOTFOUND ? EXIT_USAGE : EXIT_STORE;
-    }
+    if (rc < 0)
+        return start_failed(&err);
     const struct outcome_conf how = {.cells = cells,
                                      .n_cells = n,
                                      .run_id = conf.run_id,

@@ -84,7 +84,7 @@ int smoke_run(struct spec *s)
     }
     (void)snprintf(storage, sizeof(storage), "sqlite:////%s/smoke.db", dir + 1);
     shrink(s, dir, storage);
-    log_setup(-1, LOG_INFO, NULL);
+    log_setup(-1, LOG_INFO);
     int rc = executor_run(&conf, &result, &err);
     if (rc < 0) {
         cli_error("%s", err.msg);

@@ -13,7 +13,8 @@
 struct executor_study {
     const char *name;
     struct sw_counts counts;
-    int64_t target; /* 0: none */
+    int64_t target;      /* 0: none */
+    int64_t done_before; /* of what counts towards it: before this run */
     bool has_best;
     double best_value;
     int64_t best_number;

@@ -255,7 +255,8 @@ static void open_done(struct storeq_job *job)
         return;
     }
     st->view = o->view;
-    st->ex->done_before += study_done(st);
+    st->view.done_before = study_done(st);
+    st->ex->done_before += st->view.done_before;
     executor_feed(
         st->ex, (struct sw_event){.type = SW_EV_OPENED,
                                   .study = st->index,

@@ -86,10 +86,13 @@ static int read_url(struct store_sqlite *q, const char *url, struct err *err)
         return q->path == NULL ? err_set(err, ERR_NOMEM, "storage url") : 0;
     }
     rest += 3;
-    if (*rest != '/' && *rest != '\0')
+    if (*rest != '/' && *rest != '\0') {
+        char shown[256];
         return err_set(
             err, ERR_INVALID,
-            "storage '%s': sqlite:///FILE needs three slashes, or four for an absolute path", url);
+            "storage '%s': sqlite:///FILE needs three slashes, or four for an absolute path",
+            text_mask_url(url, shown, sizeof(shown)));
+    }
     q->path = strdup(rest[0] == '\0' || rest[1] == '\0' ? ":memory:" : rest + 1);
     if (q->path == NULL)
         return err_set(err, ERR_NOMEM, "storage url");

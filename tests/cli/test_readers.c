@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <math.h>
+#include <signal.h>
 #include <spawn.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -205,6 +206,67 @@ Test(readers, a_foreign_name_or_choice_cannot_steer_the_terminal)
     said = COMPLAINT("best");
     cr_expect_not_null(strstr(said, "bad?c"), "%s", said);
     cr_expect_null(strchr(said, '\033'));
+}
+
+/* Its exit code with stdout in the file. */
+static int run_into(const char *file, const char *const *args)
+{
+    const char *argv[10] = {FORKLESS};
+    posix_spawn_file_actions_t actions;
+    pid_t pid;
+    int status;
+    for (int i = 0; args[i] != NULL; i++)
+        argv[i + 1] = args[i];
+    (void)posix_spawn_file_actions_init(&actions);
+    (void)posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, file, O_WRONLY, 0);
+    cr_assert_eq(posix_spawn(&pid, FORKLESS, &actions, NULL, (char *const *)argv, environ), 0);
+    (void)posix_spawn_file_actions_destroy(&actions);
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000;
+}
+
+#define INTO(file, ...) run_into(file, (const char *const[]){__VA_ARGS__, NULL})
+
+Test(readers, output_that_cannot_be_written_is_no_success)
+{
+    cr_expect_eq(INTO("/dev/full", "status"), EXIT_UNMET);
+    cr_expect_eq(INTO("/dev/full", "best"), EXIT_UNMET);
+    cr_expect_eq(INTO("/dev/full", "export"), EXIT_UNMET);
+    cr_expect_eq(INTO("/dev/full", "--version"), EXIT_UNMET);
+    cr_expect_eq(INTO("/dev/full", "best", "none-such"), EXIT_USAGE);
+    cr_expect_eq(INTO("/dev/null", "status"), EXIT_OK);
+}
+
+Test(readers, a_reader_that_goes_away_is_no_mistake)
+{
+    const char *const argv[] = {FORKLESS, "export", NULL};
+    posix_spawn_file_actions_t actions;
+    char said[64] = "";
+    int out[2], complaints[2], status;
+    pid_t pid;
+    (void)signal(SIGPIPE, SIG_IGN); /* inherited: else the signal would end it */
+    cr_assert(pipe2(out, O_CLOEXEC) == 0 && pipe2(complaints, O_CLOEXEC) == 0);
+    (void)close(out[0]);
+    (void)posix_spawn_file_actions_init(&actions);
+    (void)posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
+    (void)posix_spawn_file_actions_adddup2(&actions, complaints[1], STDERR_FILENO);
+    cr_assert_eq(posix_spawn(&pid, FORKLESS, &actions, NULL, (char *const *)argv, environ), 0);
+    (void)posix_spawn_file_actions_destroy(&actions);
+    (void)close(out[1]);
+    (void)close(complaints[1]);
+    cr_expect_eq(read(complaints[0], said, sizeof(said) - 1), 0, "%s", said);
+    (void)close(complaints[0]);
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_OK);
+}
+
+Test(readers, a_password_in_a_url_is_not_printed)
+{
+    int code;
+    const char *said = COMPLAINT("status", "--storage", "sqlite://u:hunter2@h/x");
+    cr_expect_eq(code, EXIT_USAGE);
+    cr_expect_not_null(strstr(said, "u:***@h"), "%s", said);
+    cr_expect_null(strstr(said, "hunter2"), "%s", said);
 }
 
 Test(readers, status_tells_studies_running_trials_and_runs)

@@ -1,0 +1,176 @@
+/* forkless run as its user meets it: what it keeps, what it prints where, how it exits. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "cli/cli.h"
+#include "storage/storage.h"
+#include "tests/lib/sandbox.h"
+
+extern char **environ;
+
+TestSuite(run, .init = sandbox_enter, .fini = sandbox_leave, .timeout = 120);
+
+#define WORKER "x=float:0..1", "--", "/bin/echo", "loss=0.5"
+
+static int take_config(void *ctx, const struct store_run *run)
+{
+    (void)snprintf(ctx, 1000, "%s", run->config);
+    return 0;
+}
+
+/* finetune_runs.config of the only run. */
+static void read_config(char out[static 1000])
+{
+    AUTO_STORE struct store *s = NULL;
+    const struct store_opts opts = {.read_only = true};
+    struct err err = {0};
+    out[0] = '\0';
+    cr_assert(store_open(&s, "sqlite:///s.db", &opts, &err) == 0, "%s", err.msg);
+    cr_assert(store_runs_each(s, take_config, out, &err) == 0, "%s", err.msg);
+}
+
+Test(run, no_secret_is_kept_with_the_run)
+{
+    char config[1000];
+    cr_assert_eq(RUN(60, "-n", "1", "run.env.API_KEY=hunter2", "sampler.seed=7", WORKER), EXIT_OK,
+                 "%s", sandbox_text("err"));
+    read_config(config);
+    cr_expect_not_null(strstr(config, "\"run.env.API_KEY=***\""), "%s", config);
+    cr_expect_not_null(strstr(config, "\"sampler.seed=7\""), "%s", config);
+    cr_expect_null(strstr(config, "hunter2"), "%s", config);
+}
+
+Test(run, the_storage_given_as_a_setting_is_not_kept_with_the_run)
+{
+    char config[1000];
+    const char *const argv[] = {FORKLESS,       "run", "study.storage=sqlite:///s.db",
+                                "--study",      "s",   "--metric",
+                                "loss",         "-n",  "1",
+                                "x=float:0..1", "--",  "/bin/echo",
+                                "loss=0.5",     NULL};
+    cr_assert_eq(sandbox_wait(sandbox_start(argv), 60), EXIT_OK, "%s", sandbox_text("err"));
+    read_config(config);
+    cr_expect_not_null(strstr(config, "\"study.storage=***\""), "%s", config);
+}
+
+static void write_matrix(void)
+{
+    FILE *f = fopen("m.yaml", "we");
+    cr_assert_not_null(f);
+    (void)fputs("matrix: {part: [a, b]}\n"
+                "study: {name: \"m-${matrix.part}\", storage: \"sqlite:///s.db\", metric: loss}\n"
+                "space: {x: {float: [0, 1]}}\n"
+                "budget: {trials: 2}\n"
+                "run: {command: [/bin/echo, loss=0.5]}\n",
+                f);
+    (void)fclose(f);
+}
+
+static int run_matrix(const char *const *more)
+{
+    const char *argv[12] = {FORKLESS, "run", "m.yaml"};
+    for (size_t i = 3; *more != NULL; i++)
+        argv[i] = *more++;
+    return sandbox_wait(sandbox_start(argv), 60);
+}
+
+#define RUN_MATRIX(...) run_matrix((const char *const[]){__VA_ARGS__, NULL})
+
+/* Four trials of one study are as many as two of each. */
+Test(run, skip_if_done_asks_every_study)
+{
+    write_matrix();
+    cr_assert_eq(RUN_MATRIX("--shard", "0/2", "budget.trials=4"), EXIT_OK, "%s",
+                 sandbox_text("err"));
+    cr_expect_eq(RUN_MATRIX("--skip-if-done"), EXIT_OK);
+    cr_expect_eq(RUN_MATRIX("--skip-if-done"), EXIT_NOTHING);
+    cr_expect_eq(RUN_MATRIX("--shard", "1/2", "--skip-if-done"), EXIT_NOTHING);
+}
+
+Test(run, only_a_store_that_fails_is_called_one)
+{
+    cr_expect_eq(RUN(60, "-n", "1", "--storage", "sqlite:////nonexistent/s.db", WORKER),
+                 EXIT_STORE);
+    cr_expect_eq(RUN(60, "-n", "1", "--dir", "/proc/forkless", WORKER), EXIT_USAGE);
+    cr_expect(sandbox_has("err", "/proc/forkless"));
+}
+
+Test(run, a_result_that_cannot_be_written_is_no_success)
+{
+    const char *const argv[] = {"/bin/sh", "-c", "exec \"$@\" >/dev/full", "sh", NULL};
+    sandbox_launch_with(argv);
+    cr_expect_eq(RUN(60, "-n", "1", "--json", WORKER), EXIT_UNMET);
+    cr_expect(sandbox_has("err", "standard output could not be written: No space left on device"));
+    cr_expect_eq(sandbox_count(TRIAL_COMPLETE), 1);
+}
+
+/* --- on a terminal ------------------------------------------------------------------------------
+ */
+
+struct terminal {
+    int ours, theirs;
+};
+
+static struct terminal open_terminal(void)
+{
+    struct terminal t = {.ours = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)};
+    cr_assert(t.ours >= 0 && grantpt(t.ours) == 0 && unlockpt(t.ours) == 0);
+    t.theirs = open(ptsname(t.ours), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    cr_assert_geq(t.theirs, 0);
+    return t;
+}
+
+/* Starts it with the terminal as stderr. */
+static pid_t start_at(const struct terminal *t, const char *const *argv)
+{
+    posix_spawn_file_actions_t fa;
+    pid_t pid;
+    (void)posix_spawn_file_actions_init(&fa);
+    (void)posix_spawn_file_actions_addopen(&fa, 1, "out", O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    (void)posix_spawn_file_actions_adddup2(&fa, t->theirs, 2);
+    cr_assert_eq(posix_spawn(&pid, argv[0], &fa, NULL, (char *const *)(uintptr_t)argv, environ), 0);
+    (void)posix_spawn_file_actions_destroy(&fa);
+    return pid;
+}
+
+#define AT(t, ...)                                                                                 \
+    start_at(t, (const char *const[]){FORKLESS, "run", "--storage", "sqlite:///s.db", "--study",   \
+                                      "s", "--metric", "loss", __VA_ARGS__, NULL})
+
+Test(run, a_stopped_terminal_stops_no_sweep)
+{
+    struct terminal t = open_terminal();
+    cr_assert_eq(tcflow(t.theirs, TCOOFF), 0); /* as ^S does */
+    pid_t pid = AT(&t, "-n", "4", "-j", "1", "x=float:0..1", "--", "/bin/sh", "-c",
+                   "sleep 0.3; echo loss=1");
+    cr_expect_eq(sandbox_wait(pid, 60), EXIT_OK);
+    (void)close(t.ours);
+    (void)close(t.theirs);
+}
+
+Test(run, a_workers_words_cannot_steer_the_terminal)
+{
+    static char seen[65536];
+    struct terminal t = open_terminal();
+    pid_t pid = AT(&t, "-n", "1", "--retries", "0", "budget.attempts=1", "x=float:0..1", "--",
+                   "/bin/sh", "-c", "printf 'bad \\033]0;title\\007 \\302\\2332J' >&2; exit 1");
+    cr_expect_neq(sandbox_wait(pid, 60), EXIT_OK);
+    (void)close(t.theirs);
+    size_t n = 0;
+    for (ssize_t k; n < sizeof(seen) - 1 && (k = read(t.ours, seen + n, sizeof(seen) - 1 - n)) > 0;)
+        n += (size_t)k;
+    seen[n] = '\0';
+    (void)close(t.ours);
+    cr_expect_not_null(strstr(seen, "bad ?]0;title? ?2J"), "%s", seen);
+    cr_expect_null(strstr(seen, "\033]0;"));
+}
