@@ -37,10 +37,25 @@ static int run_dir(const struct reading *r, char **out)
     return *out != NULL ? CLI_GO_ON : EXIT_STORE;
 }
 
+/* On a terminal a log may have lines, tabs and returns, but nothing else that steers it: C0 and DEL
+ * become '?', a C1 in UTF-8 a no-break space. *last is the byte before, over all blocks. */
+static void tame(unsigned char *block, size_t n, unsigned char *last)
+{
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = block[i];
+        if ((c < 0x20 && c != '\n' && c != '\t' && c != '\r') || c == 0x7f)
+            block[i] = '?';
+        else if (*last == 0xc2 && c >= 0x80 && c < 0xa0)
+            block[i] = 0xa0;
+        *last = c;
+    }
+}
+
 /* Returns 1 when the output takes no more: main says so. */
 static int copy_out(int fd, struct err *err)
 {
-    char block[65536];
+    unsigned char block[65536], last = 0;
+    bool terminal = isatty(STDOUT_FILENO);
     for (;;) {
         ssize_t n = read(fd, block, sizeof(block));
         if (n < 0 && errno == EINTR)
@@ -49,6 +64,8 @@ static int copy_out(int fd, struct err *err)
             return err_sys(err, errno, "log");
         if (n == 0)
             return fflush(stdout) == 0 ? 0 : 1;
+        if (terminal)
+            tame(block, (size_t)n, &last);
         if (fwrite(block, 1, (size_t)n, stdout) != (size_t)n)
             return 1;
     }

@@ -130,22 +130,23 @@ static struct terminal open_terminal(void)
     return t;
 }
 
-/* Starts it with the terminal as stderr. */
-static pid_t start_at(const struct terminal *t, const char *const *argv)
+/* Starts it with the terminal as stderr, or as stdout. */
+static pid_t start_with(const struct terminal *t, int fd, const char *const *argv)
 {
     posix_spawn_file_actions_t fa;
     pid_t pid;
     (void)posix_spawn_file_actions_init(&fa);
     (void)posix_spawn_file_actions_addopen(&fa, 1, "out", O_WRONLY | O_CREAT | O_TRUNC, 0644);
-    (void)posix_spawn_file_actions_adddup2(&fa, t->theirs, 2);
+    (void)posix_spawn_file_actions_adddup2(&fa, t->theirs, fd);
     cr_assert_eq(posix_spawn(&pid, argv[0], &fa, NULL, (char *const *)(uintptr_t)argv, environ), 0);
     (void)posix_spawn_file_actions_destroy(&fa);
     return pid;
 }
 
 #define AT(t, ...)                                                                                 \
-    start_at(t, (const char *const[]){FORKLESS, "run", "--storage", "sqlite:///s.db", "--study",   \
-                                      "s", "--metric", "loss", __VA_ARGS__, NULL})
+    start_with(t, 2,                                                                               \
+               (const char *const[]){FORKLESS, "run", "--storage", "sqlite:///s.db", "--study",    \
+                                     "s", "--metric", "loss", __VA_ARGS__, NULL})
 
 Test(run, a_stopped_terminal_stops_no_sweep)
 {
@@ -158,19 +159,43 @@ Test(run, a_stopped_terminal_stops_no_sweep)
     (void)close(t.theirs);
 }
 
-Test(run, a_workers_words_cannot_steer_the_terminal)
+/* All that was written to it; closes it. */
+static const char *what_came(const struct terminal *t)
 {
     static char seen[65536];
+    size_t n = 0;
+    (void)close(t->theirs);
+    for (ssize_t k;
+         n < sizeof(seen) - 1 && (k = read(t->ours, seen + n, sizeof(seen) - 1 - n)) > 0;)
+        n += (size_t)k;
+    seen[n] = '\0';
+    (void)close(t->ours);
+    return seen;
+}
+
+Test(run, a_workers_words_cannot_steer_the_terminal)
+{
     struct terminal t = open_terminal();
     pid_t pid = AT(&t, "-n", "1", "--retries", "0", "budget.attempts=1", "x=float:0..1", "--",
                    "/bin/sh", "-c", "printf 'bad \\033]0;title\\007 \\302\\2332J' >&2; exit 1");
     cr_expect_neq(sandbox_wait(pid, 60), EXIT_OK);
-    (void)close(t.theirs);
-    size_t n = 0;
-    for (ssize_t k; n < sizeof(seen) - 1 && (k = read(t.ours, seen + n, sizeof(seen) - 1 - n)) > 0;)
-        n += (size_t)k;
-    seen[n] = '\0';
-    (void)close(t.ours);
+    const char *seen = what_came(&t);
     cr_expect_not_null(strstr(seen, "bad ?]0;title? ?2J"), "%s", seen);
     cr_expect_null(strstr(seen, "\033]0;"));
+}
+
+Test(run, logs_are_tamed_on_a_terminal_and_whole_elsewhere)
+{
+    const char *const argv[] = {FORKLESS, "logs", "0", "--storage", "sqlite:///s.db", NULL};
+    cr_assert_eq(RUN(60, "-n", "1", "x=float:0..1", "--", "/usr/bin/printf",
+                     "\033]0;t\007\t\302\2332J\nloss=1\n"),
+                 EXIT_OK, "%s", sandbox_text("err"));
+    cr_assert_eq(sandbox_wait(sandbox_start(argv), 20), EXIT_OK);
+    cr_expect_str_eq(sandbox_text("out"), "\033]0;t\007\t\302\2332J\nloss=1\n");
+    struct terminal t = open_terminal();
+    cr_assert_eq(sandbox_wait(start_with(&t, 1, argv), 20), EXIT_OK);
+    const char *seen = what_came(&t);
+    cr_expect_null(strchr(seen, '\033'));
+    cr_expect_not_null(strstr(seen, "?]0;t?"), "%s", seen);
+    cr_expect_null(strstr(seen, "\302\233"));
 }
