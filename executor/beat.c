@@ -58,6 +58,8 @@ void executor_heartbeat(struct executor *ex)
             b->ids[b->n++] = ex->slots[i].run->id;
     }
     ex->beating = true;
+    for (int i = 0; i < ex->n_studies; i++)
+        lost_tell_waiting(&ex->studies[i]);
     storeq_push(ex->storeq, &b->job);
 }
 
@@ -71,10 +73,15 @@ struct prove_job {
     int64_t trials, rows;
 };
 
+struct found {
+    int64_t complete, all;
+};
+
 static int count_trial(void *ctx, const struct trial *t)
 {
-    (void)t;
-    ++*(int64_t *)ctx;
+    struct found *f = ctx;
+    f->complete += t->state == TRIAL_COMPLETE;
+    f->all++;
     return 0;
 }
 
@@ -107,17 +114,18 @@ static int prove_run(struct storeq_job *job, struct store *ours, struct err *err
     int rc = store_open(&s, spec->study.storage, &opts, err);
     for (int i = 0; rc == 0 && i < ex->n_studies; i++) {
         const struct study *st = &ex->studies[i];
-        int64_t study = 0, n = 0;
+        int64_t study = 0;
+        struct found n = {0};
         const struct store_each_opts finished = {
             .states = STORE_STATE_BIT(TRIAL_COMPLETE) |
                       (st->spec->budget.complete > 0 ? 0 : STORE_STATE_BIT(TRIAL_PRUNED))};
         rc = store_study_find(s, st->view.name, &study, err);
         if (rc == 0)
             rc = store_trials_each(s, study, &finished, count_trial, &n, err);
-        p->trials += n;
-        /* an empty study proves nothing, whatever was promised */
-        p->proven =
-            p->proven && rc == 0 && n > 0 && n >= st->view.target && n >= st->spec->prove.trials;
+        p->trials += n.all;
+        /* a study without a result proves nothing, whatever was promised */
+        p->proven = p->proven && rc == 0 && n.complete > 0 && n.all >= st->view.target &&
+                    n.all >= st->spec->prove.trials;
     }
     if (rc == 0 && ex->conf->prove_rows > 0) {
         rc = count_rows(ex, s, &p->rows, err);

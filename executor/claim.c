@@ -9,6 +9,10 @@
 #include "executor/copied.h"
 #include "executor/internal.h"
 
+/* Classes whose tries use up a trial's retries: all but those of a trial that was cut short through
+ * no fault of its own. */
+#define ATTEMPTS (~(1u << FAIL_PREEMPTED | 1u << FAIL_LOST))
+
 struct claim_job {
     struct storeq_job job;
     struct study *st;
@@ -21,52 +25,12 @@ struct claim_job {
     struct copies news;
 };
 
-/* How often the trial was tried before, and the last try's number: Optuna's retry_history. */
-static int tries_of(const struct trial *t, int64_t *last)
-{
-    *last = -1;
-    for (size_t i = 0; t != NULL && i < t->n_system_attrs; i++) {
-        if (strcmp(t->system_attrs[i].key, "retry_history") == 0) {
-            const char *json = t->system_attrs[i].json;
-            AUTO_JSON json_t *list = json_read(json, strlen(json), NULL);
-            size_t n = json_array_size(list);
-            if (n > 0)
-                *last = json_integer_value(json_array_get(list, n - 1));
-            return (int)n;
-        }
-    }
-    return 0;
-}
-
-static int find_class(void *ctx, const struct trial *t)
-{
-    for (size_t i = 0; i < t->n_user_attrs; i++) {
-        const char *json = t->user_attrs[i].json;
-        if (strcmp(t->user_attrs[i].key, ATTR_CLASS) != 0)
-            continue;
-        AUTO_JSON json_t *name = json_read(json, strlen(json), NULL);
-        if (!json_is_string(name) || !fail_class_from_name(json_string_value(name), ctx))
-            *(enum fail_class *)ctx = FAIL_NONE;
-    }
-    return 0;
-}
-
-/* Why the try before failed: the last of the retry_history says which trial that was. */
-static enum fail_class retry_of(const struct study *st, struct store *s, int64_t number)
-{
-    enum fail_class fail = FAIL_NONE;
-    int64_t id;
-    if (number >= 0 && store_trial_find(s, st->id, number, &id, NULL) == 0)
-        (void)store_trial_get(s, id, WANT_USER_ATTRS, find_class, &fail, NULL);
-    return fail;
-}
-
 static int claim_run(struct storeq_job *job, struct store *s, struct err *err)
 {
     struct claim_job *c = CONTAINER_OF(job, struct claim_job, job);
     struct study *st = c->st;
     bool complete_only = st->spec->budget.complete > 0;
-    int64_t counts[TRIAL_STATES], last_try;
+    int64_t counts[TRIAL_STATES];
     const struct store_claim_opts opts = {
         .target = st->view.target > 0 ? st->view.target : -1,
         .target_states =
@@ -79,17 +43,31 @@ static int claim_run(struct storeq_job *job, struct store *s, struct err *err)
     if (rc == 0)
         rc = store_trial_claim(s, st->id, &opts, &c->claim, err);
     if (rc == 0 && (c->claim.kind == CLAIM_NEW || c->claim.kind == CLAIM_QUEUED)) {
-        c->tries = tries_of(c->claim.trial, &last_try);
+        struct tries tries = tries_of(c->claim.trial);
         c->run = run_create(st, &c->claim);
         if (c->run == NULL)
             rc = err_set(err, ERR_NOMEM, "trial %" PRId64, c->claim.number);
-        c->retry_of = retry_of(st, s, last_try);
+        c->tries = tries_count(st, s, &tries, ATTEMPTS);
+        c->retry_of = tries_last(st, s, &tries);
     }
     if (rc == 0)
         rc = store_study_counts(s, st->id, counts, err);
     if (rc == 0)
         c->counts = study_counts(counts);
     return rc;
+}
+
+/* Whether the study only waits: nothing of ours runs, others hold what is missing. */
+static void note_waiting(struct study *st, const struct sw_event *ev)
+{
+    const struct executor *ex = st->ex;
+    bool busy = ev->claim != SW_CLAIM_FULL || ev->counts.running == 0;
+    for (int i = 0; i < ex->plan.jobs; i++)
+        busy = busy || ex->slots[i].run != NULL || ex->slots[i].claimed != NULL;
+    if (busy)
+        st->waits_since_ms = 0;
+    else if (st->waits_since_ms == 0)
+        st->waits_since_ms = executor_now(st->ex);
 }
 
 /* A UTC time on the sweep's clock. */
@@ -136,6 +114,7 @@ static void claim_done(struct storeq_job *job)
             break;
         }
     }
+    note_waiting(st, &ev);
     run_unref(c->run);
     copies_free(&c->news);
     free(c);

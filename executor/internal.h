@@ -36,6 +36,8 @@ struct study {
     struct known known;    /* what its parameters are */
     char *dir;             /* <run dir>/<study> */
     int dir_fd;
+    uint64_t waits_since_ms; /* others run all that is missing; 0 = not so */
+    bool wait_told;
     char *program;      /* of the worker, resolved; NULL: another one for each trial */
     char *xgboost_conf; /* path of the worker's settings; NULL unless RUN_XGBOOST */
 };
@@ -201,6 +203,20 @@ int builtin_prepare(struct study *st, struct err *err);
 /* lost.c */
 /* Trials whose executor is gone are failed and queued again; on the store's thread. */
 int lost_reap(const struct study *st, struct store *s, struct err *err);
+/* Names the trials of others for which the study has waited too long, if it has. */
+void lost_tell_waiting(struct study *st);
+
+/* tries.c */
+struct tries {
+    int64_t numbers[64]; /* of the trials before this one, the latest, oldest first */
+    size_t n;
+};
+/* From Optuna's retry_history; t may be NULL. */
+struct tries tries_of(const struct trial *t);
+/* Those that failed with one of the classes (bits); on the store's thread. */
+int tries_count(const struct study *st, struct store *s, const struct tries *t, unsigned classes);
+/* Why the latest failed; FAIL_NONE when there was none. */
+enum fail_class tries_last(const struct study *st, struct store *s, const struct tries *t);
 
 /* claim.c */
 /* Asks the store for a trial for the slot; ends in SW_EV_CLAIMED. */

@@ -154,6 +154,19 @@ static void on_row(struct slot *s, const json_t *m, size_t n)
         (void)json_array_append(r->rows, values);
 }
 
+/* Names of events that forkless itself writes: who reads those must be able to trust them. */
+static bool is_ours(const char *event)
+{
+    static const char *const names[] = {"trial_",     "worker_", "store_", "hpo_",     "evidence_",
+                                        "heartbeat_", "events_", "run_",   "waiting_", "fork_",
+                                        "orphan",     "proof",   "signal", "notice"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (strncmp(event, names[i], strlen(names[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void on_event(struct slot *s, const json_t *m, const char *line, size_t n)
 {
     const char *event = json_string_value(json_object_get(m, "event"));
@@ -162,8 +175,13 @@ static void on_event(struct slot *s, const json_t *m, const char *line, size_t n
         complain(s, "event needs \"event\", a name");
         return;
     }
-    log_event(LOG_INFO, event, LOG_TEXT("study", s->run->study->view.name),
-              LOG_INT("trial", s->run->number), LOG_RAW("data", text));
+    if (is_ours(event))
+        log_event(LOG_INFO, "worker_event", LOG_TEXT("name", event),
+                  LOG_TEXT("study", s->run->study->view.name), LOG_INT("trial", s->run->number),
+                  LOG_RAW("data", text));
+    else
+        log_event(LOG_INFO, event, LOG_TEXT("study", s->run->study->view.name),
+                  LOG_INT("trial", s->run->number), LOG_RAW("data", text));
 }
 
 /* The trial is over, the worker perhaps not. */
@@ -188,12 +206,23 @@ static void on_result(struct slot *s, const json_t *m)
     trial_over(s);
 }
 
+/* Classes that a worker can tell of itself. The others are ours to find: some are tried again
+ * without limit. */
+static bool workers_know(enum fail_class fail)
+{
+    const unsigned known = 1u << FAIL_OOM | 1u << FAIL_EXIT | 1u << FAIL_NAN | 1u << FAIL_HESSIAN |
+                           1u << FAIL_OVERFLOW | 1u << FAIL_CALIBRATION |
+                           1u << FAIL_MISSING_DEPENDENCY | 1u << FAIL_BAD_DATA |
+                           1u << FAIL_PRUNED_BY_WORKER;
+    return (known >> fail & 1u) != 0;
+}
+
 static void on_fail(struct slot *s, const json_t *m)
 {
     const char *name = json_string_value(json_object_get(m, "class"));
     const char *message = json_string_value(json_object_get(m, "message"));
     enum fail_class fail = FAIL_EXIT;
-    if (name != NULL && (!fail_class_from_name(name, &fail) || fail == FAIL_NONE))
+    if (name != NULL && (!fail_class_from_name(name, &fail) || !workers_know(fail)))
         fail = FAIL_EXIT;
     run_fail(s->run, fail, "%s", message != NULL ? message : "the worker gave no message");
     trial_over(s);
@@ -224,7 +253,11 @@ int message_line(void *slot, const char *line, size_t n)
     else if (strcmp(op, "fail") == 0)
         on_fail(s, m);
     else if (strcmp(op, "pruned") == 0) {
-        run_pruned(s->run);
+        if (s->run->prune_wanted)
+            run_pruned(s->run);
+        else
+            run_fail(s->run, FAIL_PRUNED_BY_WORKER,
+                     "the worker stopped early, and nobody told it to");
         trial_over(s);
     } else
         complain(s, "unknown \"op\": suggest, report, attr, row, event, result, fail or pruned");

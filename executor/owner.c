@@ -51,7 +51,7 @@ void owner_self(char *out, size_t n)
     (void)snprintf(out, n, "%s/%d/%llu", place, (int)getpid(), ticks);
 }
 
-bool owner_is_dead(const char *owner)
+enum owner_state owner_state(const char *owner)
 {
     char place[160];
     here(place, sizeof(place));
@@ -59,6 +59,6 @@ bool owner_is_dead(const char *owner)
     int pid;
     unsigned long long ticks, now;
     if (strncmp(owner, place, n) != 0 || sscanf(owner + n, "/%d/%llu", &pid, &ticks) != 2)
-        return false; /* on another machine or in another container: its heartbeat tells */
-    return !start_time(pid, &now) || now != ticks;
+        return OWNER_ELSEWHERE;
+    return start_time(pid, &now) && now == ticks ? OWNER_ALIVE : OWNER_DEAD;
 }

@@ -6,6 +6,9 @@
 
 /* Our own words; writes at most n - 1 characters. */
 void owner_self(char *out, size_t n);
-/* Whether that process is gone for certain. False for one on another machine or in another
- * container: of those only the heartbeat tells. */
-bool owner_is_dead(const char *owner);
+enum owner_state {
+    OWNER_ALIVE,
+    OWNER_DEAD,
+    OWNER_ELSEWHERE, /* on another machine or in another container: only its heartbeat tells */
+};
+enum owner_state owner_state(const char *owner);

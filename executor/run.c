@@ -237,6 +237,16 @@ static int write_params(struct run *r, struct err *err)
     return rc;
 }
 
+/* The directory may be that of an older trial of the same number, from a store that is no more:
+ * what that one left must not pass for this one's. */
+static void clear_dir(const struct run *r)
+{
+    static const char *const names[] = {"stdout.log",   "stdout.log.1",  "stderr.log",
+                                        "stderr.log.1", "evidence.json", "model.ubj"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        (void)unlinkat(r->dir_fd, names[i], 0); /* mostly there is none */
+}
+
 int run_prepare_dir(struct run *r, struct err *err)
 {
     char name[32];
@@ -250,6 +260,7 @@ int run_prepare_dir(struct run *r, struct err *err)
     r->dir_fd = openat(r->study->dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (r->dir_fd < 0)
         return err_sys(err, errno, "open %s", r->dir);
+    clear_dir(r);
     return write_params(r, err);
 }
 

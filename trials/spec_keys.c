@@ -95,7 +95,7 @@ const struct spec_key spec_keys[] = {
     {"prove.table", KEY_TEXT, AT(prove.table), "finetune_results", .doc = "the table", .words = tables},
 
     {"report", KEY_SECTION, NO_FIELD, NULL, .doc = "who is told"},
-    {"report.heartbeat", KEY_DURATION, AT(report.heartbeat_ms), "25s", .doc = "interval of the `hpo_heartbeat` event", .min = 100},
+    {"report.heartbeat", KEY_DURATION, AT(report.heartbeat_ms), "25s", .doc = "interval of the `hpo_heartbeat` event", .min = 1000},
     {"report.xcom", KEY_PATH, AT(report.xcom), "false", .doc = "file for the result as JSON; true: where Airflow's sidecar looks", .when_true = "/airflow/xcom/return.json"},
     {"report.termination_log", KEY_PATH, AT(report.termination_log), "false", .doc = "file for the reason of the end; true: where Kubernetes looks", .when_true = "/dev/termination-log"},
     {"report.metrics", KEY_LATER, NO_FIELD, NULL, .doc = "there is no metrics listener", .form = "address"},

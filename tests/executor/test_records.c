@@ -2,8 +2,10 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "storage/storage.h"
@@ -122,4 +124,150 @@ Test(records, rows_beyond_4_mib_are_cut_off)
     cr_assert(eq(int, store_results_count(s, NULL, NULL, NULL, &n, &err), 0));
     cr_expect(gt(long, (long)n, 3500)); /* of a KiB and a bit */
     cr_expect(lt(long, (long)n, 4096));
+}
+
+/* --- what a worker may say of itself */
+
+static void expect_fail(const char *fail)
+{
+    struct sandbox_trial t = only_trial();
+    cr_expect(eq(int, (int)t.state, TRIAL_FAIL));
+    cr_expect(eq(str, t.fail, (char *)(uintptr_t)fail));
+}
+
+Test(records, one_that_prunes_itself_has_failed)
+{
+    cr_expect(eq(int, TRY("--", VICTIM, "say", "{\"op\":\"pruned\"}"), 1));
+    expect_fail("pruned_by_worker");
+}
+
+Test(records, a_class_that_a_worker_cannot_know_is_class_exit)
+{
+    cr_expect(eq(
+        int,
+        TRY("--", VICTIM, "say", "{\"op\":\"fail\",\"class\":\"preempted\",\"message\":\"again\"}"),
+        1));
+    expect_fail("exit");
+}
+
+Test(records, a_class_that_a_worker_knows_is_kept)
+{
+    cr_expect(eq(int, TRY("--", VICTIM, "say", "{\"op\":\"fail\",\"class\":\"hessian\"}"), 1));
+    expect_fail("hessian");
+}
+
+Test(records, a_worker_cannot_pass_its_event_for_ours)
+{
+    (void)TRY("--", VICTIM, "say", "{\"op\":\"event\",\"event\":\"proof\",\"proven\":true}");
+    cr_expect(sandbox_has("err", "\"event\":\"worker_event\",\"name\":\"proof\""));
+    cr_expect(not(sandbox_has("err", "\"level\":\"info\",\"event\":\"proof\"")));
+}
+
+Test(records, what_an_older_trial_left_in_the_directory_goes)
+{
+    static const char *const old[] = {"runs/s/0/evidence.json", "runs/s/0/stdout.log.1",
+                                      "runs/s/0/model.ubj"};
+    cr_assert(mkdir("runs", 0755) == 0 && mkdir("runs/s", 0755) == 0 &&
+              mkdir("runs/s/0", 0755) == 0);
+    for (size_t i = 0; i < ARRAY_LEN(old); i++)
+        touch(old[i]);
+    cr_expect(eq(int, TRY("--", VICTIM, "ok"), 0));
+    for (size_t i = 0; i < ARRAY_LEN(old); i++)
+        cr_expect(eq(long, (long)sandbox_size(old[i]), -1), "%s", old[i]);
+}
+
+/* --- trials of others */
+
+static int64_t put_trial(const struct trial *t)
+{
+    const enum direction minimize = DIRECTION_MINIMIZE;
+    AUTO_STORE struct store *s = NULL;
+    struct err err = {0};
+    int64_t study, id;
+    cr_assert(eq(int, store_open(&s, "sqlite:///s.db", NULL, &err), 0), "%s", err.msg);
+    cr_assert(eq(int, store_study_open(s, "s", &minimize, 1, &study, &err), 0), "%s", err.msg);
+    cr_assert(eq(int, store_trial_create(s, study, t, &id, NULL, &err), 0), "%s", err.msg);
+    return id;
+}
+
+Test(records, pruned_trials_alone_prove_nothing)
+{
+    const double value = 0.5;
+    const struct trial pruned = {.state = TRIAL_PRUNED, .values = &value, .n_values = 1};
+    (void)put_trial(&pruned);
+    cr_expect(eq(int, RUN(60, "-n1", "x=float:0..1", "--", VICTIM, "ok"), 1));
+    (void)RUN(60, "-n2", "x=float:0..1", "--", VICTIM, "ok");
+    cr_expect(eq(int, RUN(60, "-n2", "x=float:0..1", "--", VICTIM, "ok"), 0));
+}
+
+static void finish_trial(int64_t id)
+{
+    AUTO_STORE struct store *s = NULL;
+    struct err err = {0};
+    (void)open_study(&s);
+    cr_assert(eq(int, store_trial_finish(s, id, TRIAL_FAIL, NULL, 0, &err), 0), "%s", err.msg);
+}
+
+Test(records, a_trial_that_somebody_else_runs_for_long_is_named)
+{
+    int64_t id = put_trial(NULL); /* as of a Python process without heartbeats */
+    pid_t pid = START("-n1", "-j1", "--stall=1s", "report.heartbeat=1s", "x=float:0..1", "--",
+                      VICTIM, "ok");
+    cr_expect(sandbox_await("err", "\"event\":\"waiting_for_others\"", 30));
+    cr_expect(sandbox_await("err", "\"trials\":\"0\"", 30));
+    cr_expect(sandbox_await("err", "study 's' waits for trials", 30));
+    finish_trial(id);
+    cr_expect(eq(int, sandbox_wait(pid, 60), 0));
+}
+
+Test(records, a_trial_of_a_living_executor_is_not_lost_however_seldom_its_heartbeats)
+{
+    pid_t slow = START("-n2", "-j1", "report.heartbeat=1h", "x=float:0..1", "--", VICTIM, "log",
+                       "log", "7000");
+    cr_assert(sandbox_await("log", "start 0", 60));
+    cr_expect(eq(int,
+                 RUN(60, "-n2", "-j1", "report.heartbeat=1s", "x=float:0..1", "--", VICTIM, "log",
+                     "log", "6000"),
+                 0));
+    cr_expect(eq(int, sandbox_wait(slow, 60), 0));
+    cr_expect(eq(int, sandbox_count(TRIAL_FAIL), 0));
+    cr_expect(eq(int, sandbox_count(TRIAL_COMPLETE), 2));
+}
+
+struct last_history {
+    int64_t number;
+    char text[64];
+};
+
+static int take_history(void *ctx, const struct trial *t)
+{
+    struct last_history *h = ctx;
+    h->number = t->number;
+    h->text[0] = '\0';
+    for (size_t i = 0; i < t->n_system_attrs; i++) {
+        if (strcmp(t->system_attrs[i].key, "retry_history") == 0)
+            (void)snprintf(h->text, sizeof(h->text), "%s", t->system_attrs[i].json);
+    }
+    return 0;
+}
+
+Test(records, a_preemption_uses_up_no_retry)
+{
+    pid_t pid =
+        START("-n1", "-j1", "--grace=1s", "x=float:0..1", "--", VICTIM, "ignore-term", "log");
+    cr_assert(sandbox_await("log", "start 0", 60));
+    (void)kill(pid, SIGTERM);
+    cr_expect(eq(int, sandbox_wait(pid, 60), 75));
+    cr_expect(eq(int,
+                 RUN(120, "-n1", "-j1", "retry.exit=1", "budget.attempts=2", "x=float:0..1", "--",
+                     VICTIM, "exit", "3"),
+                 1));
+    const struct store_each_opts system = {.want = WANT_SYSTEM_ATTRS};
+    AUTO_STORE struct store *s = NULL;
+    struct err err = {0};
+    struct last_history last;
+    int64_t study = open_study(&s);
+    cr_assert(eq(int, store_trials_each(s, study, &system, take_history, &last, &err), 0));
+    cr_expect(eq(long, (long)last.number, 2));
+    cr_expect(eq(str, last.text, (char *)"[0, 1]"), "%s", last.text);
 }
