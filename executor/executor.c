@@ -516,7 +516,6 @@ static int fill_result(struct executor *ex, struct err *err)
     out->done = status.done;
     out->failed = status.failed;
     out->target = status.target;
-    out->done_before = ex->done_before;
     out->elapsed_ms = status.elapsed_ms;
     out->n_studies = ex->n_studies;
     out->studies = calloc((size_t)ex->n_studies, sizeof(*out->studies));

@@ -56,7 +56,6 @@ struct executor_result {
     enum sw_reason reason;
     enum fail_class flap_class; /* SW_HALTED */
     int64_t done, failed, target;
-    int64_t done_before;            /* of done: before this run started */
     int64_t proven_trials;          /* re-read from the store */
     int64_t proven_rows;            /* of prove.table; -1 = not asked for */
     struct executor_study *studies; /* [n_studies], owned: executor_result_free */
