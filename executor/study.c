@@ -124,7 +124,8 @@ void study_learn_own(struct study *st, const struct trial *t)
 
 unsigned study_want(const struct study *st)
 {
-    return WANT_PARAMS | (st->pruner != NULL ? WANT_STEPS : 0);
+    bool rungs = st->spec->pruner.kind == PRUNER_ASHA; /* it keeps them in system attributes */
+    return WANT_PARAMS | (st->pruner != NULL ? WANT_STEPS : 0) | (rungs ? WANT_SYSTEM_ATTRS : 0);
 }
 
 struct sw_counts study_counts(const int64_t c[static TRIAL_STATES])

@@ -24,6 +24,9 @@ static bool is_maximized(const char *metric)
                                         "f1",   "precision", "recall", "r2",       "map",
                                         "ndcg", "score",     "reward", "sharpe"};
     const char *word = last_word(metric);
+    if (strcasestr(metric, "brier") != NULL || strcasestr(metric, "loss") != NULL ||
+        strcasestr(metric, "error") != NULL)
+        return false; /* brier_score */
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         if (strcasecmp(word, names[i]) == 0)
             return true;

@@ -264,3 +264,14 @@ Test(parzen, draws_follow_the_density)
     cr_expect_float_eq(total, 1, 1e-12);
     parzen_free(&p);
 }
+
+/* Far outside, of one point, or of none: an answer, not an endless search. */
+Test(truncnorm, hopeless_intervals_end)
+{
+    struct rng rng;
+    rng_seed(&rng, 1);
+    cr_expect_eq(normal_truncated(&rng, 1e200, 2e200), 1e200);
+    cr_expect_eq(normal_truncated(&rng, -2e200, -1e200), -1e200);
+    cr_expect_eq(normal_truncated(&rng, 3, 3), 3);
+    cr_expect(isnan(normal_truncated(&rng, NAN, NAN)));
+}

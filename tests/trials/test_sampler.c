@@ -317,3 +317,28 @@ Test(sampler, odd_trials_are_survived)
     check_odd(SAMPLER_TPE);
     check_odd(SAMPLER_AUTO);
 }
+
+/* A study goes on with its parameters renamed: none of its trials says anything about the new ones.
+ */
+Test(sampler, trials_of_another_space_teach_auto_nothing_and_do_no_harm)
+{
+    struct sampler *s = make(SAMPLER_AUTO, 3, DIRECTION_MINIMIZE);
+    struct dist other = {.kind = DIST_FLOAT, .low = 0, .high = 1};
+    for (int64_t i = 0; i < 40; i++) {
+        double loss = (double)(i % 7);
+        const struct trial_param p = {"renamed", &other, (double)(i % 10) / 10};
+        const struct trial t = {.number = i,
+                                .state = TRIAL_COMPLETE,
+                                .values = &loss,
+                                .n_values = 1,
+                                .params = &p,
+                                .n_params = 1};
+        cr_assert_eq(sampler_observe(s, &t, NULL), 0);
+    }
+    for (int64_t i = 40; i < 60; i++) {
+        struct asked a = ask(s, i);
+        cr_expect(a.values[1] >= 1 && a.values[1] <= 8);
+        observe(s, i, TRIAL_COMPLETE, &a, a.values[1]);
+    }
+    sampler_destroy(s);
+}

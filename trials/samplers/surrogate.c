@@ -221,6 +221,8 @@ static int find_scales(const struct surrogate *s, const struct history *h, size_
     if (rc < 0)
         return rc;
     add_complete(s, h, last, n, MOST_FIT, &d);
+    if (d.n < SURROGATE_LEAST)
+        return 0; /* trials of another space: nothing to learn the scales from */
     rc = gp_scales_fit(&found, d.x, d.y, d.n, s->d, s->is_choice, err);
     if (rc < 0)
         return rc;
@@ -236,6 +238,18 @@ static int find_scales(const struct surrogate *s, const struct history *h, size_
 #define TRUST_AT 33
 #define TRUST_LEAST 0.6 /* explained share of the variance */
 
+/* Whether what surrogate_choose would learn from is enough: the study may have many complete
+ * trials, but with other parameters. */
+static int enough(const struct surrogate *s, const struct history *h, bool *yes, struct err *err)
+{
+    AUTO(data_free) struct data d = {0};
+    int rc = data_open(s, (size_t)2 * MOST_USED, &d, err);
+    if (rc == 0)
+        add_complete(s, h, INT64_MAX, h->n_complete, MOST_USED, &d);
+    *yes = rc == 0 && d.n >= SURROGATE_LEAST;
+    return rc;
+}
+
 int surrogate_learn(struct surrogate *s, const struct history *h, bool *trusted, struct err *err)
 {
     size_t milestone = SURROGATE_LEAST, early = SURROGATE_LEAST; /* a quarter more each time */
@@ -246,7 +260,11 @@ int surrogate_learn(struct surrogate *s, const struct history *h, bool *trusted,
     int rc = find_scales(s, h, milestone, &s->scales, &s->known, err);
     if (rc == 0)
         rc = find_scales(s, h, early, &s->early, &s->early_known, err);
-    *trusted = early < TRUST_FROM || s->early.explained >= TRUST_LEAST;
+    bool able = false;
+    if (rc == 0)
+        rc = enough(s, h, &able, err);
+    able = able && s->scales.weight != NULL && s->early.weight != NULL;
+    *trusted = able && (early < TRUST_FROM || s->early.explained >= TRUST_LEAST);
     return rc;
 }
 

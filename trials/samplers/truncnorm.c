@@ -32,6 +32,8 @@ double normal_log_mass(double a, double b)
 static double tail(struct rng *rng, double a, double b)
 {
     double rate = (a + sqrt(a * a + 4)) / 2;
+    if (!isfinite(rate))
+        return a; /* so far out that nothing lies beyond it */
     for (;;) {
         double x, log_accept;
         if (b - a < 1 / rate) {
@@ -48,6 +50,8 @@ static double tail(struct rng *rng, double a, double b)
 
 double normal_truncated(struct rng *rng, double a, double b)
 {
+    if (!(b > a))
+        return a; /* an interval of one point, or of none */
     if (a >= 0)
         return tail(rng, a, b);
     if (b <= 0)

@@ -74,7 +74,8 @@ static int origin_of(const struct table_conf *conf, struct matrix_origin *out, s
     if (!S_ISREG(st.st_mode))
         return err_set(err, ERR_INVALID, "%s is not a regular file", conf->path);
     out->source_bytes = (uint64_t)st.st_size;
-    out->source_mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+    /* the inode's time, which copying tools cannot set back as they do the content's */
+    out->source_ctime_ns = (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec;
     return hash_of(conf, real, &out->config_hash, err);
 }
 

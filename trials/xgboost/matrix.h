@@ -16,7 +16,7 @@
 struct matrix_origin {
     uint64_t config_hash; /* of the settings that shape it */
     uint64_t source_bytes;
-    int64_t source_mtime_ns;
+    int64_t source_ctime_ns;
 };
 
 #define MATRIX_MAGIC "FKLXMTX"
