@@ -36,11 +36,6 @@
  * polling threads uses less. */
 #define BUSY_PER_MILLE 10u
 
-static struct executor *ex_of(const struct slot *s)
-{
-    return s->ex;
-}
-
 /* The logs of the trial in this directory; what a worker says after its trial's end still goes
  * there. */
 static void open_logs(struct slot *s, int dir)
@@ -98,7 +93,7 @@ static bool is_best(const struct run *r)
 
 static void tell_trial_end(struct slot *s, const struct run *r)
 {
-    struct executor *ex = ex_of(s);
+    struct executor *ex = s->ex;
     const struct executor_watcher *w = ex->conf->watcher;
     log_event(r->state == TRIAL_FAIL ? LOG_WARNING : LOG_INFO, "trial_end",
               LOG_TEXT("study", r->study->view.name), LOG_INT("trial", r->number),
@@ -119,12 +114,12 @@ void slot_end_trial(struct slot *s)
     if (is_best(r))
         link_best(r);
     tell_trial_end(s, r);
-    executor_feed(ex_of(s), (struct sw_event){.type = SW_EV_ENDED,
-                                              .slot = s->index,
-                                              .state = r->state,
-                                              .fail = r->fail,
-                                              .goes_on = goes_on,
-                                              .gone = !s->alive && s->open_handles == 0});
+    executor_feed(s->ex, (struct sw_event){.type = SW_EV_ENDED,
+                                           .slot = s->index,
+                                           .state = r->state,
+                                           .fail = r->fail,
+                                           .goes_on = goes_on,
+                                           .gone = !s->alive && s->open_handles == 0});
 }
 
 /* Whether the cgroup counts an OOM kill that no earlier worker explains. */
@@ -167,7 +162,7 @@ static void conclude(struct slot *s, int status, int sig)
                                         .signal = sig,
                                         .by_us = s->sent_signal,
                                         .output = r->seen,
-                                        .oom_killed = sig == SIGKILL && was_oom_kill(ex_of(s))};
+                                        .oom_killed = sig == SIGKILL && was_oom_kill(s->ex)};
         if (sig != 0)
             run_fail(r, classify_exit(&e), "signal %d (%s)%s", sig, strsignal(sig), last);
         else
@@ -182,7 +177,7 @@ static void arm_timer(struct slot *s);
 
 static void probe(struct slot *s)
 {
-    uint64_t cpu = proc_tree_cpu_ms(s->proc.pid), now = executor_now(ex_of(s));
+    uint64_t cpu = proc_tree_cpu_ms(s->proc.pid), now = executor_now(s->ex);
     uint64_t used = cpu > s->cpu_ms ? cpu - s->cpu_ms : 0, elapsed = now - s->probed_ms;
     s->cpu_ms = cpu;
     s->probed_ms = now;
@@ -194,7 +189,7 @@ static void save_evidence(struct slot *s)
 {
     struct run *r = s->run;
     struct buf b = BUF_INIT;
-    uint64_t idle = executor_now(ex_of(s)) - s->fsm.active_ms;
+    uint64_t idle = executor_now(s->ex) - s->fsm.active_ms;
     proc_put_evidence(&b, s->proc.pid);
     buf_putc(&b, '\n');
     AUTO_CLOSE int fd =
@@ -228,7 +223,7 @@ void slot_feed(struct slot *s, enum wk_event_type type)
 {
     if (!s->alive)
         return;
-    unsigned todo = wk_step(&s->fsm, (struct wk_event){type, executor_now(ex_of(s))});
+    unsigned todo = wk_step(&s->fsm, (struct wk_event){type, executor_now(s->ex)});
     if (todo & WK_DO_PROBE)
         probe(s);
     if (todo & WK_DO_EVIDENCE)
@@ -248,14 +243,14 @@ void slot_feed(struct slot *s, enum wk_event_type type)
 static void on_timer(uv_timer_t *t)
 {
     struct slot *s = CONTAINER_OF(t, struct slot, timer);
-    if (executor_now(ex_of(s)) > s->timer_due_ms + ASLEEP_MS)
+    if (executor_now(s->ex) > s->timer_due_ms + ASLEEP_MS)
         slot_feed(s, WK_EV_ACTIVITY); /* silence proves nothing while nobody listened */
     slot_feed(s, WK_EV_TICK);
 }
 
 static void arm_timer(struct slot *s)
 {
-    uint64_t due = wk_due(&s->fsm), now = executor_now(ex_of(s));
+    uint64_t due = wk_due(&s->fsm), now = executor_now(s->ex);
     s->timer_due_ms = due > now ? due : now;
     if (s->closing || due == UINT64_MAX)
         (void)uv_timer_stop(&s->timer);
@@ -388,10 +383,10 @@ static void closed(struct slot *s)
     if (--s->open_handles > 0)
         return;
     close_fds(s);
-    executor_feed(ex_of(s), (struct sw_event){.type = SW_EV_GONE, .slot = s->index});
+    executor_feed(s->ex, (struct sw_event){.type = SW_EV_GONE, .slot = s->index});
     if (s->claim_waits) {
         s->claim_waits = false;
-        executor_feed(ex_of(s), s->late);
+        executor_feed(s->ex, s->late);
     }
 }
 
@@ -401,7 +396,7 @@ void slot_claimed(struct slot *s, struct sw_event ev)
         s->claim_waits = true;
         s->late = ev;
     } else {
-        executor_feed(ex_of(s), ev);
+        executor_feed(s->ex, ev);
     }
 }
 
@@ -451,8 +446,8 @@ static void collect(struct slot *s, int *status, int *sig)
     *status = info.si_code == CLD_EXITED ? info.si_status : -1;
     *sig = info.si_code == CLD_EXITED ? 0 : info.si_status;
     uint64_t rss = (uint64_t)used.ru_maxrss * 1024;
-    if (rss > ex_of(s)->largest_rss)
-        ex_of(s)->largest_rss = rss;
+    if (rss > s->ex->largest_rss)
+        s->ex->largest_rss = rss;
 }
 
 static void on_process_end(uv_poll_t *p, int poll_status, int events)
@@ -476,7 +471,7 @@ static void on_process_end(uv_poll_t *p, int poll_status, int events)
         conclude(s, status, sig); /* nothing if the channel told the outcome just now */
         slot_end_trial(s);
     }
-    executor_orphans_soon(ex_of(s));
+    executor_orphans_soon(s->ex);
 }
 
 /* --- starting
@@ -484,7 +479,7 @@ static void on_process_end(uv_poll_t *p, int poll_status, int events)
 
 static void watch(struct slot *s)
 {
-    uv_loop_t *loop = &ex_of(s)->loop;
+    uv_loop_t *loop = &s->ex->loop;
     (void)uv_poll_init(loop, &s->exit_poll, s->proc.pidfd);
     (void)uv_poll_init(loop, &s->out_poll, s->proc.out_fd);
     (void)uv_poll_init(loop, &s->err_poll, s->proc.err_fd);
@@ -518,7 +513,7 @@ static void begin_life(struct slot *s, struct study *st)
     s->complained = false;
     s->cpu_ms = 0;
     s->trials_left = (int)st->spec->run.trials_per_worker;
-    wk_init(&s->fsm, &conf, executor_now(ex_of(s)));
+    wk_init(&s->fsm, &conf, executor_now(s->ex));
     watch(s);
 }
 
@@ -554,7 +549,7 @@ void slot_start(struct slot *s)
     struct err err = {0};
     bool reused = s->alive;
     s->run = r;
-    r->started_ms = executor_now(ex_of(s));
+    r->started_ms = executor_now(s->ex);
     int rc = run_sample(r, &err);
     if (rc == 0)
         rc = run_prepare_dir(r, &err);

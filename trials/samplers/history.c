@@ -232,7 +232,6 @@ static bool intersect(struct history *h, const struct joint *own, size_t n)
         memcpy(h->joint, own, n * sizeof(*own));
         h->n_joint = n;
         h->joint_known = true;
-        h->joint_version++;
         qsort_r(h->joint, n, sizeof(*h->joint), by_name, h);
         return true;
     }
@@ -245,8 +244,6 @@ static bool intersect(struct history *h, const struct joint *own, size_t n)
         if (k < n)
             h->joint[kept++] = j;
     }
-    if (kept != h->n_joint)
-        h->joint_version++;
     h->n_joint = kept;
     return true;
 }

@@ -42,7 +42,6 @@ struct history {
     struct joint *joint; /* by name */
     size_t n_joint;
     bool joint_known;       /* a trial has finished */
-    uint64_t joint_version; /* changes when joint does */
 };
 
 void history_init(struct history *h, enum direction direction);
