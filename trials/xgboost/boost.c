@@ -31,6 +31,7 @@ void boost_finish(struct boost *b)
     free(b->best_pred);
     free(b->native_now);
     free(b->native_best);
+    buf_free(&b->best_model);
     *b = (struct boost){0};
 }
 
@@ -69,6 +70,15 @@ static struct predictions predictions_of(const struct boost *b, const float *pre
     };
 }
 
+/* Whether a grown model still holds what it was some rounds before: gbtree only adds trees. */
+static bool can_be_cut(const struct trial_conf *conf)
+{
+    const char *booster = trial_conf_param(conf, "booster");
+    const char *process = trial_conf_param(conf, "process_type");
+    return (booster == NULL || strcmp(booster, "gbtree") == 0) &&
+           (process == NULL || strcmp(process, "default") == 0);
+}
+
 static int keep_best(struct boost *b, const float *pred, size_t n, struct err *err)
 {
     if (b->best_pred == NULL) {
@@ -81,6 +91,8 @@ static int keep_best(struct boost *b, const float *pred, size_t n, struct err *e
     memcpy(b->native_best, b->native_now, b->measures->n_natives * sizeof(*b->native_now));
     b->best_value = b->value;
     b->best_rounds = b->rounds;
+    if (b->to_keep && b->conf->early_stop > 0 && !can_be_cut(b->conf))
+        return xgb_snapshot(b->booster, &b->best_model, err);
     return 0;
 }
 
@@ -99,7 +111,9 @@ static int measure(struct boost *b, struct err *err)
     if (rc < 0)
         return rc;
     struct predictions p = predictions_of(b, pred);
-    b->value = main->own != NULL ? main->own->eval(&p) : b->native_now[0];
+    b->value = main->own != NULL       ? metric_value(main->own, &p)
+               : predictions_sound(&p) ? b->native_now[0]
+                                       : NAN;
     bool better = b->best_pred == NULL || b->conf->early_stop == 0 ||
                   (main->maximize ? b->value > b->best_value : b->value < b->best_value);
     return better ? keep_best(b, pred, n, err) : 0;
@@ -126,12 +140,31 @@ double boost_metric(const struct boost *b, size_t i)
     const struct metric_ref *m = &b->measures->metrics[i];
     struct predictions p = predictions_of(b, b->best_pred);
     if (m->own != NULL)
-        return m->own->eval(&p);
+        return metric_value(m->own, &p);
     for (size_t k = 0; k < b->measures->n_natives; k++) {
         if (strcmp(b->measures->natives[k], m->name) == 0)
             return b->native_best[k];
     }
     return NAN;
+}
+
+int64_t boost_rounds(const struct boost *b)
+{
+    return b->test != NULL ? b->best_rounds : b->rounds;
+}
+
+int boost_model(const struct boost *b, const char *const *names, size_t cols, struct buf *out,
+                struct err *err)
+{
+    if (b->best_model.len == 0)
+        return xgb_model(b->booster, boost_rounds(b), names, cols, out, err);
+    BoosterHandle best;
+    int rc = xgb_restore(&best, &b->best_model, err);
+    if (rc < 0)
+        return rc;
+    rc = xgb_model(best, boost_rounds(b), names, cols, out, err);
+    (void)XGBoosterFree(best);
+    return rc;
 }
 
 size_t boost_predicted_positives(const struct boost *b)

@@ -27,6 +27,8 @@ struct boost {
     float *best_pred;    /* [n_pred] test predictions after best_rounds */
     size_t n_pred;
     double *native_now, *native_best; /* [n_natives] */
+    bool to_keep;                     /* boost_model will be asked for */
+    struct buf best_model; /* of best_rounds, where the grown model does not hold it; else empty */
 };
 
 /* Starts a model. *b is finished with boost_finish, also when this fails. */
@@ -40,5 +42,10 @@ int boost_until(struct boost *b, int64_t rounds, struct err *err);
 
 /* Metric i after best_rounds. */
 double boost_metric(const struct boost *b, size_t i);
+/* Rounds of the model that counts. */
+int64_t boost_rounds(const struct boost *b);
+/* That model as UBJSON, appended to out. to_keep must have been set before training. */
+int boost_model(const struct boost *b, const char *const *names, size_t cols, struct buf *out,
+                struct err *err);
 /* Binary: validation rows predicted positive at the threshold after best_rounds. */
 size_t boost_predicted_positives(const struct boost *b);

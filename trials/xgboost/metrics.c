@@ -8,6 +8,22 @@
 
 #include "base/cleanup.h"
 
+bool predictions_sound(const struct predictions *p)
+{
+    size_t n = p->rows * (p->classes > 0 ? p->classes : 1);
+    bool nan = false; /* no early end: so the loops are vectorised */
+    for (size_t i = 0; i < n; i++)
+        nan |= isnan(p->pred[i]) != 0;
+    for (size_t i = 0; i < p->rows; i++)
+        nan |= isnan(p->label[i]) != 0;
+    return !nan;
+}
+
+double metric_value(const struct metric *m, const struct predictions *p)
+{
+    return predictions_sound(p) ? m->eval(p) : NAN;
+}
+
 /* ---- ranking metrics: rows in order of their prediction ---- */
 
 /* The bits of a float as an integer with the same order. */

@@ -22,12 +22,19 @@ struct metric {
     unsigned tasks; /* enum task bits */
     bool maximize;
     bool both_classes; /* undefined (NaN) unless the labels hold 0 and 1 */
-    double (*eval)(const struct predictions *p);
+    double (*eval)(const struct predictions *p); /* call metric_value */
 };
+
+/* Whether all predictions and labels are numbers: no measure of one that is not means anything,
+ * though ranking or counting would give a finite one. */
+bool predictions_sound(const struct predictions *p);
+/* The metric's value; NaN where it is undefined, the predictions are not sound or memory ran out.
+ */
+double metric_value(const struct metric *m, const struct predictions *p);
 
 /* One of: auc aucpr logloss brier f1 precision recall accuracy error (binary), rmse mse mae mape r2
  * (regression), mlogloss merror accuracy (multi-class). NULL when there is none of that name for
- * the task. The value is NaN where it is undefined or memory ran out. */
+ * the task. */
 const struct metric *metric_find(const char *name, enum task task);
 /* The metrics a trial of the task always records: *n of them. The first is the default objective.
  */

@@ -5,6 +5,6 @@
 
 #include "trials/xgboost/boost.h"
 
-/* Writes the first `rounds` rounds of b's model into dir, each file all or nothing. */
+/* Writes b's model of its best round into dir, each file all or nothing, and durable. */
 int model_save(const struct session *s, const struct trial_conf *conf, const struct boost *b,
-               int64_t rounds, const char *dir, struct err *err);
+               const char *dir, struct err *err);

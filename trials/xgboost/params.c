@@ -327,6 +327,12 @@ int trial_conf_make(struct trial_conf *out, const struct config *config, const j
     return 0;
 }
 
+const char *trial_conf_param(const struct trial_conf *t, const char *name)
+{
+    const struct setting *p = find(t, name);
+    return p != NULL ? p->value : NULL;
+}
+
 void trial_conf_finish(struct trial_conf *t)
 {
     for (size_t i = 0; i < t->n_params; i++)

@@ -37,3 +37,5 @@ const char *const *params_known(size_t *n);
 int trial_conf_make(struct trial_conf *out, const struct config *config, const json_t *sampled,
                     uint32_t seed, int threads, struct err *err);
 void trial_conf_finish(struct trial_conf *t);
+/* What XGBoost is told for the parameter (its first name), or NULL. */
+const char *trial_conf_param(const struct trial_conf *t, const char *name);

@@ -7,17 +7,41 @@
 #include "base/cleanup.h"
 #include "trials/xgboost/cache.h"
 
-/* XGBoost refuses brackets and < in names (they mean something in its text dump). */
+/* XGBoost refuses names with brackets and < (they mean something in its text dump). */
+#define REFUSED "[]<"
+
+static bool is_taken(const struct session *s, size_t at, const char *name)
+{
+    for (size_t i = 0; i < s->data.cols; i++) {
+        if ((s->names[i] != NULL && strcmp(s->names[i], name) == 0) ||
+            (i != at && strcmp(matrix_feature(&s->data, i), name) == 0))
+            return true;
+    }
+    return false;
+}
+
+/* The column's own name, or one as like it as XGBoost allows that no other column has. */
+static char *name_for(const struct session *s, size_t at)
+{
+    struct buf name = BUF_INIT;
+    buf_puts(&name, matrix_feature(&s->data, at));
+    bool own = strpbrk(buf_str(&name), REFUSED) == NULL;
+    for (char *p = name.data; !own && p != NULL && (p = strpbrk(p, REFUSED)) != NULL;)
+        *p = '_';
+    while (!own && !name.failed && is_taken(s, at, name.data))
+        buf_putc(&name, '_');
+    char *out = name.failed ? NULL : buf_steal(&name);
+    buf_free(&name);
+    return out;
+}
+
 static int copy_names(struct session *s, struct err *err)
 {
     s->names = calloc(s->data.cols, sizeof(*s->names));
     for (size_t i = 0; s->names != NULL && i < s->data.cols; i++) {
-        char *name = strdup(matrix_feature(&s->data, i));
-        if (name == NULL)
+        s->names[i] = name_for(s, i);
+        if (s->names[i] == NULL)
             return err_set(err, ERR_NOMEM, "names of %zu features", s->data.cols);
-        for (char *p = name; (p = strpbrk(p, "[]<")) != NULL;)
-            *p = '_';
-        s->names[i] = name;
     }
     return s->names != NULL ? 0 : err_set(err, ERR_NOMEM, "names of %zu features", s->data.cols);
 }

@@ -107,14 +107,23 @@ static int train_folds(struct run *r, struct err *err)
     return 0;
 }
 
+/* Hold-out and walk-forward keep the model of the most recent rows, their last fold's; k-fold one
+ * of all rows. */
+static bool keeps_a_fold(const struct run *r)
+{
+    return r->args->model_dir != NULL && r->session->config->folds.kind != FOLDS_KFOLD;
+}
+
 static int start_folds(struct run *r, struct err *err)
 {
     struct session *s = r->session;
-    for (size_t i = 0; i < s->plan.n; i++) {
+    size_t last = s->plan.n - 1;
+    for (size_t i = 0; i <= last; i++) {
         int rc = boost_start(&r->folds[i], r->args->conf, &r->result->measures, &s->train[i],
                              &s->test[i], s->classes, err);
         if (rc < 0)
             return rc;
+        r->folds[i].to_keep = i == last && keeps_a_fold(r);
     }
     return 0;
 }
@@ -164,21 +173,19 @@ static int train_on_all(struct run *r, struct err *err)
     if (rc == 0)
         rc = boost_until(&b, conf.rounds, err);
     if (rc == 0)
-        rc = model_save(r->session, r->args->conf, &b, b.rounds, r->args->model_dir, err);
+        rc = model_save(r->session, r->args->conf, &b, r->args->model_dir, err);
     boost_finish(&b);
     return rc;
 }
 
-/* The model to keep: of the most recent rows (hold-out's only fold, walk-forward's last), or of
- * all. */
 static int save(struct run *r, struct err *err)
 {
     if (r->args->model_dir == NULL)
         return 0;
-    if (r->session->config->folds.kind == FOLDS_KFOLD)
+    if (!keeps_a_fold(r))
         return train_on_all(r, err);
-    const struct boost *last = &r->folds[r->session->plan.n - 1];
-    return model_save(r->session, r->args->conf, last, last->best_rounds, r->args->model_dir, err);
+    return model_save(r->session, r->args->conf, &r->folds[r->session->plan.n - 1],
+                      r->args->model_dir, err);
 }
 
 static int run(struct run *r, struct err *err)

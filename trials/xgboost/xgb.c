@@ -1,7 +1,5 @@
 #include "trials/xgboost/xgb.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -145,48 +143,51 @@ int xgb_evaluate(BoosterHandle b, DMatrixHandle test, int round, double *values,
     return 0;
 }
 
-static int write_file(const char *path, const char *bytes, size_t n, struct err *err)
+static int put_model(BoosterHandle b, struct buf *out, struct err *err)
 {
-    AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return err_sys(err, errno, "%s", path);
-    while (n > 0) {
-        ssize_t w = write(fd, bytes, n);
-        if (w < 0 && errno == EINTR)
-            continue;
-        if (w < 0)
-            return err_sys(err, errno, "%s", path);
-        bytes += w;
-        n -= (size_t)w;
+    const char *bytes;
+    bst_ulong n;
+    if (XGBoosterSaveModelToBuffer(b, "{\"format\":\"ubj\"}", &n, &bytes) != 0)
+        return xgb_error(err, "save the model");
+    buf_add(out, bytes, n);
+    return out->failed ? err_set(err, ERR_NOMEM, "out of memory for the model") : 0;
+}
+
+int xgb_snapshot(BoosterHandle b, struct buf *out, struct err *err)
+{
+    buf_clear(out);
+    return put_model(b, out, err);
+}
+
+int xgb_restore(BoosterHandle *out, const struct buf *snapshot, struct err *err)
+{
+    BoosterHandle b;
+    if (XGBoosterCreate(NULL, 0, &b) != 0)
+        return xgb_error(err, "start");
+    if (XGBoosterLoadModelFromBuffer(b, snapshot->data, snapshot->len) != 0) {
+        int rc = xgb_error(err, "take up the model of the best round");
+        (void)XGBoosterFree(b);
+        return rc;
     }
+    *out = b;
     return 0;
 }
 
-int xgb_save(BoosterHandle b, int rounds, const char *const *names, size_t cols, const char *path,
-             struct err *err)
+int xgb_model(BoosterHandle b, int64_t rounds, const char *const *names, size_t cols,
+              struct buf *out, struct err *err)
 {
-    BoosterHandle slice = NULL, kept;
-    int trained;
+    BoosterHandle slice = NULL;
+    int trained, rc;
     if (XGBoosterBoostedRounds(b, &trained) != 0)
         return xgb_error(err, "save the model");
-    if (rounds < trained && XGBoosterSlice(b, 0, rounds, 1, &slice) != 0)
+    if (rounds < trained && XGBoosterSlice(b, 0, (int)rounds, 1, &slice) != 0)
         return xgb_error(err, "cut the model after its best round");
-    kept = slice != NULL ? slice : b;
-    const char *bytes;
-    bst_ulong n;
-    struct buf temp = BUF_INIT;
-    int rc = 0;
-    if (XGBoosterSetStrFeatureInfo(kept, "feature_name", (const char **)names, cols) != 0 ||
-        XGBoosterSaveModelToBuffer(kept, "{\"format\":\"ubj\"}", &n, &bytes) != 0)
+    BoosterHandle kept = slice != NULL ? slice : b;
+    if (XGBoosterSetStrFeatureInfo(kept, "feature_name", (const char **)(uintptr_t)names, cols) !=
+        0)
         rc = xgb_error(err, "save the model");
-    buf_printf(&temp, "%s.tmp", path);
-    if (rc == 0 && temp.failed)
-        rc = err_set(err, ERR_NOMEM, "%s", path);
-    if (rc == 0)
-        rc = write_file(buf_str(&temp), bytes, n, err);
-    if (rc == 0 && rename(buf_str(&temp), path) < 0)
-        rc = err_sys(err, errno, "%s", path);
-    buf_free(&temp);
+    else
+        rc = put_model(kept, out, err);
     if (slice != NULL)
         (void)XGBoosterFree(slice);
     return rc;

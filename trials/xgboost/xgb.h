@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <xgboost/c_api.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "trials/trial.h"
 #include "trials/xgboost/params.h"
@@ -34,7 +35,12 @@ int xgb_predict(BoosterHandle b, DMatrixHandle m, bool margin, const float **out
 int xgb_evaluate(BoosterHandle b, DMatrixHandle test, int round, double *values, size_t n,
                  struct err *err);
 
-/* Writes the model's first `rounds` rounds to path (UBJSON), all or nothing. It remembers the names
- * [cols] of its features, so Python refuses data whose columns are others. */
-int xgb_save(BoosterHandle b, int rounds, const char *const *names, size_t cols, const char *path,
-             struct err *err);
+/* The model as bytes, for xgb_restore: where its rounds cannot be cut off later, because later ones
+ * change earlier ones (dart scales the trees that it dropped, gblinear has one set of weights). */
+int xgb_snapshot(BoosterHandle b, struct buf *out, struct err *err);
+int xgb_restore(BoosterHandle *out, const struct buf *snapshot, struct err *err);
+
+/* The model's first `rounds` rounds as UBJSON, appended to out. It remembers the names [cols] of
+ * its features, so Python refuses data whose columns are others. */
+int xgb_model(BoosterHandle b, int64_t rounds, const char *const *names, size_t cols,
+              struct buf *out, struct err *err);

@@ -36,11 +36,11 @@ def encode(frame, out):
     """The features as model.json describes them."""
     with open(os.path.join(out, "model.json")) as f:
         model = json.load(f)
-    x = frame[model["feature_names"]].copy()
+    x = frame[model["columns"]].copy()
     for column, texts in model["categories"].items():
         if column in x:
             x[column] = x[column].map({t: i for i, t in enumerate(texts)})
-    return x.astype("float32")
+    return x.astype("float32").set_axis(model["feature_names"], axis=1)
 
 
 def load(out):
@@ -72,16 +72,43 @@ def saved_models_predict_what_was_measured(frame):
         "focal": {"objective": "focal", "focal_gamma": 1.5, "focal_alpha": 0.4},
         "dart": {"booster": "dart", "rate_drop": 0.2, "rounds": 15},
         "stopped early": {"early_stop": 5, "eta": 0.4, "rounds": 200},
+        # later rounds change what these two were at their best: they cannot be cut off
+        "dart stopped early": {"booster": "dart", "rate_drop": 0.5, "early_stop": 4, "eta": 0.8, "rounds": 40},
+        "gblinear stopped early": {"booster": "gblinear", "early_stop": 4, "eta": 1.5, "rounds": 60,
+                                   "updater": "coord_descent"},
+        "forest stopped early": {"num_parallel_tree": 3, "subsample": 0.5, "early_stop": 4, "eta": 0.6, "rounds": 60},
     }
     test = frame.iloc[-int(np.ceil(len(frame) * 0.2)):]
     for name, params in cases.items():
         config = {"data": FLIGHTS, "label": "late", "categorical": CATEGORICAL, "rounds": 40, "threshold": 0.3}
-        said, out = run(config, **{"max_depth": 5, "tree_method": "hist"} | params)
+        trees = {} if params.get("booster") == "gblinear" else {"max_depth": 5, "tree_method": "hist"}
+        said, out = run(config, **trees | params)
         model = load(out)
+        if "early_stop" in params:
+            with open(os.path.join(out, "model.json")) as f:
+                assert json.load(f)["rounds"] < params["rounds"] - params["early_stop"], f"{name}: nothing was cut off"
         assert model.feature_names == [c for c in frame.columns if c != "late"], model.feature_names
         p = model.predict(xgb.DMatrix(encode(test, out)))
         for metric, want in binary_metrics(test["late"], p).items():
             near(said[metric], want, f"{name} {metric}")
+
+
+def columns_keep_their_names_where_xgboost_allows(frame):
+    rng = np.random.default_rng(3)
+    columns = ["größe", "a b", "x[0]", "x_0_", "x<0]", "sum(x, y)", "\"quoted\""]
+    table = pd.DataFrame(rng.normal(size=(400, len(columns))).round(4), columns=columns)
+    table["y"] = (table["x[0]"] + table["x_0_"] * 2 + rng.normal(size=400) > 0).astype(int)
+    data = os.path.join(WORK, "names.csv")
+    table.to_csv(data, index=False)
+    said, out = run({"data": data, "label": "y", "rounds": 10})
+    with open(os.path.join(out, "model.json")) as f:
+        model = json.load(f)
+    assert model["columns"] == columns, model
+    assert model["feature_names"] == ["größe", "a b", "x_0__", "x_0_", "x_0___", "sum(x, y)", "\"quoted\""], model
+    assert load(out).feature_names == model["feature_names"]
+    test = table.iloc[-80:]
+    p = load(out).predict(xgb.DMatrix(encode(test, out)))
+    near(said["auc"], metrics.roc_auc_score(test["y"], p), "auc of odd names")
 
 
 def a_walk_forward_is_what_python_would_compute(frame):
@@ -169,7 +196,7 @@ def a_kfold_model_is_trained_on_every_row(frame):
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as WORK:
         flights = pd.read_csv(FLIGHTS, keep_default_na=False, na_values=[""])
-        for check in (saved_models_predict_what_was_measured, a_walk_forward_is_what_python_would_compute,
+        for check in (saved_models_predict_what_was_measured, columns_keep_their_names_where_xgboost_allows, a_walk_forward_is_what_python_would_compute,
                       focal_is_what_a_python_objective_would_do, regression_and_classes_agree,
                       a_kfold_model_is_trained_on_every_row):
             check(flights)

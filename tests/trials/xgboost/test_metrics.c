@@ -11,7 +11,7 @@ static double value(const char *name, enum task task, const struct predictions *
 {
     const struct metric *m = metric_find(name, task);
     cr_assert_not_null(m, "%s", name);
-    return m->eval(p);
+    return metric_value(m, p);
 }
 
 static void near(double got, double want)
@@ -102,6 +102,26 @@ Test(metrics, undefined_ones_are_nan_and_empty_shares_zero)
     near(value("f1", TASK_BINARY, &p), 0);
     near(value("precision", TASK_BINARY, &p), 0);
     near(value("accuracy", TASK_BINARY, &p), 1);
+}
+
+Test(metrics, what_is_no_number_makes_every_metric_nan)
+{
+    size_t n;
+    const struct metric *all = metric_all(&n);
+    static const float good[] = {0.1f, 0.2f, 0.7f, 0.8f}, labels[] = {0, 1, 0, 1};
+    static const float constant[] = {1, 1, 1, 1};
+    for (size_t i = 0; i < n; i++) {
+        float pred[] = {0.1f, 0.2f, NAN, 0.8f}, label[] = {0, NAN, 0, 1};
+        struct predictions p = {.rows = 4, .threshold = 0.5, .pred = pred, .label = labels};
+        if (all[i].tasks == TASK_MULTICLASS)
+            p = (struct predictions){.rows = 2, .classes = 2, .pred = pred, .label = labels};
+        cr_expect(isnan(metric_value(&all[i], &p)), "%s", all[i].name);
+        p.label = constant;
+        cr_expect(isnan(metric_value(&all[i], &p)), "%s of constant labels", all[i].name);
+        p.pred = good;
+        p.label = label;
+        cr_expect(isnan(metric_value(&all[i], &p)), "%s of such labels", all[i].name);
+    }
 }
 
 Test(metrics, certain_and_wrong_is_finite)

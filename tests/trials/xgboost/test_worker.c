@@ -274,6 +274,19 @@ Test(worker, a_model_without_sense_is_a_nan_failure)
     expect_stop();
 }
 
+Test(worker, a_ranking_of_predictions_that_are_no_numbers_is_no_result)
+{
+    /* leaves of plus and minus infinity: XGBoost predicts NaN, which an AUC would rank all the same
+     */
+    start("{" COMMON "\"label\":\"y\",\"drop\":[\"z\",\"k\"],\"rounds\":10}",
+          "{\"eta\":3e38,\"lambda\":0}");
+    struct heard h = listen_to_trial(0);
+    cr_expect_str_eq(h.end, "fail");
+    cr_expect_str_eq(json_string_value(json_object_get(h.last, "class")), "nan");
+    forget(&h);
+    expect_stop();
+}
+
 Test(worker, ends_quickly_when_the_executor_is_gone)
 {
     start(BINARY "}", "{\"eta\":0.1}");
