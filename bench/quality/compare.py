@@ -1,4 +1,4 @@
-"""Compares samplers: usage: compare.py RESULTS.tsv BASE OTHER…   (e.g. optuna tpe auto)
+"""Compares samplers: usage: compare.py SAMPLER_QUALITY RESULTS.tsv BASE OTHER…   (e.g. optuna tpe auto)
 
 For each function and number of trials: median best values; the probability that OTHER ends better than
 BASE (Vargha and Delaney's A: ties count half) and the two-sided p of Mann and Whitney's rank test.
@@ -6,16 +6,16 @@ BASE (Vargha and Delaney's A: ties count half) and the two-sided p of Mann and W
 import collections
 import sys
 
+from optuna_run import spaces
 from scipy.stats import mannwhitneyu
 
 results = collections.defaultdict(dict)
-for line in open(sys.argv[1]):
+for line in open(sys.argv[2]):
     name, sampler, seed, *best = line.split("\t")
     results[name, sampler][int(seed)] = [float(b) for b in best]
-base, others = sys.argv[2], sys.argv[3:]
+sets = {f["name"]: f["set"] for f in spaces(sys.argv[1])}
+base, others = sys.argv[3], sys.argv[4:]
 names = list(dict.fromkeys(name for name, _ in results))
-held = {"ackley6", "levy5", "ellipsoid8", "styblinski5", "michalewicz5", "sphere15", "boost", "grid6", "mixed6",
-        "tree", "xgboost"}
 
 
 def median(x):
@@ -36,7 +36,7 @@ for other in others:
             x, y = [r[column] for r in a.values()], [r[column] for r in b.values()]
             u, p = mannwhitneyu(x, y, alternative="two-sided")
             better = 1 - u / (len(x) * len(y))
-            means["held" if name in held else "tune", trials].append(better)
+            means[sets[name], trials].append(better)
             flag = " " if p > 0.05 else "+" if better > 0.5 else "-"
             if flag == "-":
                 worse.append(f"{name}@{trials} p={p:.3f}")

@@ -2,33 +2,8 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
-#define N(a) (sizeof(a) / sizeof((a)[0]))
-#define FLOAT(n, low, high)                                                                        \
-    {                                                                                              \
-        n, "{\"type\":\"float\",\"low\":" #low ",\"high\":" #high "}", NULL                        \
-    }
-#define LOG(n, low, high)                                                                          \
-    {                                                                                              \
-        n, "{\"type\":\"float\",\"low\":" #low ",\"high\":" #high ",\"log\":true}", NULL           \
-    }
-#define STEP(n, low, high, step)                                                                   \
-    {                                                                                              \
-        n, "{\"type\":\"float\",\"low\":" #low ",\"high\":" #high ",\"step\":" #step "}", NULL     \
-    }
-#define INT(n, low, high)                                                                          \
-    {                                                                                              \
-        n, "{\"type\":\"int\",\"low\":" #low ",\"high\":" #high "}", NULL                          \
-    }
-#define INTLOG(n, low, high)                                                                       \
-    {                                                                                              \
-        n, "{\"type\":\"int\",\"low\":" #low ",\"high\":" #high ",\"log\":true}", NULL             \
-    }
-#define CHOICE(n, list)                                                                            \
-    {                                                                                              \
-        n, "{\"type\":\"categorical\",\"choices\":[" list "]}", NULL                               \
-    }
+#include "bench/quality/params.h"
 
 static double sq(double x)
 {
@@ -351,9 +326,9 @@ static double xgboost(const double *v)
 
 #define F(name, set, params)                                                                       \
     {                                                                                              \
-#name, set, name, params, N(params)                                                        \
+#name, set, name, params, N(params), 0                                                     \
     }
-const struct quality_function quality_functions[] = {
+static const struct quality_function known[] = {
     F(sphere5, "tune", five),           F(rugged5, "tune", five),
     F(rosenbrock4, "tune", four),       F(branin, "tune", branin_params),
     F(hartmann6, "tune", six),          F(rastrigin4, "tune", four),
@@ -366,4 +341,10 @@ const struct quality_function quality_functions[] = {
     F(mixed6, "held", mixed_params),    F(tree, "held", tree_params),
     F(xgboost, "held", xgboost_params),
 };
-const size_t n_quality_functions = N(quality_functions);
+
+const struct quality_function *quality_function(size_t i)
+{
+    if (i < N(known))
+        return &known[i];
+    return i - N(known) < n_quality_fresh ? &quality_fresh[i - N(known)] : NULL;
+}

@@ -11,15 +11,21 @@ struct quality_param {
 
 struct quality_function {
     const char *name;
-    const char *set; /* "tune": looked at while the sampler was built; "held": only at the end */
+    /* "tune": looked at while the sampler was built; "held": only at the end; "fresh": written when
+     * it was done */
+    const char *set;
     /* v: the values in internal representation (a choice is its index); an inactive one is 0 */
     double (*eval)(const double *v);
     const struct quality_param *params;
     size_t n;
+    double noise; /* standard deviation of what is added when a trial observes it */
 };
 
-extern const struct quality_function quality_functions[];
-extern const size_t n_quality_functions;
+/* The i-th of all sets; NULL beyond the last. */
+const struct quality_function *quality_function(size_t i);
+
+extern const struct quality_function quality_fresh[];
+extern const size_t n_quality_fresh;
 
 /* Reads the table of the XGBoost task. Returns 0, or -1 with errno set. */
 int quality_load_table(const char *path);

@@ -3,6 +3,8 @@ import math
 import os
 from math import cos, exp, log, log10, log2, pi, sin, sqrt
 
+from fresh import *
+
 
 def shifted_sphere(v, scale):
     return sum((x - scale * (((i * 37 + 11) % 17) / 16 - 0.5)) ** 2 for i, x in enumerate(v))

@@ -1,9 +1,10 @@
 """Runs Optuna's default sampler on the functions of sampler_quality.
 
-usage: optuna_run.py SAMPLER_QUALITY FIRST_SEED LAST_SEED TRIALS [FUNCTION…] >> results.tsv
+usage: optuna_run.py SAMPLER_QUALITY FIRST_SEED LAST_SEED TRIALS [FUNCTION or SET…] >> results.tsv
 Prints what `sampler_quality run` prints.
 """
 import json
+import random
 import re
 import subprocess
 import sys
@@ -29,8 +30,8 @@ def spaces(program):
         yield f
 
 
-def objective(f):
-    evaluate = getattr(functions, f["name"])
+def objective(f, seed):
+    evaluate, rng = getattr(functions, f["name"]), random.Random(seed)
 
     def call(trial):
         external, internal = {}, []
@@ -41,7 +42,9 @@ def objective(f):
             value = trial._suggest(p["name"], p["dist"])
             external[p["name"]] = value
             internal.append(p["dist"].to_internal_repr(value))
-        return evaluate(internal)
+        value = evaluate(internal)
+        trial.set_user_attr("value", value)
+        return value + f["noise"] * rng.gauss(0, 1)
 
     return call
 
@@ -50,12 +53,12 @@ def main():
     program, first, last, trials = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
     for seed in range(first, last):
         for f in spaces(program):
-            if sys.argv[5:] and f["name"] not in sys.argv[5:]:
+            if sys.argv[5:] and not {f["name"], f["set"]} & set(sys.argv[5:]):
                 continue
             study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
-            study.optimize(objective(f), n_trials=trials)
-            values = [t.value for t in study.trials]
-            best = [f"{min(values[:n]):.10g}" for n in range(50, trials + 1, 50)]
+            study.optimize(objective(f, seed), n_trials=trials)
+            values = [(t.value, t.user_attrs["value"]) for t in study.trials]
+            best = [f"{min(values[:n])[1]:.10g}" for n in range(50, trials + 1, 50)]
             print(f["name"], "optuna", seed, *best, sep="\t", flush=True)
 
 

@@ -1,24 +1,29 @@
 /* Runs our samplers on the functions of bench/quality.
  *
- *   sampler_quality list                     the functions and their parameters, one JSON object a
- * line sampler_quality eval TABLE FUNCTION      reads internal values from stdin, a point a line,
- * prints results sampler_quality run TABLE SAMPLER FIRST_SEED LAST_SEED TRIALS [FUNCTION…] prints
- * function, sampler, seed and the best value after 50, 100, … trials, separated by tabs */
+ *   sampler_quality list
+ *       the functions and their parameters, one JSON object a line
+ *   sampler_quality eval TABLE FUNCTION
+ *       reads internal values from stdin, a point a line, and prints results
+ *   sampler_quality run TABLE SAMPLER FIRST_SEED LAST_SEED TRIALS [FUNCTION or SET…]
+ *       prints function, sampler, seed and the best value after 50, 100, … trials, separated by
+ *       tabs; of a noisy function the value without noise of the trial that looks best */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
+#include "base/rng.h"
 #include "bench/quality/functions.h"
 #include "trials/samplers/sampler.h"
 
 static int list(void)
 {
-    for (size_t i = 0; i < n_quality_functions; i++) {
-        const struct quality_function *f = &quality_functions[i];
+    const struct quality_function *f;
+    for (size_t i = 0; (f = quality_function(i)) != NULL; i++) {
         AUTO(buf_free) struct buf b = BUF_INIT;
-        buf_printf(&b, "{\"name\":\"%s\",\"set\":\"%s\",\"params\":[", f->name, f->set);
+        buf_printf(&b, "{\"name\":\"%s\",\"set\":\"%s\",\"noise\":%g,\"params\":[", f->name, f->set,
+                   f->noise);
         for (size_t p = 0; p < f->n; p++) {
             buf_printf(&b, "%s{\"name\":\"%s\",\"dist\":%s", p > 0 ? "," : "", f->params[p].name,
                        f->params[p].dist);
@@ -35,9 +40,10 @@ static int list(void)
 
 static const struct quality_function *find(const char *name)
 {
-    for (size_t i = 0; i < n_quality_functions; i++) {
-        if (strcmp(quality_functions[i].name, name) == 0)
-            return &quality_functions[i];
+    const struct quality_function *f;
+    for (size_t i = 0; (f = quality_function(i)) != NULL; i++) {
+        if (strcmp(f->name, name) == 0)
+            return f;
     }
     (void)fprintf(stderr, "no function %s\n", name);
     exit(2);
@@ -91,7 +97,9 @@ static void run(const struct quality_function *f, enum sampler_kind kind, const 
     conf.space = &space;
     struct sampler *s;
     check(sampler_create(&s, &conf, &err), &err);
-    double best = INFINITY;
+    double best = INFINITY, seen = INFINITY;
+    struct rng rng;
+    rng_seed(&rng, rng_mix(seed, 99));
     (void)printf("%s\t%s\t%d", f->name, sampler, (int)seed);
     for (int i = 0; i < trials; i++) {
         double values[32], v[32] = {0};
@@ -106,10 +114,11 @@ static void run(const struct quality_function *f, enum sampler_kind kind, const 
             params[t.n_params++] =
                 (struct trial_param){space.params[p].name, &space.params[p].dist, values[p]};
         }
-        double value = f->eval(v);
-        t.values = &value;
+        double value = f->eval(v), observed = value + f->noise * rng_normal(&rng);
+        t.values = &observed;
         check(sampler_observe(s, &t, &err), &err);
-        best = fmin(best, value);
+        best = observed < seen ? value : best;
+        seen = fmin(seen, observed);
         if ((i + 1) % 50 == 0)
             (void)printf("\t%.10g", best);
     }
@@ -117,6 +126,16 @@ static void run(const struct quality_function *f, enum sampler_kind kind, const 
     (void)fflush(stdout);
     sampler_destroy(s);
     space_free(&space);
+}
+
+/* Whether the function, or its set, is among the names, if there are any. */
+static bool wanted(const struct quality_function *f, char **names, int n)
+{
+    for (int i = 0; i < n; i++) {
+        if (strcmp(names[i], f->name) == 0 || strcmp(names[i], f->set) == 0)
+            return true;
+    }
+    return n == 0;
 }
 
 static enum sampler_kind kind_of(const char *name)
@@ -132,7 +151,7 @@ int main(int argc, char **argv)
         return list();
     if (argc < 4) {
         (void)fprintf(stderr, "usage: sampler_quality list | eval TABLE FUNCTION | run TABLE "
-                              "SAMPLER FIRST_SEED LAST_SEED TRIALS [FUNCTION…]\n");
+                              "SAMPLER FIRST_SEED LAST_SEED TRIALS [FUNCTION or SET…]\n");
         return 2;
     }
     if (quality_load_table(argv[2]) < 0) {
@@ -145,10 +164,11 @@ int main(int argc, char **argv)
         return 2;
     int trials = atoi(argv[6]);
     for (int seed = atoi(argv[4]); seed < atoi(argv[5]); seed++) {
-        for (size_t i = 0; argc == 7 && i < n_quality_functions; i++)
-            run(&quality_functions[i], kind_of(argv[3]), argv[3], (uint64_t)seed, trials);
-        for (int i = 7; i < argc; i++)
-            run(find(argv[i]), kind_of(argv[3]), argv[3], (uint64_t)seed, trials);
+        const struct quality_function *f;
+        for (size_t i = 0; (f = quality_function(i)) != NULL; i++) {
+            if (wanted(f, argv + 7, argc - 7))
+                run(f, kind_of(argv[3]), argv[3], (uint64_t)seed, trials);
+        }
     }
     return 0;
 }
