@@ -156,6 +156,17 @@ static void log_pdf(const struct golden *g, struct kernels *k, double *out)
     cr_assert_eq(kernels_log_pdf(k, points, g->n_points, out, NULL), 0);
 }
 
+/* Kernels count the length of a continuous axis as 1. */
+static double log_volume(const struct golden *g)
+{
+    double sum = 0;
+    for (size_t dim = 0; dim < g->d; dim++) {
+        if (g->axes[dim].kind != DIST_CHOICE && g->axes[dim].step == 0)
+            sum += log(g->axes[dim].to - g->axes[dim].from);
+    }
+    return sum;
+}
+
 static void check_kernels(const struct golden *g)
 {
     struct kernels k;
@@ -164,9 +175,8 @@ static void check_kernels(const struct golden *g)
     add_all(g, &k, 0, 1);
     log_pdf(g, &k, got);
     for (size_t i = 0; i < g->n_points; i++)
-        cr_expect(near(got[i] - kernels_log_volume(&k), g->log_pdf[i], 1e-4),
-                  "n %zu: %.9g, expected %.9g", g->n, got[i] - kernels_log_volume(&k),
-                  g->log_pdf[i]);
+        cr_expect(near(got[i] - log_volume(g), g->log_pdf[i], 1e-4), "n %zu: %.9g, expected %.9g",
+                  g->n, got[i] - log_volume(g), g->log_pdf[i]);
     kernels_free(&k);
 }
 

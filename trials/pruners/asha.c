@@ -3,15 +3,15 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/array.h"
+
 int asha_add(struct asha *a, int rung, double loss, struct err *err)
 {
     if ((size_t)rung >= a->n_rungs) {
-        struct sorted *grown = reallocarray(a->rungs, (size_t)rung + 1, sizeof(*grown));
-        if (grown == NULL)
+        if (!array_resize(&a->rungs, (size_t)rung + 1, sizeof(*a->rungs)))
             return err_set(err, ERR_NOMEM, "pruner");
         for (; a->n_rungs <= (size_t)rung; a->n_rungs++)
-            grown[a->n_rungs] = (struct sorted){0};
-        a->rungs = grown;
+            a->rungs[a->n_rungs] = (struct sorted){0};
     }
     if (!sorted_reserve(&a->rungs[rung]))
         return err_set(err, ERR_NOMEM, "pruner");

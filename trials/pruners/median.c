@@ -4,18 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
+
 /* First position whose step is not below. */
 static size_t position(const struct median *m, int64_t step)
 {
-    size_t low = 0, high = m->n_steps;
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-        if (m->steps[mid].step < step)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
+    return LOWER_BOUND(i, m->n_steps, m->steps[i].step < step);
 }
 
 /* The step's losses, made when there are none; NULL when out of memory. */
@@ -24,15 +18,9 @@ static struct sorted *losses_at(struct median *m, int64_t step)
     size_t at = position(m, step);
     if (at < m->n_steps && m->steps[at].step == step)
         return &m->steps[at].losses;
-    if (m->n_steps == m->capacity) {
-        size_t n = m->capacity < 16 ? 16 : m->capacity * 2;
-        struct median_step *grown = reallocarray(m->steps, n, sizeof(*grown));
-        if (grown == NULL)
-            return NULL;
-        m->steps = grown;
-        m->capacity = n;
-    }
-    memmove(m->steps + at + 1, m->steps + at, (m->n_steps - at) * sizeof(*m->steps));
+    if (!array_reserve(&m->steps, &m->capacity, m->n_steps + 1, sizeof(*m->steps)))
+        return NULL;
+    ARRAY_OPEN(m->steps, at, m->n_steps);
     m->steps[at] = (struct median_step){.step = step};
     m->n_steps++;
     return &m->steps[at].losses;

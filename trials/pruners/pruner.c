@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "trials/pruners/asha.h"
@@ -68,15 +69,7 @@ void pruner_destroy(struct pruner *p)
 /* First position whose number is not below. */
 static size_t position(const struct pruner *p, int64_t number)
 {
-    size_t low = 0, high = p->n;
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-        if (p->trials[mid].number < number)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
+    return LOWER_BOUND(i, p->n, p->trials[i].number < number);
 }
 
 static struct known *find(struct pruner *p, int64_t number)
@@ -84,15 +77,9 @@ static struct known *find(struct pruner *p, int64_t number)
     size_t at = position(p, number);
     if (at < p->n && p->trials[at].number == number)
         return &p->trials[at];
-    if (p->n == p->capacity) {
-        size_t n = p->capacity < 64 ? 64 : p->capacity + p->capacity / 2;
-        struct known *grown = reallocarray(p->trials, n, sizeof(*grown));
-        if (grown == NULL)
-            return NULL;
-        p->trials = grown;
-        p->capacity = n;
-    }
-    memmove(p->trials + at + 1, p->trials + at, (p->n - at) * sizeof(*p->trials));
+    if (!array_reserve(&p->trials, &p->capacity, p->n + 1, sizeof(*p->trials)))
+        return NULL;
+    ARRAY_OPEN(p->trials, at, p->n);
     p->trials[at] = (struct known){.number = number};
     p->trials[at].progress = (struct median_progress){.last = -1, .before_last = -1, .best = NAN};
     p->n++;
@@ -117,14 +104,8 @@ static bool reported(const struct known *k, int64_t step)
 
 static bool remember(struct known *k, int64_t step, double loss)
 {
-    if (k->n == k->capacity) {
-        size_t n = k->capacity < 16 ? 16 : k->capacity * 2;
-        struct trial_step *grown = reallocarray(k->losses, n, sizeof(*grown));
-        if (grown == NULL)
-            return false;
-        k->losses = grown;
-        k->capacity = n;
-    }
+    if (!array_reserve(&k->losses, &k->capacity, k->n + 1, sizeof(*k->losses)))
+        return false;
     k->losses[k->n++] = (struct trial_step){.step = step, .value = loss};
     struct median_progress *g = &k->progress;
     if (step > g->last) {

@@ -3,31 +3,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
+
 bool sorted_reserve(struct sorted *s)
 {
-    if (s->n < s->capacity)
-        return true;
-    size_t n = s->capacity < 16 ? 16 : s->capacity + s->capacity / 2;
-    double *v = reallocarray(s->v, n, sizeof(*v));
-    if (v == NULL)
-        return false;
-    s->v = v;
-    s->capacity = n;
-    return true;
+    return array_reserve(&s->v, &s->capacity, s->n + 1, sizeof(*s->v));
 }
 
 void sorted_insert(struct sorted *s, double v)
 {
-    size_t low = 0, high = s->n;
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-        if (s->v[mid] <= v)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    memmove(s->v + low + 1, s->v + low, (s->n - low) * sizeof(double));
-    s->v[low] = v;
+    size_t at = LOWER_BOUND(i, s->n, s->v[i] <= v);
+    ARRAY_OPEN(s->v, at, s->n);
+    s->v[at] = v;
     s->n++;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 
 void history_init(struct history *h, enum direction direction)
@@ -35,27 +36,19 @@ static int no_memory(struct err *err)
     return err_set(err, ERR_NOMEM, "history of trials");
 }
 
-static bool resize(void *array, size_t n, size_t size)
-{
-    void *p;
-    memcpy(&p, array, sizeof(p));
-    p = reallocarray(p, n, size);
-    if (p != NULL)
-        memcpy(array, &p, sizeof(p));
-    return p != NULL;
-}
-
 static bool reserve_rows(struct history *h)
 {
     if (h->n_rows < h->capacity)
         return true;
     size_t n = h->capacity < 64 ? 64 : h->capacity + h->capacity / 2;
     for (size_t c = 0; c < h->n_columns; c++) {
-        if (!resize(&h->columns[c].values, n, sizeof(double)))
+        if (!array_resize(&h->columns[c].values, n, sizeof(double)))
             return false;
     }
-    if (!resize(&h->rows, n, sizeof(*h->rows)) || !resize(&h->by_number, n, sizeof(uint32_t)) ||
-        !resize(&h->complete, n, sizeof(uint32_t)) || !resize(&h->pruned, n, sizeof(uint32_t)))
+    if (!array_resize(&h->rows, n, sizeof(*h->rows)) ||
+        !array_resize(&h->by_number, n, sizeof(uint32_t)) ||
+        !array_resize(&h->complete, n, sizeof(uint32_t)) ||
+        !array_resize(&h->pruned, n, sizeof(uint32_t)))
         return false;
     h->capacity = n;
     return true;
@@ -63,29 +56,16 @@ static bool reserve_rows(struct history *h)
 
 static bool reserve_change(struct history *h)
 {
-    if (h->n_changes < h->changes_capacity)
-        return true;
-    size_t n = h->changes_capacity < 64 ? 64 : h->changes_capacity * 2;
-    if (!resize(&h->changes, n, sizeof(uint32_t)))
-        return false;
-    h->changes_capacity = n;
-    return true;
+    return array_reserve(&h->changes, &h->changes_capacity, h->n_changes + 1, sizeof(uint32_t));
 }
 
 /* First position in by_number whose number is not below. */
 static size_t number_position(const struct history *h, int64_t number)
 {
-    size_t low = 0, high = h->n_rows;
-    if (high > 0 && h->rows[h->by_number[high - 1]].number < number)
-        return high;
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-        if (h->rows[h->by_number[mid]].number < number)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
+    size_t n = h->n_rows;
+    if (n > 0 && h->rows[h->by_number[n - 1]].number < number)
+        return n; /* as nearly always */
+    return LOWER_BOUND(i, n, h->rows[h->by_number[i]].number < number);
 }
 
 int64_t history_row(const struct history *h, int64_t number)
@@ -97,7 +77,7 @@ int64_t history_row(const struct history *h, int64_t number)
 
 static int64_t add_column(struct history *h, const char *name)
 {
-    if (!resize(&h->columns, h->n_columns + 1, sizeof(*h->columns)))
+    if (!array_resize(&h->columns, h->n_columns + 1, sizeof(*h->columns)))
         return -1;
     struct column c = {.name = strdup(name),
                        .values = calloc(h->capacity > 0 ? h->capacity : 1, sizeof(double))};
@@ -135,7 +115,7 @@ static int64_t dist_index(struct column *c, const struct dist *d)
         if (dist_equal(&c->dists[i - 1], d))
             return (int64_t)i - 1;
     }
-    if (!resize(&c->dists, c->n_dists + 1, sizeof(*c->dists)) ||
+    if (!array_resize(&c->dists, c->n_dists + 1, sizeof(*c->dists)) ||
         dist_copy(&c->dists[c->n_dists], d, NULL) < 0)
         return -1;
     return (int64_t)c->n_dists++;
@@ -154,20 +134,12 @@ static bool better(const struct row *a, const struct row *b)
 static size_t rank_position(const struct history *h, const uint32_t *list, size_t n,
                             const struct row *r)
 {
-    size_t low = 0, high = n;
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-        if (better(&h->rows[list[mid]], r))
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
+    return LOWER_BOUND(i, n, better(&h->rows[list[i]], r));
 }
 
 static void insert_at(uint32_t *list, size_t *n, size_t at, uint32_t row)
 {
-    memmove(list + at + 1, list + at, (*n - at) * sizeof(*list));
+    ARRAY_OPEN(list, at, *n);
     list[at] = row;
     (*n)++;
 }
@@ -180,8 +152,8 @@ static void unrank(struct history *h, uint32_t row)
     uint32_t *list = r->state == TRIAL_COMPLETE ? h->complete : h->pruned;
     size_t *n = r->state == TRIAL_COMPLETE ? &h->n_complete : &h->n_pruned;
     size_t at = rank_position(h, list, *n, r);
+    ARRAY_CLOSE(list, at, *n);
     (*n)--;
-    memmove(list + at, list + at + 1, (*n - at) * sizeof(*list));
 }
 
 static void rank(struct history *h, uint32_t row)
@@ -227,7 +199,7 @@ static int by_name(const void *a, const void *b, void *ctx)
 static bool intersect(struct history *h, const struct joint *own, size_t n)
 {
     if (!h->joint_known) {
-        if (!resize(&h->joint, n + 1, sizeof(*h->joint)))
+        if (!array_resize(&h->joint, n + 1, sizeof(*h->joint)))
             return false;
         memcpy(h->joint, own, n * sizeof(*own));
         h->n_joint = n;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "trials/samplers/kernels_sum.h"
 #include "trials/samplers/parzen.h"
 
@@ -32,16 +33,6 @@ void kernels_free(struct kernels *k)
     *k = (struct kernels){0};
 }
 
-static bool resize(void *array, size_t n, size_t size)
-{
-    void *p;
-    memcpy(&p, array, sizeof(p));
-    p = reallocarray(p, n, size);
-    if (p != NULL)
-        memcpy(array, &p, sizeof(p));
-    return p != NULL;
-}
-
 static bool reserve(struct kernels *k)
 {
     if (k->n < k->capacity)
@@ -50,15 +41,16 @@ static bool reserve(struct kernels *k)
     n = (n + KERNEL_BLOCK - 1) / KERNEL_BLOCK * KERNEL_BLOCK;
     for (size_t dim = 0; dim < k->d; dim++) {
         struct kernel_axis *x = &k->of[dim];
-        if (!resize(&x->place, n, sizeof(double)) || !resize(&x->mu, n, sizeof(float)) ||
-            !resize(&x->sharp, n, sizeof(float)) || !resize(&x->scale, n, sizeof(float)) ||
-            !resize(&x->order, n, sizeof(uint32_t)))
+        if (!array_resize(&x->place, n, sizeof(double)) ||
+            !array_resize(&x->mu, n, sizeof(float)) || !array_resize(&x->sharp, n, sizeof(float)) ||
+            !array_resize(&x->scale, n, sizeof(float)) ||
+            !array_resize(&x->order, n, sizeof(uint32_t)))
             return false;
         /* the sums run over whole blocks: what lies behind the last component must be a number */
         memset(x->mu + k->n, 0, (n - k->n) * sizeof(float));
         memset(x->sharp + k->n, 0, (n - k->n) * sizeof(float));
     }
-    if (!resize(&k->number, n, sizeof(int64_t)))
+    if (!array_resize(&k->number, n, sizeof(int64_t)))
         return false;
     k->capacity = n;
     return true;
@@ -66,15 +58,7 @@ static bool reserve(struct kernels *k)
 
 static size_t number_position(const struct kernels *k, int64_t number)
 {
-    size_t low = 0, high = k->n;
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-        if (k->number[mid] < number)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
+    return LOWER_BOUND(i, k->n, k->number[i] < number);
 }
 
 /* Whether component i stands before component j on an axis. */
@@ -91,15 +75,7 @@ static bool before(const struct kernels *k, size_t dim, uint32_t i, uint32_t j)
 /* Where component i stands, or would stand, among the first n of the order. */
 static size_t order_position(const struct kernels *k, size_t dim, size_t n, uint32_t i)
 {
-    size_t low = 0, high = n;
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-        if (before(k, dim, k->of[dim].order[mid], i))
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
+    return LOWER_BOUND(rank, n, before(k, dim, k->of[dim].order[rank], i));
 }
 
 static double bandwidth_at(const struct kernels *k, size_t dim, size_t rank)
@@ -150,19 +126,14 @@ static void refresh_all(struct kernels *k)
     k->stale = false;
 }
 
-#define OPEN(array, at, n)                                                                         \
-    memmove((array) + (at) + 1, (array) + (at), ((n) - (at)) * sizeof(*(array)))
-#define CLOSE(array, at, n)                                                                        \
-    memmove((array) + (at), (array) + (at) + 1, ((n) - (at)-1) * sizeof(*(array)))
-
 static void axis_add(struct kernels *k, size_t dim, uint32_t at, double place)
 {
     struct kernel_axis *x = &k->of[dim];
     const struct axis *a = &k->axes[dim];
-    OPEN(x->place, at, k->n);
-    OPEN(x->mu, at, k->n);
-    OPEN(x->sharp, at, k->n);
-    OPEN(x->scale, at, k->n);
+    ARRAY_OPEN(x->place, at, k->n);
+    ARRAY_OPEN(x->mu, at, k->n);
+    ARRAY_OPEN(x->sharp, at, k->n);
+    ARRAY_OPEN(x->scale, at, k->n);
     x->place[at] = place;
     x->sharp[at] = 0;
     x->scale[at] = 0;
@@ -174,7 +145,7 @@ static void axis_add(struct kernels *k, size_t dim, uint32_t at, double place)
     for (size_t r = 0; at < k->n && r < k->n; r++)
         x->order[r] += x->order[r] >= at;
     size_t rank = order_position(k, dim, k->n, at);
-    OPEN(x->order, rank, k->n);
+    ARRAY_OPEN(x->order, rank, k->n);
     x->order[rank] = at;
 }
 
@@ -183,7 +154,7 @@ int kernels_add(struct kernels *k, int64_t number, const double *places, struct 
     if (!reserve(k))
         return err_set(err, ERR_NOMEM, "kernels of %zu trials", k->n + 1);
     uint32_t at = (uint32_t)number_position(k, number);
-    OPEN(k->number, at, k->n);
+    ARRAY_OPEN(k->number, at, k->n);
     k->number[at] = number;
     for (size_t dim = 0; dim < k->d; dim++)
         axis_add(k, dim, at, places[dim]);
@@ -200,14 +171,14 @@ static void axis_remove(struct kernels *k, size_t dim, uint32_t at)
     struct kernel_axis *x = &k->of[dim];
     if (k->axes[dim].kind != DIST_CHOICE) {
         x->gap = order_position(k, dim, k->n, at);
-        CLOSE(x->order, x->gap, k->n);
+        ARRAY_CLOSE(x->order, x->gap, k->n);
         for (size_t r = 0; r + 1 < k->n; r++)
             x->order[r] -= x->order[r] > at;
     }
-    CLOSE(x->place, at, k->n);
-    CLOSE(x->mu, at, k->n);
-    CLOSE(x->sharp, at, k->n);
-    CLOSE(x->scale, at, k->n);
+    ARRAY_CLOSE(x->place, at, k->n);
+    ARRAY_CLOSE(x->mu, at, k->n);
+    ARRAY_CLOSE(x->sharp, at, k->n);
+    ARRAY_CLOSE(x->scale, at, k->n);
 }
 
 void kernels_remove(struct kernels *k, int64_t number)
@@ -216,7 +187,7 @@ void kernels_remove(struct kernels *k, int64_t number)
     assert(at < k->n && k->number[at] == number);
     for (size_t dim = 0; dim < k->d; dim++)
         axis_remove(k, dim, at);
-    CLOSE(k->number, at, k->n);
+    ARRAY_CLOSE(k->number, at, k->n);
     k->n--;
     for (size_t dim = 0; dim < k->d; dim++) {
         size_t rank = k->of[dim].gap;
@@ -268,14 +239,4 @@ int kernels_log_pdf(struct kernels *k, const double *values, size_t m, double *o
         prepare(k, values + i * k->d, &points[i]);
     }
     return kernels_sum(k, points, m, out, err);
-}
-
-double kernels_log_volume(const struct kernels *k)
-{
-    double sum = 0;
-    for (size_t dim = 0; dim < k->d; dim++) {
-        if (k->axes[dim].kind != DIST_CHOICE && k->axes[dim].step == 0)
-            sum += log(k->axes[dim].to - k->axes[dim].from);
-    }
-    return sum;
 }

@@ -42,5 +42,3 @@ void kernels_remove(struct kernels *k, int64_t number);
  * continuous axis counts its length as 1. values [m * d], point after point. Errors: ERR_NOMEM. */
 int kernels_log_pdf(struct kernels *k, const double *values, size_t m, double *out,
                     struct err *err);
-/* What must be subtracted from kernels_log_pdf to get parzen_log_pdf. */
-double kernels_log_volume(const struct kernels *k);

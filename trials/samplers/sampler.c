@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/rng.h"
 #include "trials/samplers/axis.h"
@@ -291,12 +292,10 @@ static int single_model(struct sampler *s, const char *name, const struct dist *
     if (column < 0)
         return no_memory(err);
     if (s->n_singles < s->history.n_columns) {
-        struct tpe **grown = reallocarray(s->singles, s->history.n_columns, sizeof(struct tpe *));
-        if (grown == NULL)
+        if (!array_resize(&s->singles, s->history.n_columns, sizeof(struct tpe *)))
             return no_memory(err);
         for (; s->n_singles < s->history.n_columns; s->n_singles++)
-            grown[s->n_singles] = NULL;
-        s->singles = grown;
+            s->singles[s->n_singles] = NULL;
     }
     struct tpe **model = &s->singles[column];
     size_t c = (size_t)column;
@@ -428,10 +427,8 @@ int sampler_suggest(struct sampler *s, int64_t number, const char *name, const s
 {
     struct draw *d = open_draw(s, number);
     if (d == NULL) {
-        struct draw *grown = reallocarray(s->open, s->n_open + 1, sizeof(*grown));
-        if (grown == NULL)
+        if (!array_resize(&s->open, s->n_open + 1, sizeof(*s->open)))
             return no_memory(err);
-        s->open = grown;
         int rc = draw_joint(s, number, true, &s->open[s->n_open], err);
         if (rc < 0)
             return rc;
