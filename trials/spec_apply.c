@@ -147,7 +147,8 @@ static bool is_document_path(const struct spec_doc *doc, const char *name, const
             return true;
     }
     const struct yaml_node *space = yaml_get(doc->root, "space");
-    return !spec_is_param_text(value) && file && yaml_get(space, name) == NULL;
+    return !spec_is_param_text(value) && !spec_is_mistyped_param(value) && file &&
+           yaml_get(space, name) == NULL;
 }
 
 static int set_param(struct spec_doc *doc, const char *name, struct yaml_node *value,

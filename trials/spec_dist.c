@@ -1,5 +1,6 @@
 /* One distribution: a mapping ({float: [1e-3, 0.3], log: true}) or a compact text
  * (float:1e-3..0.3:log). */
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -220,9 +221,67 @@ bool spec_read_compact(struct spec_reader *r, const struct yaml_node *n, const c
         problem_at(r->problems, n, path, "expected %s, found '%.60s'",
                    d->kind == DIST_FLOAT
                        ? "float:LOW..HIGH, float:LOW..HIGH:log or float:LOW..HIGH:STEP"
-                       : "int:LOW..HIGH, int:LOW..HIGH:log or int:LOW..HIGH:STEP",
+                       : "int:LOW..HIGH, int:LOW..HIGH:log or int:LOW..HIGH:STEP in whole numbers",
                    n->text);
         return false;
     }
     return check_dist(r, n, path, d);
+}
+
+/* ---- what was meant to be one of these: as a constant it would spoil the sweep silently ---- */
+
+static bool starts_number(const char *text)
+{
+    text += strchr("+-.", *text) != NULL && *text != '\0';
+    return isdigit((unsigned char)*text);
+}
+
+/* Two dots between numbers, which no path has. */
+static bool has_bounds(const char *text)
+{
+    for (const char *dots = text; (dots = strstr(dots, "..")) != NULL; dots++) {
+        if (dots > text && isdigit((unsigned char)dots[-1]) && starts_number(dots + 2))
+            return true;
+    }
+    return false;
+}
+
+/* What stands before the colon was meant to be this kind; NULL: none, or there is no colon. */
+static const char *meant_kind(const char *text)
+{
+    char word[32];
+    size_t n = strcspn(text, ":");
+    if (text[n] == '\0' || n == 0 || n >= sizeof(word))
+        return NULL;
+    (void)snprintf(word, sizeof(word), "%.*s", (int)n, text);
+    return strcmp(word, "log") == 0 ? "float" : spec_meant(word, param_keys, DIST_CHOICE + 1);
+}
+
+bool spec_is_mistyped_param(const char *text)
+{
+    if (spec_is_param_text(text))
+        return false;
+    if (has_bounds(text))
+        return true;
+    const char *kind = meant_kind(text);
+    const char *rest = strchr(text, ':');
+    return kind != NULL && (starts_number(rest + 1) || strchr(rest, ',') != NULL);
+}
+
+void spec_refuse_mistyped(struct spec_reader *r, const struct yaml_node *n, const char *path)
+{
+    const char *kind = meant_kind(n->text);
+    if (kind == NULL && !starts_number(n->text)) {
+        problem_at(r->problems, n, path,
+                   "'%.60s' looks like a range: expected float:LOW..HIGH, int:LOW..HIGH or "
+                   "choice:A,B; to mean the text, write {value: '…'}",
+                   n->text);
+        return;
+    }
+    const char *rest = kind != NULL ? strchr(n->text, ':') + 1 : n->text;
+    bool log = strncmp(n->text, "log", 3) == 0;
+    problem_at(r->problems, n, path,
+               "'%.60s' looks like a range: did you mean '%s:%.60s%s'? To mean the text, write "
+               "{value: '…'}",
+               n->text, kind != NULL ? kind : "float", rest, log ? ":log" : "");
 }

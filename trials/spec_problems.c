@@ -92,13 +92,17 @@ static bool among(const char *word, const char *const *known, size_t n)
     return false;
 }
 
+const char *spec_meant(const char *word, const char *const *known, size_t n_known)
+{
+    const char *near = text_nearest(word, known, n_known);
+    const char *same = synonym(word);
+    return near == NULL && same != NULL && among(same, known, n_known) ? same : near;
+}
+
 void problem_unknown(struct problems *p, const struct yaml_pair *at, const char *path,
                      const char *const *known, size_t n_known)
 {
-    const char *near = text_nearest(at->key, known, n_known);
-    const char *same = synonym(at->key);
-    if (near == NULL && same != NULL && among(same, known, n_known))
-        near = same;
+    const char *near = spec_meant(at->key, known, n_known);
     if (near != NULL) {
         problem_key(p, at, path, "unknown key '%.60s', did you mean '%s'?", at->key, near);
         return;

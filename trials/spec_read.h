@@ -24,6 +24,8 @@ void problem_key(struct problems *p, const struct yaml_pair *at, const char *pat
 /* "at path: unknown key 'k', did you mean …" or what is expected instead. */
 void problem_unknown(struct problems *p, const struct yaml_pair *at, const char *path,
                      const char *const *known, size_t n_known);
+/* The known word that was meant: misspelt, or what other tools call it. NULL: none. */
+const char *spec_meant(const char *word, const char *const *known, size_t n_known);
 
 /* ---- the document ---- */
 
@@ -54,6 +56,8 @@ struct spec_doc {
 int spec_apply(struct spec_doc *doc, const struct spec_source *src, struct problems *p);
 /* Whether text is a compact parameter ("float:…", "int:…", "choice:…"). */
 bool spec_is_param_text(const char *text);
+/* Whether text is none, but was probably meant to be: "flot:0..1", "0..1". */
+bool spec_is_mistyped_param(const char *text);
 
 /* ---- one cell ---- */
 
@@ -100,6 +104,8 @@ bool spec_read_dist(struct spec_reader *r, const struct yaml_node *map, const ch
                     struct dist *d);
 bool spec_read_compact(struct spec_reader *r, const struct yaml_node *n, const char *path,
                        struct dist *d);
+/* Notes what is wrong with a spec_is_mistyped_param. */
+void spec_refuse_mistyped(struct spec_reader *r, const struct yaml_node *n, const char *path);
 /* The condition of the parameter at index in the space mapping. *out stays NULL when it always
  * holds; *never says that it cannot hold in this cell. */
 bool spec_read_when(struct spec_reader *r, const struct yaml_node *space, size_t index,

@@ -115,6 +115,8 @@ static void read_param(struct spec_reader *r, const struct yaml_node *space, siz
     } else if (n->kind == YAML_LIST) {
         problem_at(r->problems, n, path,
                    "expected {float: [low, high]}, {int: [low, high]} or {choice: […]}");
+    } else if (n->kind == YAML_TEXT && spec_is_mistyped_param(n->text)) {
+        spec_refuse_mistyped(r, n, path);
     } else if (n->kind != YAML_TEXT || !spec_is_param_text(n->text)) {
         add_fixed(r, pair->key, n);
     } else if (spec_read_compact(r, n, path, &p.dist)) {

@@ -333,3 +333,56 @@ Test(spec_errors, a_missing_file_is_said)
                  -ERR_NOTFOUND);
     cr_expect_str_eq(err.msg, "none.yaml: no such file");
 }
+
+/* As a constant each would make a sweep that searches nothing. */
+Test(spec_errors, a_mistyped_range_is_no_constant)
+{
+    static const char good[] = "run: [x]\nbudget: {trials: 1}\nspace: {lr: {float: [0, 1]}}\n";
+#define TEXT_INSTEAD " To mean the text, write {value: '…'}"
+    static const struct {
+        const char *setting, *says;
+    } cases[] = {
+        {"lr=flot:0..1", "space.lr: 'flot:0..1' looks like a range: did you mean "
+                         "'float:0..1'?" TEXT_INSTEAD},
+        {"lr=uniform:0,1", "space.lr: 'uniform:0,1' looks like a range: did you mean "
+                           "'float:0,1'?" TEXT_INSTEAD},
+        {"lr=log:1e-5..1", "space.lr: 'log:1e-5..1' looks like a range: did you mean "
+                           "'float:1e-5..1:log'?" TEXT_INSTEAD},
+        {"lr=0..1",
+         "space.lr: '0..1' looks like a range: did you mean 'float:0..1'?" TEXT_INSTEAD},
+        {"act=choise:relu,tanh", "space.act: 'choise:relu,tanh' looks like a range: did you mean "
+                                 "'choice:relu,tanh'?" TEXT_INSTEAD},
+        {"lr=gauss:0..1", "space.lr: 'gauss:0..1' looks like a range: expected float:LOW..HIGH, "
+                          "int:LOW..HIGH or choice:A,B; to mean the text, write {value: '…'}"},
+        {"lr=int:1.5..3", "space.lr: expected int:LOW..HIGH, int:LOW..HIGH:log or "
+                          "int:LOW..HIGH:STEP in whole numbers, found 'int:1.5..3'"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct spec_source src = {
+            .path = spec_file_write(good), .settings = &cases[i].setting, .n_settings = 1};
+        const char *says = mistakes(&src);
+        const char *what = strstr(says, "': ");
+        cr_assert_not_null(what, "%s", says);
+        cr_expect_str_eq(what + 3, cases[i].says);
+    }
+}
+
+Test(spec_errors, texts_with_colons_and_dots_are_constants)
+{
+    static const char *const settings[] = {
+        "a=../data/x.csv", "b=cuda:0", "c=file:///x", "d=a..b",      "e=1../x",
+        "f=relu,tanh",     "g=git:x",  "h=v1.2.3",    "i=12:30,45", "j={value: 'flot:0..1'}",
+    };
+    const char *const command[] = {"x"};
+    const struct spec_option option = {"--trials", "budget.trials", "1"};
+    struct spec_source src = {.settings = settings,
+                              .n_settings = ARRAY_LEN(settings),
+                              .options = &option,
+                              .n_options = 1,
+                              .command = command,
+                              .n_command = 1};
+    struct spec_doc *doc = NULL;
+    struct err err = {0};
+    cr_assert_eq(spec_load(&doc, &src, NULL, &err), 0, "%s", err.msg);
+    spec_doc_destroy(doc);
+}
