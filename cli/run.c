@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -223,30 +224,61 @@ static int start_failed(const struct err *err)
     }
 }
 
-static int run_cells(const struct run_options *o, const struct spec *cells, size_t n, size_t n_all,
-                     const struct cli_args *args)
+/* A person at a terminal gets the progress line instead of events, unless asked for with -v. */
+static bool for_person(const struct run_options *o)
+{
+    return isatty(STDERR_FILENO) && !o->quiet && o->verbose == 0;
+}
+
+static void set_up_log(const struct run_options *o)
+{
+    enum log_level least = o->verbose > 0 ? LOG_DEBUG : o->quiet ? LOG_WARNING : LOG_INFO;
+    log_setup(for_person(o) ? -1 : STDERR_FILENO, least);
+}
+
+/* Something to know at the start, for people and logs; not with -q. */
+__attribute__((format(printf, 2, 3))) static void tell(const struct executor_watcher *w,
+                                                       const char *fmt, ...)
+{
+    char text[800];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    log_event(LOG_INFO, "notice", LOG_TEXT("text", text));
+    if (w != NULL)
+        w->notice(w->ctx, text);
+}
+
+/* What looks like a mistake in the spec. */
+static void tell_notes(const struct executor_watcher *w, const struct spec_doc *doc)
+{
+    for (const char *line = spec_notes(doc); *line != '\0'; line += strcspn(line, "\n") + 1)
+        tell(w, "note: %.*s", (int)strcspn(line, "\n"), line);
+}
+
+static int run_cells(const struct run_options *o, const struct spec_doc *doc,
+                     const struct spec *cells, size_t n, const struct cli_args *args)
 {
     struct progress progress;
     struct executor_result result;
     struct err err = {0};
     char id[256];
-    bool tty = isatty(STDERR_FILENO) && !o->quiet;
     AUTO_FREE char *config = config_of(cells, n, args);
     struct executor_conf conf = {.cells = cells,
                                  .n_cells = n,
                                  .config_json = config,
-                                 .prove_rows = rows_of_share(&cells[0], n, n_all),
+                                 .prove_rows = rows_of_share(&cells[0], n, spec_cells(doc)),
                                  .run_id = run_id_of(o, &cells[0], id, sizeof(id))};
     if (config == NULL) {
         cli_error("out of memory");
         return EXIT_UNMET;
     }
-    enum log_level least = o->verbose > 0 ? LOG_DEBUG : o->quiet ? LOG_WARNING : LOG_INFO;
-    /* a person at a terminal gets the progress line instead of events, unless asked for with -v */
-    log_setup(tty && o->verbose == 0 ? -1 : STDERR_FILENO, least);
     progress_init(&progress, cells[0].study.metric);
-    if (tty && o->verbose == 0)
+    if (for_person(o))
         conf.watcher = &progress.watcher;
+    set_up_log(o);
+    tell_notes(conf.watcher, doc);
     int rc = executor_run(&conf, &result, &err);
     progress_clear(&progress);
     if (rc < 0)
@@ -300,7 +332,7 @@ static int run_doc(const struct run_options *o, const struct spec_doc *doc,
     } else if (o->dry_run) {
         code = describe_cells(doc, cells, n);
     } else {
-        code = run_cells(o, cells, n, spec_cells(doc), args);
+        code = run_cells(o, doc, cells, n, args);
     }
     free_cells(cells, n);
     return code;

@@ -126,3 +126,5 @@ struct spec_template *spec_template_argv(struct spec_reader *r, const struct yam
                                          const char *path);
 struct spec_template *spec_template_env(struct spec_reader *r, const struct yaml_node *map,
                                         const char *path);
+/* Whether it names the parameter, an index into the space. t may be NULL. */
+bool spec_template_uses(const struct spec_template *t, size_t param);

@@ -7,6 +7,9 @@
 #include "trials/spec_keys.h"
 #include "trials/spec_read.h"
 
+/* Of parameters in one note. */
+#define NAMED_MAX 4
+
 void spec_read_command(struct spec_reader *r, const struct yaml_node *node, const char *path)
 {
     char found[YAML_FOUND_MAX];
@@ -151,6 +154,58 @@ static void finish_xgboost(struct spec_reader *r, const struct yaml_node *run)
         r->spec->run.config = make_config(r, run);
 }
 
+/* ---- commands ---- */
+
+struct name_search {
+    const char *name;
+    bool found;
+};
+
+static void look_for_name(void *ctx, const char *name)
+{
+    struct name_search *s = ctx;
+    s->found = s->found || strcmp(s->name, name) == 0;
+}
+
+/* Whether a trial's command depends on the parameter, through a condition too. */
+static bool is_used(const struct spec *s, size_t param)
+{
+    struct name_search search = {.name = s->space.params[param].name};
+    for (size_t i = 0; i < s->space.n; i++) {
+        if (s->space.params[i].when != NULL)
+            cond_names(s->space.params[i].when, look_for_name, &search);
+    }
+    return search.found || spec_template_uses(s->run.command, param) ||
+           spec_template_uses(s->run.env, param);
+}
+
+/* A forgotten ${lr} makes a search of noise. A note and no mistake: what reads the parameters' file
+ * needs none. */
+static void note_unused(struct spec_reader *r)
+{
+    const struct spec *s = r->spec;
+    const char *first = NULL;
+    size_t n = 0;
+    AUTO(buf_free) struct buf b = BUF_INIT;
+    for (size_t i = 0; i < s->space.n && s->run.trials_per_worker <= 1; i++) {
+        if (is_used(s, i))
+            continue;
+        first = n == 0 ? s->space.params[i].name : first;
+        if (n++ < NAMED_MAX)
+            buf_printf(&b, "%s${%.40s}", n == 1 ? "the command has no " : ", ",
+                       s->space.params[i].name);
+    }
+    if (n == 0)
+        return;
+    if (n > NAMED_MAX)
+        buf_printf(&b, " and %zu more", n - NAMED_MAX);
+    buf_printf(&b, ": only a worker that reads the file FORKLESS_PARAMS gets %s",
+               n > 1 ? "them" : "it");
+    const char *path = pool_printf(r->pool, "space.%s", first);
+    if (path != NULL)
+        spec_note(r, yaml_get(yaml_get(r->root, "space"), first), path, buf_str(&b));
+}
+
 static void finish_command(struct spec_reader *r, const struct yaml_node *run)
 {
     for (size_t i = 0; run->kind == YAML_MAP && i < run->n; i++) {
@@ -161,6 +216,8 @@ static void finish_command(struct spec_reader *r, const struct yaml_node *run)
     if (run->kind == YAML_MAP && yaml_get(run, "command") == NULL)
         problem_at(r->problems, run, "run",
                    "expected command: [program, argument, …] or builtin: xgboost");
+    if (r->problems->n == 0)
+        note_unused(r);
 }
 
 void spec_finish_run(struct spec_reader *r)

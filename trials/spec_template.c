@@ -225,6 +225,18 @@ struct spec_template *spec_template_env(struct spec_reader *r, const struct yaml
     return t;
 }
 
+bool spec_template_uses(const struct spec_template *t, size_t param)
+{
+    for (size_t i = 0; t != NULL && i < t->n; i++) {
+        for (size_t k = 0; k < t->items[i].n; k++) {
+            const struct piece *p = &t->items[i].pieces[k];
+            if (is_list_piece(p) || (p->kind == PIECE_PARAM && p->index == param))
+                return true;
+        }
+    }
+    return false;
+}
+
 /* ---- expanding ---- */
 
 static void put_fixed(struct buf *b, const struct spec *s, size_t i)

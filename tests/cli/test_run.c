@@ -63,6 +63,17 @@ Test(run, the_storage_given_as_a_setting_is_not_kept_with_the_run)
     cr_expect_not_null(strstr(config, "\"study.storage=***\""), "%s", config);
 }
 
+Test(run, an_unused_parameter_is_noticed_once_and_quietly_not_at_all)
+{
+    const char *said = "\"event\":\"notice\",\"text\":\"note: argument 'x=float:0..1': space.x: the "
+                       "command has no ${x}";
+    cr_assert_eq(RUN(60, "-n", "1", WORKER), EXIT_OK);
+    const char *at = strstr(sandbox_text("err"), said);
+    cr_expect(at != NULL && strstr(at + 1, said) == NULL, "%s", sandbox_text("err"));
+    cr_assert_eq(RUN(60, "-n", "2", "-q", WORKER), EXIT_OK);
+    cr_expect_str_eq(sandbox_text("err"), "");
+}
+
 static void write_matrix(void)
 {
     FILE *f = fopen("m.yaml", "we");

@@ -458,12 +458,36 @@ Test(spec, no_file_is_needed)
 Test(spec, doubts_are_notes_not_mistakes)
 {
     struct spec_doc *doc = spec_file_load(
-        "study: {metric: auc, direction: minimize}\nbudget: {trials: 1}\nrun: [x]\n"
-        "matrix: {f: [a, b]}\n"
+        "study: {metric: auc, direction: minimize}\nbudget: {trials: 1}\n"
+        "run: [x, '${d}']\nmatrix: {f: [a, b]}\n"
         "space: {c: {choice: [p, q]}, d: {float: [0, 1], when: c == 'pp' or f == 'c'}}\n");
     cr_expect_str_eq(spec_notes(doc),
                      "t.yaml:5:55: space.d.when: 'c' never has the value 'pp'\n"
                      "t.yaml:5:55: space.d.when: 'f' never has the value 'c'\n"
                      "t.yaml:1:33: study.direction: the metric looks like one to maximize\n");
     spec_doc_destroy(doc);
+}
+
+static void expect_note(const char *text, const char *note)
+{
+    struct spec_doc *doc = spec_file_load(text);
+    cr_expect_str_eq(spec_notes(doc), note);
+    spec_doc_destroy(doc);
+}
+
+Test(spec, a_parameter_that_the_command_never_names_is_noted)
+{
+    expect_note("budget: {trials: 1}\nspace: {a: int:1..2, b: int:1..2}\nrun: [x, '--a=${a}']\n",
+                "t.yaml:2:25: space.b: the command has no ${b}: only a worker that reads the file "
+                "FORKLESS_PARAMS gets it\n");
+    expect_note("budget: {trials: 1}\nspace: {a: int:1..2, b: int:1..2}\nrun: [x]\n",
+                "t.yaml:2:12: space.a: the command has no ${a}, ${b}: only a worker that reads the "
+                "file FORKLESS_PARAMS gets them\n");
+    expect_note("budget: {trials: 1}\nspace: {a: int:1..2, b: {int: [1, 2], when: a == 1}}\n"
+                "run: {command: [x], env: {B: '${b}'}}\n",
+                "");
+    expect_note("budget: {trials: 1}\nspace: {a: int:1..2, c: 3}\nrun: [x, '${args}']\n", "");
+    expect_note("budget: {trials: 1}\nspace: {a: int:1..2}\n"
+                "run: {command: [x], trials_per_worker: 2}\n",
+                "");
 }
