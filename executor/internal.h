@@ -87,6 +87,7 @@ struct run {
 
     bool metric_found, metric_bad;
     double metric;        /* last value on stdout */
+    char guess[80];       /* while none was found: "accuracy=0.93", which may have been meant */
     enum fail_class seen; /* strongest class given away by its output */
 
     bool ended; /* the outcome is known */

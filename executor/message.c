@@ -277,8 +277,11 @@ int stdout_line(void *slot, const char *line, size_t n)
         return 0;
     r->seen = classify_stronger(r->seen, classify_line(line, n));
     struct metric_line m = metric_line_find(r->study->spec->study.metric, line, n);
-    if (!m.found)
+    if (!m.found) {
+        if (!r->metric_found)
+            (void)metric_line_guess(&r->study->spec->space, line, n, r->guess, sizeof(r->guess));
         return 0;
+    }
     r->metric_found = true;
     r->metric_bad = m.bad;
     r->metric = m.value;

@@ -1,8 +1,11 @@
 #include "executor/metrics.h"
 
+#include <ctype.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/json.h"
 #include "base/text.h"
 
@@ -93,4 +96,68 @@ struct metric_line metric_line_find(const char *name, const char *line, size_t n
     if (n > 0 && line[0] == '{' && memmem(line, n, name, strlen(name)) != NULL)
         return find_json(name, line, n);
     return find_pair(name, line, n);
+}
+
+/* ---- what may have been meant ---- */
+
+static bool may_be_metric(const struct space *space, const char *name)
+{
+    static const char *const counters[] = {"step", "epoch", "iter",  "iteration", "round",
+                                           "seed", "trial", "batch", "time",      "seconds"};
+    for (size_t i = 0; i < ARRAY_LEN(counters); i++) {
+        if (strcasecmp(name, counters[i]) == 0)
+            return false;
+    }
+    return space_find(space, name) < 0;
+}
+
+static bool is_name_char(char c)
+{
+    return c != '\0' && (isalnum((unsigned char)c) || strchr("_-./@", c) != NULL);
+}
+
+static bool guess_pair(const struct space *space, const char *line, size_t n, char *out,
+                       size_t size)
+{
+    bool found = false;
+    for (const char *eq = line; (eq = memchr(eq, '=', n - (size_t)(eq - line))) != NULL; eq++) {
+        char name[64];
+        double value;
+        const char *from = eq, *to = eq + 1;
+        while (from > line && is_name_char(from[-1]))
+            from--;
+        while (to < line + n && to - eq < (ptrdiff_t)sizeof(name) && !separates(*to))
+            to++;
+        (void)snprintf(name, sizeof(name), "%.*s", (int)(eq - from), from);
+        if (!isalpha((unsigned char)*from) || (from > line && !separates(from[-1])) ||
+            !token_value(eq + 1, (size_t)(to - eq - 1), &value) || !may_be_metric(space, name))
+            continue;
+        (void)snprintf(out, size, "%.*s", (int)(to - from), from);
+        found = true;
+    }
+    return found;
+}
+
+static bool guess_json(const struct space *space, const char *line, size_t n, char *out,
+                       size_t size)
+{
+    AUTO_JSON json_t *j = json_read(line, n, NULL);
+    bool found = false;
+    const char *name;
+    json_t *value;
+    json_object_foreach(j, name, value)
+    {
+        if (!json_is_number(value) || !may_be_metric(space, name))
+            continue;
+        (void)snprintf(out, size, "%s=%.6g", name, json_number_value(value));
+        found = true;
+    }
+    return found;
+}
+
+bool metric_line_guess(const struct space *space, const char *line, size_t n, char *out,
+                       size_t size)
+{
+    return n > 0 && line[0] == '{' ? guess_json(space, line, n, out, size)
+                                   : guess_pair(space, line, n, out, size);
 }

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "trials/space.h"
+
 struct metric_line {
     bool found;    /* the metric stands in the line */
     bool bad;      /* with something that is no number behind it */
@@ -19,3 +21,8 @@ struct metric_line {
  * Looks for metric `name` in a line. The last occurrence counts. A name ends at space, comma,
  * semicolon or "="; "val_auc=1" is not the metric "auc". */
 struct metric_line metric_line_find(const char *name, const char *line, size_t n);
+
+/* Another name=NUMBER in the line that may be the metric under its true name: the last one that is
+ * no parameter and counts no steps. Writes it as "accuracy=0.93"; false when there is none. */
+bool metric_line_guess(const struct space *space, const char *line, size_t n, char *out,
+                       size_t size);

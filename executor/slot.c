@@ -130,6 +130,17 @@ static bool was_oom_kill(struct executor *ex)
     return ex->oom_kills > before;
 }
 
+static void conclude_without_result(struct run *r)
+{
+    int name = (int)strcspn(r->guess, "=");
+    char hint[200] = "";
+    if (name > 0)
+        (void)snprintf(hint, sizeof(hint), "; saw %s: use --metric %.*s?", r->guess, name,
+                       r->guess);
+    run_fail(r, FAIL_EXIT, "exit 0, but no result: expected a line %.60s=NUMBER on stdout%s",
+             r->study->spec->study.metric, hint);
+}
+
 /* What a worker that ended without a result leaves to conclude. */
 static void conclude(struct slot *s, int status, int sig)
 {
@@ -155,8 +166,7 @@ static void conclude(struct slot *s, int status, int sig)
     } else if (status == 0 && r->metric_found) {
         run_fail(r, FAIL_NAN, "%s on stdout is no number", metric);
     } else if (status == 0) {
-        run_fail(r, FAIL_EXIT, "exit 0, but no result: expected a line %s=NUMBER on stdout",
-                 metric);
+        conclude_without_result(r);
     } else {
         const struct classify_exit e = {.status = status,
                                         .signal = sig,

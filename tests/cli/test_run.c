@@ -65,13 +65,25 @@ Test(run, the_storage_given_as_a_setting_is_not_kept_with_the_run)
 
 Test(run, an_unused_parameter_is_noticed_once_and_quietly_not_at_all)
 {
-    const char *said = "\"event\":\"notice\",\"text\":\"note: argument 'x=float:0..1': space.x: the "
-                       "command has no ${x}";
+    const char *said =
+        "\"event\":\"notice\",\"text\":\"note: argument 'x=float:0..1': space.x: the "
+        "command has no ${x}";
     cr_assert_eq(RUN(60, "-n", "1", WORKER), EXIT_OK);
     const char *at = strstr(sandbox_text("err"), said);
     cr_expect(at != NULL && strstr(at + 1, said) == NULL, "%s", sandbox_text("err"));
     cr_assert_eq(RUN(60, "-n", "2", "-q", WORKER), EXIT_OK);
     cr_expect_str_eq(sandbox_text("err"), "");
+}
+
+Test(run, a_result_under_another_name_is_pointed_out)
+{
+    struct sandbox_trial t;
+    cr_expect_neq(RUN(60, "-n", "1", "--retries", "0", "budget.attempts=1", "x=float:0..1", "--",
+                      "/bin/echo", "accuracy=0.93"),
+                  EXIT_OK);
+    cr_assert_eq(sandbox_trials(&t, 1), 1);
+    cr_expect_str_eq(t.message, "exit 0, but no result: expected a line loss=NUMBER on stdout; saw "
+                                "accuracy=0.93: use --metric accuracy?");
 }
 
 static void write_matrix(void)

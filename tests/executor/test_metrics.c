@@ -77,3 +77,21 @@ Test(metrics, bytes_that_are_no_text)
     cr_expect(m.found && !m.bad);
     cr_expect(eq(dbl, m.value, 0.5));
 }
+
+static const struct space lr_alone = {.params = (struct param[]){{.name = (char *)"lr"}}, .n = 1};
+
+static const char *guess(const char *line)
+{
+    static char out[80];
+    return metric_line_guess(&lr_alone, line, strlen(line), out, sizeof(out)) ? out : "";
+}
+
+Test(metrics, a_metric_under_another_name_is_guessed)
+{
+    cr_expect_str_eq(guess("accuracy=0.93"), "accuracy=0.93");
+    cr_expect_str_eq(guess("val/loss=0.5 accuracy=0.93, epoch=3 lr=0.1"), "accuracy=0.93");
+    cr_expect_str_eq(guess("{\"step\": 3, \"accuracy\": 0.93, \"note\": \"x\"}"), "accuracy=0.93");
+    cr_expect_str_eq(guess("lr=0.1"), "");
+    cr_expect_str_eq(guess("a==1 1=2 =3 path=/x=y c=abc"), "");
+    cr_expect_str_eq(guess(""), "");
+}

@@ -348,8 +348,7 @@ Test(spec_errors, a_mistyped_range_is_no_constant)
                            "'float:0,1'?" TEXT_INSTEAD},
         {"lr=log:1e-5..1", "space.lr: 'log:1e-5..1' looks like a range: did you mean "
                            "'float:1e-5..1:log'?" TEXT_INSTEAD},
-        {"lr=0..1",
-         "space.lr: '0..1' looks like a range: did you mean 'float:0..1'?" TEXT_INSTEAD},
+        {"lr=0..1", "space.lr: '0..1' looks like a range: did you mean 'float:0..1'?" TEXT_INSTEAD},
         {"act=choise:relu,tanh", "space.act: 'choise:relu,tanh' looks like a range: did you mean "
                                  "'choice:relu,tanh'?" TEXT_INSTEAD},
         {"lr=gauss:0..1", "space.lr: 'gauss:0..1' looks like a range: expected float:LOW..HIGH, "
@@ -370,7 +369,7 @@ Test(spec_errors, a_mistyped_range_is_no_constant)
 Test(spec_errors, texts_with_colons_and_dots_are_constants)
 {
     static const char *const settings[] = {
-        "a=../data/x.csv", "b=cuda:0", "c=file:///x", "d=a..b",      "e=1../x",
+        "a=../data/x.csv", "b=cuda:0", "c=file:///x", "d=a..b",     "e=1../x",
         "f=relu,tanh",     "g=git:x",  "h=v1.2.3",    "i=12:30,45", "j={value: 'flot:0..1'}",
     };
     const char *const command[] = {"x"};
