@@ -20,7 +20,7 @@ struct store_sqlite {
     char *path;
     int busy_ms;
     bool wal;
-    sqlite3_file *log; /* the write-ahead log; NULL without one */
+    sqlite3_file *log;  /* the write-ahead log; NULL without one */
     bool results_ready; /* the results tables are there, in our version */
     bool in_batch;
     bool batch_broken;            /* a write failed half way: the batch cannot be committed */

@@ -41,7 +41,7 @@ struct history {
     size_t n_changes, changes_capacity;
     struct joint *joint; /* by name */
     size_t n_joint;
-    bool joint_known;       /* a trial has finished */
+    bool joint_known; /* a trial has finished */
 };
 
 void history_init(struct history *h, enum direction direction);
