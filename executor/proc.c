@@ -93,38 +93,50 @@ static void walk_children(void *ctx, pid_t pid, pid_t tid)
     }
 }
 
-/* The fields of /proc/PID/stat after the command name, which may itself hold spaces and
- * parentheses: field 3 (state) is index 0. */
-static bool stat_fields(const char *path, char state[static 1], unsigned long long *ticks)
+void proc_walk(pid_t pid, void (*visit)(void *ctx, pid_t pid), void *ctx)
+{
+    struct walk w = {.visit = visit, .ctx = ctx};
+    walk_tree(&w, pid);
+}
+
+/* Fields stand after the command name, which may itself hold spaces and parentheses. */
+static bool read_stat(const char *path, struct proc_stat *out)
 {
     char text[1024];
     if (slurp(path, text, sizeof(text)) <= 0)
         return false;
     char *end = strrchr(text, ')');
+    struct proc_stat st;
     unsigned long long utime, stime;
     long long cutime, cstime;
     if (end == NULL ||
-        sscanf(end + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %lld %lld", state,
-               &utime, &stime, &cutime, &cstime) != 5)
+        sscanf(end + 1, " %c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %llu %llu %lld %lld %*d %*d %d",
+               &st.state, &st.ppid, &st.flags, &utime, &stime, &cutime, &cstime, &st.threads) != 8)
         return false;
-    *ticks = utime + stime + (unsigned long long)(cutime + cstime);
+    st.ticks = utime + stime;
+    st.ended_ticks = (unsigned long long)(cutime + cstime);
+    *out = st;
     return true;
+}
+
+bool proc_read_stat(pid_t pid, struct proc_stat *out)
+{
+    char path[64];
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    return read_stat(path, out);
 }
 
 static void add_cpu(void *ctx, pid_t pid)
 {
-    char path[64], state;
-    unsigned long long ticks;
-    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    if (stat_fields(path, &state, &ticks))
-        *(unsigned long long *)ctx += ticks;
+    struct proc_stat st;
+    if (proc_read_stat(pid, &st))
+        *(unsigned long long *)ctx += st.ticks + st.ended_ticks;
 }
 
 uint64_t proc_tree_cpu_ms(pid_t pid)
 {
     unsigned long long ticks = 0;
-    struct walk w = {.visit = add_cpu, .ctx = &ticks};
-    walk_tree(&w, pid);
+    proc_walk(pid, add_cpu, &ticks);
     return ticks * 1000u / (unsigned long)sysconf(_SC_CLK_TCK);
 }
 
@@ -136,8 +148,7 @@ static void send_signal(void *ctx, pid_t pid)
 void proc_kill_tree(pid_t pid, int sig)
 {
     assert(pid > 0); /* 0 would be our own group */
-    struct walk w = {.visit = send_signal, .ctx = &sig};
-    walk_tree(&w, pid);
+    proc_walk(pid, send_signal, &sig);
     (void)kill(-pid,
                sig); /* it leads a group of its own: those are met even when their parent is gone */
 }
@@ -204,14 +215,14 @@ static void put_file(struct buf *b, const char *key, pid_t pid, pid_t tid, const
 static void put_thread(void *ctx, pid_t pid, pid_t tid)
 {
     struct buf *b = ctx;
-    char path[96], state = '?';
-    unsigned long long ticks = 0;
+    char path[96];
+    struct proc_stat st = {.state = '?'};
     (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)pid, (int)tid);
-    (void)stat_fields(path, &state, &ticks);
+    (void)read_stat(path, &st);
     if (b->len > 0 && b->data[b->len - 1] == '}')
         buf_putc(b, ',');
-    buf_printf(b, "{\"tid\":%d,\"state\":\"%c\",\"cpu_ms\":%llu", (int)tid, state,
-               ticks * 1000u / (unsigned long)sysconf(_SC_CLK_TCK));
+    buf_printf(b, "{\"tid\":%d,\"state\":\"%c\",\"cpu_ms\":%llu", (int)tid, st.state,
+               st.ticks * 1000u / (unsigned long)sysconf(_SC_CLK_TCK));
     put_file(b, "name", pid, tid, "comm");
     put_file(b, "wchan", pid, tid, "wchan");
     put_file(b, "syscall", pid, tid, "syscall");
@@ -240,7 +251,6 @@ static void put_process(void *ctx, pid_t pid)
 void proc_put_evidence(struct buf *b, pid_t pid)
 {
     buf_puts(b, "{\"processes\":[");
-    struct walk w = {.visit = put_process, .ctx = b};
-    walk_tree(&w, pid);
+    proc_walk(pid, put_process, b);
     buf_puts(b, "]}");
 }

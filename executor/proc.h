@@ -8,6 +8,25 @@
 
 #include "base/buf.h"
 
+/* What /proc/PID/stat says of one process. */
+struct proc_stat {
+    char state; /* R, S, D, Z, T … */
+    pid_t ppid;
+    unsigned flags; /* PF_… of the kernel */
+    unsigned long long ticks,
+        ended_ticks; /* CPU time of its own, and of children that it awaited */
+    int threads;
+};
+
+/* In flags: made by fork, and has not called exec since. */
+#define PROC_FORKED_NO_EXEC 0x40u
+
+/* False when the process is gone; readable for everybody, whoever owns it. */
+bool proc_read_stat(pid_t pid, struct proc_stat *out);
+
+/* Calls visit for pid and all its descendants, children before their parents. */
+void proc_walk(pid_t pid, void (*visit)(void *ctx, pid_t pid), void *ctx);
+
 /* CPU time in milliseconds used by pid and all its descendants, those that ended included; 0 when
  * it is gone. A few system calls a process. */
 uint64_t proc_tree_cpu_ms(pid_t pid);
