@@ -214,6 +214,59 @@ Test(kernels, order_of_arrival_does_not_change_a_bit)
     for_each_case(check_history);
 }
 
+/* A continuous axis, a whole one of many equal places, and a choice. */
+static void random_places(struct rng *rng, double *places)
+{
+    places[0] = -5 + 10 * rng_unit(rng);
+    places[1] = (double)rng_below(rng, 21);
+    places[2] = (double)rng_below(rng, 3);
+}
+
+/* Trials that come all at once are sorted, those that come one by one are inserted. */
+Test(kernels, many_at_once_are_the_same_to_the_bit_as_one_by_one)
+{
+    enum { N = 3000, D = 3, POINTS = 20 };
+    struct dist d[D] = {{.kind = DIST_FLOAT, .low = -5, .high = 5},
+                        {.kind = DIST_INT, .low = 0, .high = 20, .step = 1},
+                        {.kind = DIST_CHOICE, .n_choices = 3}};
+    struct axis axes[D] = {axis_of(&d[0]), axis_of(&d[1]), axis_of(&d[2])};
+    struct kernels at_once, one_by_one, in_two;
+    cr_assert_eq(kernels_init(&at_once, axes, D, NULL), 0);
+    cr_assert_eq(kernels_init(&one_by_one, axes, D, NULL), 0);
+    cr_assert_eq(kernels_init(&in_two, axes, D, NULL), 0);
+    struct rng rng;
+    rng_seed(&rng, 4);
+    double a[POINTS], b[POINTS], c[POINTS], points[POINTS * D];
+    for (int64_t i = 0; i < POINTS; i++)
+        random_places(&rng, points + i * D);
+    for (int64_t i = 0; i < N; i++) {
+        double places[D];
+        random_places(&rng, places);
+        cr_assert_eq(kernels_add(&at_once, i, places, NULL), 0);
+        cr_assert_eq(kernels_add(&one_by_one, i, places, NULL), 0);
+        cr_assert_eq(kernels_add(&in_two, i, places, NULL), 0);
+        if (i == 0) /* from here on it keeps its orders */
+            cr_assert_eq(kernels_log_pdf(&one_by_one, points, 1, b, NULL), 0);
+        if (i == N / 3) {
+            cr_assert_eq(kernels_log_pdf(&in_two, points, POINTS, c, NULL), 0);
+            kernels_expect_many(&in_two);
+            kernels_remove(&in_two, 5);
+        }
+        if (i == N / 2) {
+            kernels_remove(&at_once, 5);
+            kernels_remove(&one_by_one, 5);
+        }
+    }
+    cr_assert_eq(kernels_log_pdf(&at_once, points, POINTS, a, NULL), 0);
+    cr_assert_eq(kernels_log_pdf(&one_by_one, points, POINTS, b, NULL), 0);
+    cr_assert_eq(kernels_log_pdf(&in_two, points, POINTS, c, NULL), 0);
+    cr_expect_arr_eq(a, b, sizeof(a));
+    cr_expect_arr_eq(a, c, sizeof(a));
+    kernels_free(&at_once);
+    kernels_free(&one_by_one);
+    kernels_free(&in_two);
+}
+
 /* The share of draws below each decile of the distribution function must be the decile. */
 static void check_truncated(double a, double b)
 {

@@ -8,13 +8,14 @@
 #include "base/array.h"
 #include "trials/samplers/kernels_sum.h"
 #include "trials/samplers/parzen.h"
+#include "trials/samplers/rank.h"
 
 /* From 99 observations on parzen_sharpest is constant, and bandwidths change locally only. */
 #define LOCAL_FROM 99
 
 int kernels_init(struct kernels *k, const struct axis *axes, size_t d, struct err *err)
 {
-    *k = (struct kernels){.axes = axes, .d = d, .stale = true};
+    *k = (struct kernels){.axes = axes, .d = d, .stale = true, .unordered = true};
     k->of = calloc(d > 0 ? d : 1, sizeof(*k->of));
     return k->of != NULL ? 0 : err_set(err, ERR_NOMEM, "kernels of %zu axes", d);
 }
@@ -61,21 +62,46 @@ static size_t number_position(const struct kernels *k, int64_t number)
     return LOWER_BOUND(i, k->n, k->number[i] < number);
 }
 
-/* Whether component i stands before component j on an axis. */
-static bool before(const struct kernels *k, size_t dim, uint32_t i, uint32_t j)
+static struct ranked ranked(const struct kernels *k, size_t dim, uint32_t i)
 {
-    double a = k->of[dim].place[i], b = k->of[dim].place[j];
-    if (a != b)
-        return a < b;
-    uint32_t s = parzen_tie((uint64_t)k->number[i], dim),
-             t = parzen_tie((uint64_t)k->number[j], dim);
-    return s != t ? s < t : i < j;
+    return (struct ranked){
+        .place = k->of[dim].place[i], .tie = rank_tie((uint64_t)k->number[i], dim), .i = i};
+}
+
+static bool before(const struct kernels *k, size_t dim, uint32_t i, const struct ranked *other)
+{
+    struct ranked r = ranked(k, dim, i);
+    return rank_before(&r, other);
 }
 
 /* Where component i stands, or would stand, among the first n of the order. */
 static size_t order_position(const struct kernels *k, size_t dim, size_t n, uint32_t i)
 {
-    return LOWER_BOUND(rank, n, before(k, dim, k->of[dim].order[rank], i));
+    struct ranked r = ranked(k, dim, i);
+    return LOWER_BOUND(rank, n, before(k, dim, k->of[dim].order[rank], &r));
+}
+
+static bool order_all(struct kernels *k)
+{
+    AUTO_FREE struct ranked *all = calloc(k->n + 1, sizeof(*all));
+    if (all == NULL)
+        return false;
+    for (size_t dim = 0; dim < k->d; dim++) {
+        if (k->axes[dim].kind == DIST_CHOICE)
+            continue;
+        for (size_t i = 0; i < k->n; i++)
+            all[i] = ranked(k, dim, (uint32_t)i);
+        rank_sort(all, k->n);
+        for (size_t i = 0; i < k->n; i++)
+            k->of[dim].order[i] = all[i].i;
+    }
+    k->unordered = false;
+    return true;
+}
+
+void kernels_expect_many(struct kernels *k)
+{
+    k->unordered = k->stale = true;
 }
 
 static double bandwidth_at(const struct kernels *k, size_t dim, size_t rank)
@@ -111,7 +137,7 @@ static void refresh(struct kernels *k, size_t dim, size_t first, size_t last)
 static void refresh_around(struct kernels *k, size_t dim, size_t rank)
 {
     if (k->n < LOCAL_FROM || k->stale) {
-        k->stale = true; /* before the next sum */
+        k->stale = true; /* until the next density */
         return;
     }
     refresh(k, dim, rank > 0 ? rank - 1 : 0, rank + 1 < k->n ? rank + 1 : k->n - 1);
@@ -137,16 +163,20 @@ static void axis_add(struct kernels *k, size_t dim, uint32_t at, double place)
     x->place[at] = place;
     x->sharp[at] = 0;
     x->scale[at] = 0;
-    if (a->kind == DIST_CHOICE) {
-        x->mu[at] = (float)place;
-        return;
-    }
-    x->mu[at] = (float)((place - a->from) / (a->to - a->from));
-    for (size_t r = 0; at < k->n && r < k->n; r++)
-        x->order[r] += x->order[r] >= at;
-    size_t rank = order_position(k, dim, k->n, at);
-    ARRAY_OPEN(x->order, rank, k->n);
-    x->order[rank] = at;
+    x->mu[at] = (float)(a->kind == DIST_CHOICE ? place : (place - a->from) / (a->to - a->from));
+}
+
+/* Puts component `at`, which has just been added, into the order. */
+static void order_add(struct kernels *k, size_t dim, uint32_t at)
+{
+    uint32_t *order = k->of[dim].order;
+    size_t n = k->n - 1;
+    for (size_t r = 0; at < n && r < n; r++)
+        order[r] += order[r] >= at;
+    size_t rank = order_position(k, dim, n, at);
+    ARRAY_OPEN(order, rank, n);
+    order[rank] = at;
+    refresh_around(k, dim, rank);
 }
 
 int kernels_add(struct kernels *k, int64_t number, const double *places, struct err *err)
@@ -159,9 +189,9 @@ int kernels_add(struct kernels *k, int64_t number, const double *places, struct 
     for (size_t dim = 0; dim < k->d; dim++)
         axis_add(k, dim, at, places[dim]);
     k->n++;
-    for (size_t dim = 0; dim < k->d; dim++) {
+    for (size_t dim = 0; dim < k->d && !k->unordered; dim++) {
         if (k->axes[dim].kind != DIST_CHOICE)
-            refresh_around(k, dim, order_position(k, dim, k->n, at));
+            order_add(k, dim, at);
     }
     return 0;
 }
@@ -169,7 +199,7 @@ int kernels_add(struct kernels *k, int64_t number, const double *places, struct 
 static void axis_remove(struct kernels *k, size_t dim, uint32_t at)
 {
     struct kernel_axis *x = &k->of[dim];
-    if (k->axes[dim].kind != DIST_CHOICE) {
+    if (k->axes[dim].kind != DIST_CHOICE && !k->unordered) {
         x->gap = order_position(k, dim, k->n, at);
         ARRAY_CLOSE(x->order, x->gap, k->n);
         for (size_t r = 0; r + 1 < k->n; r++)
@@ -189,7 +219,7 @@ void kernels_remove(struct kernels *k, int64_t number)
         axis_remove(k, dim, at);
     ARRAY_CLOSE(k->number, at, k->n);
     k->n--;
-    for (size_t dim = 0; dim < k->d; dim++) {
+    for (size_t dim = 0; dim < k->d && !k->unordered; dim++) {
         size_t rank = k->of[dim].gap;
         if (k->axes[dim].kind != DIST_CHOICE && k->n > 0)
             refresh_around(k, dim, rank < k->n ? rank : k->n - 1);
@@ -232,6 +262,8 @@ int kernels_log_pdf(struct kernels *k, const double *values, size_t m, double *o
     AUTO_FREE struct kernel_point *points = calloc(m + 1, sizeof(*points));
     if (at == NULL || points == NULL)
         return err_set(err, ERR_NOMEM, "density at %zu points", m);
+    if (k->unordered && !order_all(k))
+        return err_set(err, ERR_NOMEM, "kernels of %zu trials", k->n);
     if (k->stale)
         refresh_all(k);
     for (size_t i = 0; i < m; i++) {

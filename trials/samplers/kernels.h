@@ -17,7 +17,7 @@ struct kernel_axis {
     float *mu;       /* [n] 0 … 1 over the axis; a choice: its index */
     float *sharp;    /* [n] 1 / (sigma sqrt 2), sigma likewise; 0 for choices */
     float *scale;    /* [n] log of what normalises the component */
-    uint32_t *order; /* [n] components by place, equal ones by parzen_tie */
+    uint32_t *order; /* [n] components as they are ranked */
     size_t gap;      /* where the last removed one stood in the order */
 };
 
@@ -27,7 +27,8 @@ struct kernels {
     size_t n, capacity; /* components without the prior */
     int64_t *number;    /* [n] ascending trial numbers */
     struct kernel_axis *of;
-    bool stale; /* the least bandwidth depends on n below 99: all are to be computed again */
+    bool stale;     /* all bandwidths are to be computed again */
+    bool unordered; /* and so are the orders */
 };
 
 int kernels_init(struct kernels *k, const struct axis *axes, size_t d, struct err *err);
@@ -37,6 +38,9 @@ void kernels_free(struct kernels *k);
 int kernels_add(struct kernels *k, int64_t number, const double *places, struct err *err);
 /* The number must be there. */
 void kernels_remove(struct kernels *k, int64_t number);
+/* Says that many additions follow: the orders are sorted once, before the next density, instead of
+ * being kept for each of them. The densities are the same. */
+void kernels_expect_many(struct kernels *k);
 
 /* Log densities of m points, up to a constant that is the same for all: as parzen_log_pdf, but a
  * continuous axis counts its length as 1. values [m * d], point after point. Errors: ERR_NOMEM. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "trials/samplers/rank.h"
 #include "trials/samplers/truncnorm.h"
 
 #define FLAT_WEIGHTS 25 /* the newest observations count fully */
@@ -35,35 +36,14 @@ double parzen_bandwidth_of(const struct axis *a, double left, double right, size
     return fmin(fmax(sigma, range / parzen_sharpest(n)), range);
 }
 
-uint32_t parzen_tie(uint64_t i, size_t dim)
-{
-    uint32_t x = ((uint32_t)i + 1) * (2654435761u + 2 * (uint32_t)dim * 0x85ebca6bu);
-    x = (x ^ x >> 15) * 0x2c1b3c6du;
-    return x ^ x >> 12;
-}
-
-struct ranked {
-    double place;
-    uint32_t tie;
-    size_t i;
-};
-
-static int by_place(const void *a, const void *b)
-{
-    const struct ranked *x = a, *y = b;
-    if (x->place != y->place)
-        return x->place < y->place ? -1 : 1;
-    return x->tie != y->tie ? (x->tie < y->tie ? -1 : 1) : (x->i > y->i) - (x->i < y->i);
-}
-
 static void fit_numbers(struct parzen *p, size_t dim, struct ranked *ranked)
 {
     const struct axis *a = &p->axes[dim];
     size_t n = p->n - 1;
     double *mu = p->mu + dim * p->n, *sigma = p->sigma + dim * p->n, *scale = p->scale + dim * p->n;
     for (size_t i = 0; i < n; i++)
-        ranked[i] = (struct ranked){.place = mu[i], .tie = parzen_tie(i, dim), .i = i};
-    qsort(ranked, n, sizeof(*ranked), by_place);
+        ranked[i] = (struct ranked){.place = mu[i], .tie = rank_tie(i, dim), .i = (uint32_t)i};
+    rank_sort(ranked, n);
     for (size_t i = 0; i < n; i++) {
         double left = ranked[i].place - (i == 0 ? a->from : ranked[i - 1].place);
         double right = (i == n - 1 ? a->to : ranked[i + 1].place) - ranked[i].place;

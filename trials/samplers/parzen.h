@@ -44,9 +44,5 @@ struct parzen_ramp parzen_ramp(size_t n);
 /* Bandwidth of the i-th of n sorted observations on an axis, given the gaps to its neighbours;
  * beside the first and the last these are the ends of the axis. */
 double parzen_bandwidth_of(const struct axis *a, double left, double right, size_t i, size_t n);
-/* Orders equal observations on an axis, the gaps beside which go to the first and the last of them:
- * by chance, and on every axis anew, as numpy's unstable sort does for Optuna. Were it by age, the
- * newest trials would be wide on all axes of a discrete space at once, and keep others away. */
-uint32_t parzen_tie(uint64_t i, size_t dim);
 /* The least bandwidth is the axis' length divided by this. */
 double parzen_sharpest(size_t n);

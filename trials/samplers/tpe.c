@@ -5,6 +5,8 @@
 #include <string.h>
 
 #define MOST_BEST 25
+/* So many changes that sorting n rows anew costs less than inserting each of them. */
+#define MANY(n) (64 + (n) / 8)
 
 size_t tpe_n_best(size_t n)
 {
@@ -182,6 +184,8 @@ int tpe_sync(struct tpe *m, const struct history *h, int64_t except, struct err 
     size_t n_old;
     bool refit = update_best(m, h, old, &n_old) || !m->below_known;
     int rc = 0;
+    if (h->n_changes - m->cursor > MANY(h->n_rows))
+        kernels_expect_many(&m->above);
     for (; rc == 0 && m->cursor < h->n_changes; m->cursor++) {
         uint32_t row = h->changes[m->cursor];
         refit = refit || is_best(m, row);
