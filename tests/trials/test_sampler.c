@@ -192,6 +192,29 @@ Test(sampler, order_of_arrival_does_not_matter)
     check_order(SAMPLER_AUTO);
 }
 
+/* What an infinite value counts as must not depend on which others were known at the last ask. */
+Test(sampler, order_of_arrival_does_not_matter_with_infinite_values)
+{
+    enum { N = 60 };
+    struct sampler *asked = make(SAMPLER_AUTO, 1, DIRECTION_MINIMIZE),
+                   *quiet = make(SAMPLER_AUTO, 1, DIRECTION_MINIMIZE),
+                   *source = make(SAMPLER_RANDOM, 5, DIRECTION_MINIMIZE);
+    for (int i = 0; i < N; i++) {
+        struct asked a = ask(source, i);
+        double value = a.values[0] > 0.1 ? INFINITY : loss(&a) + (i < 52 ? 0 : 1000);
+        observe(asked, i, TRIAL_COMPLETE, &a, value);
+        observe(quiet, i, TRIAL_COMPLETE, &a, value);
+        (void)ask(asked, N + 10);
+    }
+    for (int number = N; number < N + 10; number++) {
+        struct asked a = ask(asked, number), b = ask(quiet, number);
+        cr_expect(same(&a, &b), "trial %d", number);
+    }
+    sampler_destroy(asked);
+    sampler_destroy(quiet);
+    sampler_destroy(source);
+}
+
 Test(sampler, fixed_values_are_taken_as_they_are)
 {
     struct sampler *s = make(SAMPLER_TPE, 1, DIRECTION_MINIMIZE);

@@ -1,6 +1,7 @@
 #include "trials/samplers/surrogate.h"
 
 #include <assert.h>
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,13 +117,19 @@ static bool has_any(const struct surrogate *s, const struct history *h, uint32_t
     return false;
 }
 
-/* An infinite loss counts as the worst finite one. */
-static double finite_loss(const struct history *h, uint32_t row)
+/* Losses, ascending: an infinite one counts as the best or the worst finite one among them. */
+static void make_finite(double *y, size_t n)
 {
-    double loss = h->rows[row].loss;
-    for (size_t i = h->n_complete; i-- > 0 && !isfinite(loss);)
-        loss = h->rows[h->complete[i]].loss;
-    return isfinite(loss) ? loss : 0;
+    size_t first = 0, last = n;
+    while (first < n && y[first] == -INFINITY)
+        first++;
+    while (last > first && y[last - 1] == INFINITY)
+        last--;
+    double best = first < last ? y[first] : 0, worst = first < last ? y[last - 1] : 1;
+    for (size_t i = 0; i < first; i++)
+        y[i] = best;
+    for (size_t i = last; i < n; i++)
+        y[i] = worst;
 }
 
 /* Losses as the process sees them: the distance from the best, in units of the median's, on a scale
@@ -133,7 +140,7 @@ static void standardise(double *y, size_t n)
     if (!(middle > 0))
         middle = y[n - 1] - best > 0 ? y[n - 1] - best : 1;
     for (size_t i = 0; i < n; i++) {
-        y[i] = log(0.5 + (y[i] - best) / middle);
+        y[i] = log(0.5 + fmin((y[i] - best) / middle, DBL_MAX));
         mean += y[i] / (double)n;
     }
     for (size_t i = 0; i < n; i++)
@@ -165,8 +172,9 @@ static void add_complete(const struct surrogate *s, const struct history *h, int
         next =
             taken < head ? taken : head + (taken - head) * (n - head) / (most - head + (n == head));
         if (has_any(s, h, row))
-            add_row(s, h, row, finite_loss(h, row), d);
+            add_row(s, h, row, h->rows[row].loss, d);
     }
+    make_finite(d->y, d->n);
     if (d->n > 0)
         standardise(d->y, d->n);
 }
