@@ -14,6 +14,8 @@
 #include "cli/cli.h"
 #include "executor/executor.h"
 
+#define SMOKE_PATH 1024
+
 struct seen {
     enum trial_state state;
     enum fail_class fail;
@@ -69,20 +71,33 @@ static void tell(const struct spec *s, struct seen *seen, uint64_t ms)
                      s->study.metric, text_from_double(seen->value, number));
 }
 
+/* Makes a directory of its own in $TMPDIR or /tmp; in the working directory where that cannot be
+ * written, as in a container with a read-only root. */
+static bool make_dir(char dir[static SMOKE_PATH])
+{
+    static const char name[] = "forkless-smoke-XXXXXX";
+    const char *tmp = getenv("TMPDIR");
+    int n = snprintf(dir, SMOKE_PATH, "%s/%s", tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp", name);
+    if (n < SMOKE_PATH && mkdtemp(dir) != NULL)
+        return true;
+    (void)snprintf(dir, SMOKE_PATH, "%s", name);
+    return mkdtemp(dir) != NULL;
+}
+
 int smoke_run(struct spec *s)
 {
-    char dir[] = "/tmp/forkless-smoke-XXXXXX", storage[64];
+    char dir[SMOKE_PATH], storage[SMOKE_PATH + 16];
     struct seen seen = {.state = TRIAL_FAIL, .message = "it never ran"};
     const struct executor_watcher watcher = {.ctx = &seen, .trial_end = on_trial_end};
     const struct executor_conf conf = {
         .cells = s, .n_cells = 1, .run_id = "smoke", .config_json = "{}", .watcher = &watcher};
     struct executor_result result;
     struct err err = {0};
-    if (mkdtemp(dir) == NULL) {
+    if (!make_dir(dir)) {
         cli_error("no temporary directory: %s", strerror(errno));
         return EXIT_USAGE;
     }
-    (void)snprintf(storage, sizeof(storage), "sqlite:////%s/smoke.db", dir + 1);
+    (void)snprintf(storage, sizeof(storage), "%s/smoke.db", dir);
     shrink(s, dir, storage);
     log_setup(-1, LOG_INFO);
     int rc = executor_run(&conf, &result, &err);

@@ -222,3 +222,18 @@ Test(run, logs_are_tamed_on_a_terminal_and_whole_elsewhere)
     cr_expect_not_null(strstr(seen, "?]0;t?"), "%s", seen);
     cr_expect_null(strstr(seen, "\302\233"));
 }
+
+/* A container with a read-only root has no /tmp to write to. */
+Test(run, a_smoke_test_needs_no_temporary_directory)
+{
+    const char *const argv[] = {FORKLESS, "check", "--smoke", "s.yaml", NULL};
+    AUTO_FCLOSE FILE *f = fopen("s.yaml", "we");
+    cr_assert(
+        f != NULL &&
+        fputs("{run: [/bin/echo, value=0.5], budget: {trials: 1}, space: {x: {float: [0, 1]}}}",
+              f) >= 0 &&
+        fflush(f) == 0);
+    (void)setenv("TMPDIR", "no/such/directory", 1);
+    cr_expect_eq(sandbox_wait(sandbox_start(argv), 60), EXIT_OK, "%s", sandbox_text("err"));
+    cr_expect(sandbox_has("out", "smoke: one trial ran"), "%s", sandbox_text("out"));
+}
