@@ -34,12 +34,12 @@ static double spawn_ms(void)
 {
     double ms[SPAWNS];
     char *argv[] = {(char *)"noop", NULL};
-    const struct spawn_req req = {.stub = STUB, .path = NOOP, .argv = argv, .envp = environ};
+    const struct spawn_req req = {.path = NOOP, .argv = argv, .envp = environ};
     for (int i = 0; i < SPAWNS; i++) {
         struct spawned p;
         struct err err;
         double from = bench_now_ms();
-        if (spawn_worker(&p, &req, &err) < 0) {
+        if (spawn_worker(&p, STUB, &req, &err) < 0) {
             errno = 0;
             bench_die(err.msg);
         }

@@ -132,8 +132,7 @@ static int prepare(struct study *st, struct err *err)
 {
     char *argv[] = {(char *)"forkless-xgboost", (char *)"--config", st->xgboost_conf,
                     (char *)"--prepare", NULL};
-    const struct spawn_req req = {.stub = st->ex->stub,
-                                  .path = st->program,
+    const struct spawn_req req = {.path = st->program,
                                   .argv = argv,
                                   .envp = environ,
                                   .cwd = st->spec->run.cwd,
@@ -145,7 +144,8 @@ static int prepare(struct study *st, struct err *err)
     (void)sigaddset(&stop, SIGTERM);
     (void)sigprocmask(SIG_BLOCK, &stop, &before);
     w.signals = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
-    int rc = w.signals >= 0 ? spawn_worker(&w.p, &req, err) : err_sys(err, errno, "signalfd");
+    int rc = w.signals >= 0 ? spawn_worker(&w.p, st->ex->stub, &req, err)
+                            : err_sys(err, errno, "signalfd");
     if (rc == 0)
         rc = supervise(&w, err);
     cleanup_close(&w.signals);

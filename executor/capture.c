@@ -17,7 +17,7 @@ void capture_close(struct capture *c)
     c->fd = -1;
 }
 
-static void open_part(struct capture *c)
+void capture_open(struct capture *c)
 {
     c->fd = openat(c->dir, c->name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     c->size = 0;
@@ -29,13 +29,13 @@ static void rotate(struct capture *c)
     capture_close(c);
     (void)snprintf(old, sizeof(old), "%s.1", c->name);
     (void)renameat(c->dir, c->name, c->dir, old); /* at worst the part before is lost */
-    open_part(c);
+    capture_open(c);
 }
 
 void capture_write(struct capture *c, const char *data, size_t n)
 {
     if (n > 0 && c->fd < 0 && c->lost == 0)
-        open_part(c);
+        capture_open(c);
     while (n > 0) {
         if (c->size >= c->half)
             rotate(c);

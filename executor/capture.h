@@ -1,5 +1,6 @@
 /* A trial's stdout or stderr in its directory: written as it comes, capped and rotated. The file is
- * made when the first byte arrives. `NAME` holds the newest part, `NAME.1` the part before it. */
+ * made when the first byte arrives, or by capture_open before. `NAME` holds the newest part,
+ * `NAME.1` the part before it. */
 #pragma once
 
 #include <stddef.h>
@@ -15,6 +16,8 @@ struct capture {
 };
 
 void capture_init(struct capture *c, int dir, const char *name, uint64_t cap);
+/* Makes the file now. */
+void capture_open(struct capture *c);
 void capture_close(struct capture *c);
 /* Never fails: what cannot be written is counted in lost. */
 void capture_write(struct capture *c, const char *data, size_t n);

@@ -267,12 +267,12 @@ static void on_store_trouble(void *ctx, bool trouble, const struct err *err)
 /* --- processes that workers leave behind ---------------------------------------------------------
  */
 
-/* A worker, or the guardian. */
+/* A worker, a spare, or the guardian. */
 static bool is_worker(void *ctx, pid_t pid)
 {
     const struct executor *ex = ctx;
     for (int i = 0; i < ex->plan.jobs; i++) {
-        if (ex->slots[i].alive && ex->slots[i].proc.pid == pid)
+        if ((ex->slots[i].alive && ex->slots[i].proc.pid == pid) || ex->slots[i].spare.pid == pid)
             return true;
     }
     for (size_t i = 0; i < ex->n_inherited; i++) {
@@ -450,7 +450,7 @@ static int allocate(struct executor *ex, struct err *err)
     for (int i = 0; i < ex->plan.jobs; i++)
         slot_init(&ex->slots[i], ex, i);
     for (int i = 0; i < ex->n_studies; i++)
-        ex->studies[i].dir_fd = -1;
+        ex->studies[i].dir_fd = ex->studies[i].next_fd = -1;
     return 0;
 }
 
@@ -565,6 +565,8 @@ int executor_run(const struct executor_conf *conf, struct executor_result *out, 
         for (int i = 0; i < ex.n_studies; i++)
             study_open(&ex.studies[i]);
         (void)uv_run(&ex.loop, UV_RUN_DEFAULT);
+        for (int i = 0; i < ex.plan.jobs; i++)
+            slot_drop_spare(&ex.slots[i]);
         end_orphans(&ex);
         rc = fill_result(&ex, err);
     }

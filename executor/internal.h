@@ -36,6 +36,8 @@ struct study {
     struct known known;    /* what its parameters are */
     char *dir;             /* <run dir>/<study> */
     int dir_fd;
+    int64_t next_number;     /* of the trial whose directory is made ahead */
+    int next_fd;             /* that directory; -1: none */
     uint64_t waits_since_ms; /* others run all that is missing; 0 = not so */
     bool wait_told;
     char *program;      /* of the worker, resolved; NULL: another one for each trial */
@@ -108,7 +110,9 @@ struct slot {
     bool alive;          /* a process stands behind it */
     struct wk fsm;
     struct spawned proc;
-    unsigned life; /* counts the processes of this slot: marks their descendants */
+    struct spawned spare; /* waits for the next trial's orders; pid 0: none */
+    bool brisk;           /* the last trial was short: starting a process counts */
+    unsigned life;        /* counts the processes of this slot: marks their descendants */
     int trials_left;
     uint64_t cpu_ms; /* of the tree at the last probe */
     uint64_t probed_ms;
@@ -245,6 +249,10 @@ struct run *run_create(struct study *st, const struct store_claim *c);
 void run_unref(struct run *r); /* NULL is fine */
 int run_sample(struct run *r, struct err *err);
 int run_prepare_dir(struct run *r, struct err *err);
+/* Makes the directory of the trial after r ahead of time. A guess: it may be somebody else's. */
+void run_prepare_next(const struct run *r);
+/* Forgets it; an empty directory does not stay. */
+void run_drop_next(struct study *st);
 /* The value of a parameter by define-by-run; the same name again gives the same value. Takes over
  * what dist owns when it needs it, and empties it then. */
 int run_suggest(struct run *r, const char *name, struct dist *dist, double *value, struct err *err);
@@ -262,14 +270,15 @@ struct spec_trial run_spec_trial(const struct run *r);
 struct trial run_view(const struct run *r, struct trial_param *params);
 
 /* launch.c */
-/* Starts the worker of a trial; slot and life mark it and its descendants. Errors: as spawn_worker,
- * and ERR_NOTFOUND for the program. */
-int launch_worker(struct spawned *out, const struct run *r, int slot, unsigned life,
-                  struct err *err);
+/* Starts the worker of a trial, from the slot's spare process if it has one; the slot's index and
+ * life mark it and its descendants. Errors: as spawn_worker, and ERR_NOTFOUND for the program. */
+int launch_worker(struct spawned *out, struct slot *s, const struct run *r, struct err *err);
 
 /* slot.c */
 void slot_init(struct slot *s, struct executor *ex, int index);
 void slot_free(struct slot *s);
+/* Ends the slot's spare process, if it has one. */
+void slot_drop_spare(struct slot *s);
 /* Tells the sweep the answer to a claim; after the end of the slot's last worker, if that is on its
  * way: handles are not started while they close. */
 void slot_claimed(struct slot *s, struct sw_event ev);

@@ -138,8 +138,22 @@ static int env_build(struct env *e, const struct run *r, const struct spec_strin
 /* --- starting ------------------------------------------------------------------------------------
  */
 
-static int spawn_with(struct spawned *out, const struct run *r, char *const *argv,
-                      const char *program, int slot, unsigned life, struct err *err)
+/* In the spare process, when there is one. */
+static int start(struct spawned *out, struct spawned *spare, const char *stub,
+                 const struct spawn_req *req, struct err *err)
+{
+    if (spare->pid != 0) {
+        *out = *spare;
+        *spare = (struct spawned){0};
+        if (spawn_order(out, req, err) == 0)
+            return 0;
+        spawn_abandon(out); /* it was ended by somebody while it waited */
+    }
+    return spawn_worker(out, stub, req, err);
+}
+
+static int spawn_with(struct spawned *out, struct slot *s, const struct run *r, char *const *argv,
+                      const char *program, struct err *err)
 {
     const struct spec *spec = r->study->spec;
     const struct spec_trial t = run_spec_trial(r);
@@ -147,30 +161,28 @@ static int spawn_with(struct spawned *out, const struct run *r, char *const *arg
     struct env env = {0};
     int rc = spec_env(spec, &t, &of_spec, err);
     if (rc == 0)
-        rc = env_build(&env, r, &of_spec, slot, life, err);
+        rc = env_build(&env, r, &of_spec, s->index, s->life, err);
     if (rc == 0) {
-        const struct spawn_req req = {.stub = r->study->ex->stub,
-                                      .files = r->study->ex->worker_files,
+        const struct spawn_req req = {.files = s->ex->worker_files,
                                       .path = program,
                                       .argv = argv,
                                       .envp = env.v,
                                       .cwd = spec->run.cwd,
                                       .memory_bytes = memory_of(r),
-                                      .cpus = cpus_of(r, slot)};
-        rc = spawn_worker(out, &req, err);
+                                      .cpus = cpus_of(r, s->index)};
+        rc = start(out, &s->spare, s->ex->stub, &req, err);
     }
     env_free(&env);
     free(of_spec.v);
     return rc;
 }
 
-int launch_worker(struct spawned *out, const struct run *r, int slot, unsigned life,
-                  struct err *err)
+int launch_worker(struct spawned *out, struct slot *s, const struct run *r, struct err *err)
 {
     const struct study *st = r->study;
     if (st->spec->run.runner == RUN_XGBOOST) {
         char *argv[] = {(char *)"forkless-xgboost", (char *)"--config", st->xgboost_conf, NULL};
-        return spawn_with(out, r, argv, st->program, slot, life, err);
+        return spawn_with(out, s, r, argv, st->program, err);
     }
     const struct spec_trial t = run_spec_trial(r);
     struct spec_strings argv = {0};
@@ -179,7 +191,7 @@ int launch_worker(struct spawned *out, const struct run *r, int slot, unsigned l
     if (rc == 0 && st->program == NULL)
         rc = spawn_resolve(&own, argv.v[0], st->spec->run.cwd, err);
     if (rc == 0)
-        rc = spawn_with(out, r, argv.v, own != NULL ? own : st->program, slot, life, err);
+        rc = spawn_with(out, s, r, argv.v, own != NULL ? own : st->program, err);
     free(argv.v);
     return rc;
 }

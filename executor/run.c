@@ -247,20 +247,67 @@ static void clear_dir(const struct run *r)
         (void)unlinkat(r->dir_fd, names[i], 0); /* mostly there is none */
 }
 
-int run_prepare_dir(struct run *r, struct err *err)
+/* Makes or finds a trial's directory; its descriptor, negative (an errno) on failure. Somebody else
+ * may take away what they made ahead, just when we found it. */
+static int open_dir(const struct study *st, const char *name, bool *made)
+{
+    for (int i = 0;; i++) {
+        *made = mkdirat(st->dir_fd, name, 0755) == 0;
+        if (!*made && errno != EEXIST)
+            return -errno;
+        int fd = openat(st->dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd >= 0 || errno != ENOENT || i > 0)
+            return fd >= 0 ? fd : -errno;
+    }
+}
+
+static void name_dir(char name[static 32], int64_t number)
+{
+    (void)snprintf(name, 32, "%" PRId64, number);
+}
+
+void run_prepare_next(const struct run *r)
+{
+    struct study *st = r->study;
+    char name[32];
+    run_drop_next(st); /* a guess that missed */
+    name_dir(name, r->number + 1);
+    bool made;
+    int fd = open_dir(st, name, &made);
+    if (fd >= 0 && !made) {
+        (void)close(fd);
+    } else if (fd >= 0) {
+        st->next_fd = fd;
+        st->next_number = r->number + 1;
+    }
+}
+
+void run_drop_next(struct study *st)
 {
     char name[32];
-    (void)snprintf(name, sizeof(name), "%" PRId64, r->number);
-    if (asprintf(&r->dir, "%s/%s", r->study->dir, name) < 0) {
+    if (st->next_fd < 0)
+        return;
+    (void)close(TAKE_FD(st->next_fd));
+    name_dir(name, st->next_number);
+    (void)unlinkat(st->dir_fd, name, AT_REMOVEDIR);
+}
+
+int run_prepare_dir(struct run *r, struct err *err)
+{
+    struct study *st = r->study;
+    char name[32];
+    bool made = true;
+    name_dir(name, r->number);
+    if (asprintf(&r->dir, "%s/%s", st->dir, name) < 0) {
         r->dir = NULL;
         return err_set(err, ERR_NOMEM, "directory of trial %s", name);
     }
-    if (mkdirat(r->study->dir_fd, name, 0755) < 0 && errno != EEXIST)
-        return err_sys(err, errno, "make %s", r->dir);
-    r->dir_fd = openat(r->study->dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    r->dir_fd = st->next_fd >= 0 && st->next_number == r->number ? TAKE_FD(st->next_fd)
+                                                                 : open_dir(st, name, &made);
     if (r->dir_fd < 0)
-        return err_sys(err, errno, "open %s", r->dir);
-    clear_dir(r);
+        return err_sys(err, -r->dir_fd, "make %s", r->dir);
+    if (!made)
+        clear_dir(r);
     return write_params(r, err);
 }
 

@@ -29,6 +29,8 @@
             */
 #define DRAIN_LIMIT (8u << 20) /* taken after the worker's end */
 #define EVIDENCE_MS 5000u
+/* A slot whose last trial was shorter has the process for the next one started ahead. */
+#define BRISK_MS 100u
 /* A timer later than that: we were stopped (Ctrl-Z, docker pause), perhaps the worker with us. */
 #define ASLEEP_MS 2000u
 
@@ -111,6 +113,7 @@ void slot_end_trial(struct slot *s)
     struct run *r = s->run;
     assert(r != NULL && r->ended);
     bool goes_on = s->alive && s->fsm.state == WK_IDLE && s->trials_left > 0;
+    s->brisk = executor_now(s->ex) - r->started_ms < BRISK_MS;
     if (is_best(r))
         link_best(r);
     tell_trial_end(s, r);
@@ -553,6 +556,23 @@ static void start_failed(struct slot *s, const struct err *err)
     slot_end_trial(s);
 }
 
+/* While a trial runs, what the next one needs is made as far as it can be: between two short trials
+ * nearly nothing is left to do but an exec. What cannot be made is not missed. */
+static void prepare_next(struct slot *s)
+{
+    struct err err;
+    if (!s->brisk || s->trials_left > 0)
+        return;
+    if (s->spare.pid == 0)
+        (void)spawn_begin(&s->spare, s->ex->stub, &err);
+    run_prepare_next(s->run);
+}
+
+void slot_drop_spare(struct slot *s)
+{
+    spawn_abandon(&s->spare);
+}
+
 void slot_start(struct slot *s)
 {
     struct run *r = TAKE(s->claimed);
@@ -566,7 +586,7 @@ void slot_start(struct slot *s)
     record_start(r);
     if (rc == 0 && !reused) {
         s->life++;
-        rc = launch_worker(&s->proc, r, s->index, s->life, &err);
+        rc = launch_worker(&s->proc, s, r, &err);
         if (rc == 0)
             begin_life(s, r->study);
     }
@@ -589,6 +609,8 @@ void slot_start(struct slot *s)
     slot_feed(s, WK_EV_TRIAL);
     if (reused)
         say_trial(s, r);
+    capture_open(&s->out_log); /* not when the output comes, which may be the trial's end */
+    prepare_next(s);
 }
 
 void slot_release(struct slot *s)

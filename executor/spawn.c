@@ -9,22 +9,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/cleanup.h"
+#include "executor/orders.h"
 
 /* oom_score_adj of workers: when memory runs out the kernel should take them, not the executor. */
 #define WORKER_OOM_ADJ "1000"
 
-/* Descriptors that the child needs below this number are moved out of the way of its 0-3. */
-#define CHILD_FDS (SPAWN_CHANNEL_FD + 1)
+/* Descriptors that the child needs below this number are moved out of the way of its 0-4. */
+#define CHILD_FDS (SPAWN_ORDERS_FD + 1)
+
+extern char **environ;
 
 struct ends {
     int out[2], err[2], channel[2]; /* [0] ours, [1] the worker's */
+    int orders;                     /* both have it */
 };
 
 static void ends_close(struct ends *e)
@@ -34,6 +40,7 @@ static void ends_close(struct ends *e)
         cleanup_close(&fds[i][0]);
         cleanup_close(&fds[i][1]);
     }
+    cleanup_close(&e->orders);
 }
 
 /* A descriptor of the child must not be overwritten by the dup2 of another one's number. */
@@ -51,29 +58,32 @@ static int above_child_fds(int *fd)
 
 static int ends_open(struct ends *e, struct err *err)
 {
-    *e = (struct ends){{-1, -1}, {-1, -1}, {-1, -1}};
+    *e = (struct ends){{-1, -1}, {-1, -1}, {-1, -1}, -1};
     if (pipe2(e->out, O_CLOEXEC) < 0 || pipe2(e->err, O_CLOEXEC) < 0 ||
-        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, e->channel) < 0)
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, e->channel) < 0 ||
+        (e->orders = memfd_create("forkless orders", MFD_CLOEXEC)) < 0)
         return err_sys(err, errno, "pipes for a worker");
-    int *ours[] = {&e->out[0], &e->err[0], &e->channel[0]};
-    int *theirs[] = {&e->out[1], &e->err[1], &e->channel[1]};
+    int ours[] = {e->out[0], e->err[0], e->channel[0]};
+    int *theirs[] = {&e->out[1], &e->err[1], &e->channel[1], &e->orders};
     for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
+        if (fcntl(ours[i], F_SETFL, O_NONBLOCK) < 0)
+            return err_sys(err, errno, "pipes for a worker");
+    }
+    for (size_t i = 0; i < ARRAY_LEN(theirs); i++) {
         int rc = above_child_fds(theirs[i]);
-        if (rc < 0 || fcntl(*ours[i], F_SETFL, O_NONBLOCK) < 0)
-            return err_sys(err, rc < 0 ? -rc : errno, "pipes for a worker");
+        if (rc < 0)
+            return err_sys(err, -rc, "pipes for a worker");
     }
     return 0;
 }
 
-static int file_actions(posix_spawn_file_actions_t *fa, const struct ends *e, const char *cwd)
+static int file_actions(posix_spawn_file_actions_t *fa, const struct ends *e)
 {
     int rc = posix_spawn_file_actions_addopen(fa, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     rc = rc != 0 ? rc : posix_spawn_file_actions_adddup2(fa, e->out[1], STDOUT_FILENO);
     rc = rc != 0 ? rc : posix_spawn_file_actions_adddup2(fa, e->err[1], STDERR_FILENO);
     rc = rc != 0 ? rc : posix_spawn_file_actions_adddup2(fa, e->channel[1], SPAWN_CHANNEL_FD);
-    if (rc == 0 && cwd != NULL)
-        rc = posix_spawn_file_actions_addchdir_np(fa, cwd);
-    return rc;
+    return rc != 0 ? rc : posix_spawn_file_actions_adddup2(fa, e->orders, SPAWN_ORDERS_FD);
 }
 
 static int attributes(posix_spawnattr_t *attr)
@@ -88,24 +98,11 @@ static int attributes(posix_spawnattr_t *attr)
                                                         POSIX_SPAWN_SETSIGDEF);
 }
 
-static int start(pid_t *pid, const struct spawn_req *req, const struct ends *e)
+static int start(pid_t *pid, const char *stub, const struct ends *e)
 {
-    char ppid[16], data[24], cpus[24], files[24];
-    size_t n = 0;
-    while (req->argv[n] != NULL)
-        n++;
-    AUTO_FREE char **argv = calloc(n + 8, sizeof(*argv));
-    if (argv == NULL)
-        return ENOMEM;
+    char ppid[16];
     (void)snprintf(ppid, sizeof(ppid), "%d", (int)getpid());
-    (void)snprintf(data, sizeof(data), "%" PRIu64, req->memory_bytes);
-    (void)snprintf(cpus, sizeof(cpus), "%" PRIx64, req->cpus);
-    (void)snprintf(files, sizeof(files), "%" PRIu64, req->files);
-    char *head[] = {(char *)"forkless-exec",     ppid, data, (char *)WORKER_OOM_ADJ, cpus, files,
-                    (char *)(uintptr_t)req->path};
-    memcpy(argv, head, sizeof(head));
-    memcpy(argv + ARRAY_LEN(head), req->argv, n * sizeof(*argv));
-
+    char *argv[] = {(char *)"forkless-exec", ppid, (char *)WORKER_OOM_ADJ, NULL};
     posix_spawn_file_actions_t fa;
     posix_spawnattr_t attr;
     int rc = posix_spawn_file_actions_init(&fa);
@@ -113,26 +110,25 @@ static int start(pid_t *pid, const struct spawn_req *req, const struct ends *e)
         return rc;
     rc = posix_spawnattr_init(&attr);
     if (rc == 0) {
-        rc = file_actions(&fa, e, req->cwd);
+        rc = file_actions(&fa, e);
         rc = rc != 0 ? rc : attributes(&attr);
-        rc = rc != 0 ? rc : posix_spawn(pid, req->stub, &fa, &attr, argv, req->envp);
+        rc = rc != 0 ? rc : posix_spawn(pid, stub, &fa, &attr, argv, environ);
         (void)posix_spawnattr_destroy(&attr);
     }
     (void)posix_spawn_file_actions_destroy(&fa);
     return rc;
 }
 
-int spawn_worker(struct spawned *out, const struct spawn_req *req, struct err *err)
+int spawn_begin(struct spawned *out, const char *stub, struct err *err)
 {
     AUTO(ends_close) struct ends e;
     int rc = ends_open(&e, err);
     if (rc < 0)
         return rc;
     pid_t pid;
-    int sys = start(&pid, req, &e);
+    int sys = start(&pid, stub, &e);
     if (sys != 0)
-        return err_sys(err, sys, "start %s%s%s", req->path, req->cwd != NULL ? " in " : "",
-                       req->cwd != NULL ? req->cwd : "");
+        return err_sys(err, sys, "start %s", stub);
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (pidfd < 0) {
         sys = errno;
@@ -146,8 +142,71 @@ int spawn_worker(struct spawned *out, const struct spawn_req *req, struct err *e
                             .pidfd = pidfd,
                             .out_fd = TAKE_FD(e.out[0]),
                             .err_fd = TAKE_FD(e.err[0]),
-                            .channel = TAKE_FD(e.channel[0])};
+                            .channel = TAKE_FD(e.channel[0]),
+                            .orders = TAKE_FD(e.orders)};
     return 0;
+}
+
+/* With their NULs; returns how many. */
+static uint32_t put_strings(struct buf *b, char *const *strings)
+{
+    uint32_t n = 0;
+    for (; strings[n] != NULL; n++)
+        buf_add(b, strings[n], strlen(strings[n]) + 1);
+    return n;
+}
+
+static void put_orders(struct buf *b, const struct spawn_req *req)
+{
+    struct spawn_orders o = {
+        .memory_bytes = req->memory_bytes, .cpus = req->cpus, .files = req->files};
+    const char *cwd = req->cwd != NULL ? req->cwd : "";
+    buf_add(b, &o, sizeof(o));
+    buf_add(b, cwd, strlen(cwd) + 1);
+    buf_add(b, req->path, strlen(req->path) + 1);
+    o.argc = put_strings(b, req->argv);
+    o.envc = put_strings(b, req->envp);
+    if (!b->failed)
+        memcpy(b->data, &o, sizeof(o));
+}
+
+int spawn_order(struct spawned *p, const struct spawn_req *req, struct err *err)
+{
+    struct buf b = BUF_INIT;
+    put_orders(&b, req);
+    uint64_t size = b.len;
+    int rc = 0;
+    if (b.failed)
+        rc = err_set(err, ERR_NOMEM, "start %s", req->path);
+    else if (write(p->orders, b.data, b.len) != (ssize_t)b.len ||
+             send(p->channel, &size, sizeof(size), MSG_NOSIGNAL) != (ssize_t)sizeof(size))
+        rc = err_sys(err, errno, "start %s", req->path);
+    buf_free(&b);
+    cleanup_close(&p->orders);
+    p->orders = -1;
+    return rc;
+}
+
+void spawn_abandon(struct spawned *p)
+{
+    if (p->pid == 0)
+        return;
+    int *fds[] = {&p->pidfd, &p->out_fd, &p->err_fd, &p->channel, &p->orders};
+    (void)kill(p->pid, SIGKILL);
+    while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        cleanup_close(fds[i]);
+    *p = (struct spawned){0};
+}
+
+int spawn_worker(struct spawned *out, const char *stub, const struct spawn_req *req,
+                 struct err *err)
+{
+    int rc = spawn_begin(out, stub, err);
+    if (rc == 0 && (rc = spawn_order(out, req, err)) < 0)
+        spawn_abandon(out);
+    return rc;
 }
 
 static bool runnable(const char *path)

@@ -1,4 +1,6 @@
-/* Starting worker processes: posix_spawn of the stub (forkless-exec), never fork. */
+/* Starting worker processes: posix_spawn of the stub (forkless-exec), never fork. The stub prepares
+ * the process, waits for orders, and execs what they say. So one can be started before it is known
+ * what it shall run: a spare, from which a worker is only an exec away. */
 #pragma once
 
 #include <stdbool.h>
@@ -7,8 +9,8 @@
 
 #include "base/err.h"
 
+/* What the stub shall run. */
 struct spawn_req {
-    const char *stub;      /* path of forkless-exec */
     const char *path;      /* program, resolved: see spawn_resolve */
     char *const *argv;     /* NULL-terminated, argv[0] included */
     char *const *envp;     /* NULL-terminated, complete */
@@ -18,22 +20,36 @@ struct spawn_req {
     uint64_t cpus;         /* affinity mask of CPUs 0-63; 0: any */
 };
 
-/* A started process. The descriptors are ours: non-blocking, close-on-exec. */
+/* A started process. The descriptors are ours: close-on-exec, those of the streams non-blocking. */
 struct spawned {
-    pid_t pid;   /* leader of its own session and process group */
+    pid_t pid;   /* leader of its own session and process group; 0: none */
     int pidfd;   /* readable when the process is over */
     int out_fd;  /* its stdout */
     int err_fd;  /* its stderr */
     int channel; /* our end of the socketpair that it has as SPAWN_CHANNEL_FD */
+    int orders;  /* the memory file for its orders; -1 when they are given */
 };
 
 /* The descriptor number of the channel in the worker. */
 #define SPAWN_CHANNEL_FD 3
 
-/* On success the descriptors and the process are the caller's. stdin is /dev/null. Runs no
- * pthread_atfork handler and copies no page table. Errors: ERR_IO, ERR_NOMEM, ERR_UNSUPPORTED (no
- * pidfd_open: Linux before 5.3). */
-int spawn_worker(struct spawned *out, const struct spawn_req *req, struct err *err);
+/* Starts the stub, whose path is given, up to where it waits for orders. On success the process and
+ * its descriptors are the caller's: spawn_order, then wait and close; or spawn_abandon. stdin is
+ * /dev/null. Runs no pthread_atfork handler and copies no page table. Errors: ERR_IO, ERR_NOMEM,
+ * ERR_UNSUPPORTED (no pidfd_open: Linux before 5.3). */
+int spawn_begin(struct spawned *out, const char *stub, struct err *err);
+
+/* Has the waiting stub become the program. What the exec itself says against it (no permission, no
+ * such directory) is on the process's stderr, its exit code 126 or 127. Errors: ERR_IO (the process
+ * is gone: EPIPE, ECONNRESET), ERR_NOMEM. */
+int spawn_order(struct spawned *p, const struct spawn_req *req, struct err *err);
+
+/* Ends a waiting stub and closes its descriptors. p->pid may be 0: nothing to do. */
+void spawn_abandon(struct spawned *p);
+
+/* spawn_begin and spawn_order. */
+int spawn_worker(struct spawned *out, const char *stub, const struct spawn_req *req,
+                 struct err *err);
 
 /* Finds a program as execvp would: with a slash as it is (relative to cwd, which may be NULL), else
  * along PATH. *path is the caller's to free. Errors: ERR_NOTFOUND naming where it was looked for.

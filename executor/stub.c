@@ -1,32 +1,33 @@
 /* forkless-exec: what must happen inside a worker's process before its program starts, and nothing
  * else.
  *
- *   forkless-exec PPID DATA_BYTES OOM_ADJ CPUS FILES PATH ARGV0 [ARG …]
+ *   forkless-exec PPID OOM_ADJ
  *
  * Under the name forkless-guardian it is another program: see stub_guardian.c.
  *
  *   PPID        the executor's pid: if it is gone already, so are we
- *   DATA_BYTES  RLIMIT_DATA, 0 = leave
- *   OOM_ADJ     oom_score_adj to write, -1 = leave
- *   CPUS        affinity as a hexadecimal mask of CPUs 0-63, 0 = leave
- *   FILES       soft RLIMIT_NOFILE, 0 = leave
+ *   OOM_ADJ     oom_score_adj to write
  *
+ * Then it waits for its orders (orders.h): the program, its arguments and environment, its limits.
  * Descriptors above the channel, which forkless may have been given by whoever started it, are
  * closed.
  *
  * The executor must not do this between fork and exec (it never forks), so a chain of two execs
  * does. Freestanding, because starting even a static C library costs four times what this program
- * does (0.35 ms against 0.08 ms a worker). Exits 126 or 127 as a shell would when PATH cannot be
- * started. */
+ * does (0.35 ms against 0.08 ms a worker). Exits 126 or 127 as a shell would when the program
+ * cannot be started. */
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/prctl.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include "executor/bare.h"
+#include "executor/orders.h"
 #include "executor/spawn.h"
 
 #if defined(__x86_64__)
@@ -57,16 +58,84 @@ static void set_oom_score(const char *text)
     (void)call(SYS_close, fd, 0, 0, 0);
 }
 
-enum { A_PPID = 1, A_DATA, A_OOM, A_CPUS, A_FILES, A_PATH, A_ARGV0 };
+/* Waits for the orders; the executor's end of the channel closes when it has none. */
+static const struct spawn_orders *await_orders(void)
+{
+    uint64_t size;
+    long n;
+    do
+        n = call(SYS_read, SPAWN_CHANNEL_FD, (long)&size, sizeof(size), 0);
+    while (n == -EINTR);
+    if (n != (long)sizeof(size))
+        quit(0);
+    long at =
+        call6(SYS_mmap, 0, (long)size, PROT_READ | PROT_WRITE, MAP_PRIVATE, SPAWN_ORDERS_FD, 0);
+    if (at < 0 && at > -4096) {
+        say("forkless: no memory to start a worker\n");
+        quit(126);
+    }
+    (void)call(SYS_close, SPAWN_ORDERS_FD, 0, 0, 0);
+    return (const struct spawn_orders *)at;
+}
+
+static void set_limits(const struct spawn_orders *o)
+{
+    struct rlimit data = {o->memory_bytes, o->memory_bytes}, open_files;
+    if (o->memory_bytes > 0)
+        (void)call(SYS_prlimit64, 0, RLIMIT_DATA, (long)&data, 0);
+    if (o->files > 0 && call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&open_files) == 0) {
+        open_files.rlim_cur = o->files;
+        (void)call(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&open_files, 0);
+    }
+    if (o->cpus != 0)
+        (void)call(SYS_sched_setaffinity, 0, sizeof(o->cpus), (long)&o->cpus, 0);
+}
+
+/* Points at n strings from text on, and a NULL after them; returns what follows the last. */
+static const char *point(const char **to, uint32_t n, const char *text)
+{
+    for (uint32_t i = 0; i < n; i++, text += length(text) + 1)
+        to[i] = text;
+    to[n] = NULL;
+    return text;
+}
+
+static _Noreturn void run(const struct spawn_orders *o)
+{
+    const char *cwd = o->text, *path = cwd + length(cwd) + 1;
+    size_t pointers = ((size_t)o->argc + o->envc + 2) * sizeof(char *);
+    long at = call6(SYS_mmap, 0, (long)pointers, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at < 0 && at > -4096) {
+        say("forkless: no memory to start a worker\n");
+        quit(126);
+    }
+    const char **argv = (const char **)at, **envp = argv + o->argc + 1;
+    (void)point(envp, o->envc, point(argv, o->argc, path + length(path) + 1));
+    if (cwd[0] != '\0' && call(SYS_chdir, (long)cwd, 0, 0, 0) < 0) {
+        say("forkless: cannot enter the directory ");
+        say(cwd);
+        say("\n");
+        quit(126);
+    }
+    set_limits(o);
+    long rc = call(SYS_execve, (long)path, (long)argv, (long)envp, 0);
+    say("forkless: cannot start ");
+    say(path);
+    say(rc == -ENOENT ? ": no such file, or its interpreter is missing\n"
+                      : ": not executable, or out of resources\n");
+    quit(rc == -ENOENT ? 127 : 126);
+}
+
+enum { A_PPID = 1, A_OOM, A_COUNT };
 
 __attribute__((used)) void stub_main(long *stack)
 {
     long argc = stack[0];
     char **argv = (char **)(stack + 1);
-    char **envp = argv + argc + 1;
     if (argc == 2 && same(argv[0], "forkless-guardian"))
         guard(argv[1]);
-    if (argc <= A_ARGV0) {
+    if (argc != A_COUNT) {
         say("forkless-exec: started by forkless, not by hand\n");
         quit(2);
     }
@@ -74,27 +143,7 @@ __attribute__((used)) void stub_main(long *stack)
     /* died before that took effect: nobody would ever end us */
     if (call(SYS_getppid, 0, 0, 0, 0) != (long)number(argv[A_PPID], 10))
         quit(127);
-    uint64_t data = number(argv[A_DATA], 10);
-    if (data > 0) {
-        struct rlimit limit = {data, data};
-        (void)call(SYS_prlimit64, 0, RLIMIT_DATA, (long)&limit, 0);
-    }
-    if (argv[A_OOM][0] != '-')
-        set_oom_score(argv[A_OOM]);
-    uint64_t files = number(argv[A_FILES], 10);
-    struct rlimit open_files;
-    if (files > 0 && call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&open_files) == 0) {
-        open_files.rlim_cur = files;
-        (void)call(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&open_files, 0);
-    }
-    uint64_t cpus = number(argv[A_CPUS], 16);
-    if (cpus != 0)
-        (void)call(SYS_sched_setaffinity, 0, sizeof(cpus), (long)&cpus, 0);
-    (void)call(SYS_close_range, SPAWN_CHANNEL_FD + 1, UINT_MAX, 0, 0);
-    long rc = call(SYS_execve, (long)argv[A_PATH], (long)(argv + A_ARGV0), (long)envp, 0);
-    say("forkless: cannot start ");
-    say(argv[A_PATH]);
-    say(rc == -2 ? ": no such file, or its interpreter is missing\n"
-                 : ": not executable, or out of resources\n");
-    quit(rc == -2 ? 127 : 126);
+    set_oom_score(argv[A_OOM]);
+    (void)call(SYS_close_range, SPAWN_ORDERS_FD + 1, UINT_MAX, 0, 0);
+    run(await_orders());
 }
