@@ -1,6 +1,8 @@
 /* What the subcommands share: the dispatch table and exit codes. One file per subcommand. */
 #pragma once
 
+#include <stdint.h>
+
 /* design: these codes are the program's contract with shells, Airflow and Kubernetes */
 enum exit_code {
     EXIT_OK = 0,         /* proof met */
@@ -21,12 +23,17 @@ struct command {
     int (*main)(int argc, char **argv);
 };
 
-int check_main(int argc, char **argv);
+/* The end of a noun: "1 trial", "2 trials". */
+static inline const char *plural(int64_t n)
+{
+    return n == 1 ? "" : "s";
+}
 
 /* Prints "forkless: MESSAGE" on stderr, with a colour only on a terminal. The message is
  * cleaned (text_clean): it may hold text of others. */
 void cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+int check_main(int argc, char **argv);
 int run_main(int argc, char **argv);
 int status_main(int argc, char **argv);
 int trials_main(int argc, char **argv);

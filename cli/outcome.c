@@ -13,11 +13,14 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/failures.h"
 #include "cli/options.h"
 #include "cli/ranking.h"
 #include "cli/table.h"
 
 enum { SHOWN_TRIALS = 5 };
+
+#define GO_ON "run the same command again to continue"
 
 #define DEFAULT_STORAGE "sqlite:///forkless.db"
 
@@ -49,53 +52,98 @@ static int exit_code_of(const struct outcome_conf *conf, const struct executor_r
     return codes[r->reason];
 }
 
+/* Whether the trials themselves kept the sweep from its target. */
+static bool trials_failed(const struct executor_result *r)
+{
+    return r->failed > 0 && (r->reason == SW_UNMET || r->reason == SW_STALLED ||
+                             r->reason == SW_HALTED || r->reason == SW_TIME);
+}
+
+/* A sentence, or nothing. */
+static void put_failures(struct buf *b, const struct failures *f)
+{
+    if (f->same == 0)
+        return;
+    if (f->n > 1)
+        buf_printf(b, "%" PRId64 " of %" PRId64 " failed like trial", f->same, f->n);
+    else
+        buf_puts(b, "the one that failed is trial");
+    buf_printf(b, " %" PRId64 " (%s)%s%s", f->number, f->fail, f->message[0] != '\0' ? ": " : "",
+               f->message);
+}
+
+static void put_met(struct buf *b, const struct spec *spec, const struct executor_result *r)
+{
+    if (nothing_to_do(r))
+        buf_printf(b, "%" PRId64 " of %" PRId64 " trial%s there, read again", r->done, r->target,
+                   r->target == 1 ? " is" : "s are");
+    else
+        buf_printf(b, "%" PRId64 " trial%s read again", r->proven_trials,
+                   r->proven_trials == 1 ? " is stored and was" : "s are stored and were");
+    if (r->proven_rows >= 0)
+        buf_printf(b, ", with %" PRId64 " row%s in %s", r->proven_rows, plural(r->proven_rows),
+                   spec->prove.table);
+}
+
+static void put_unproven(struct buf *b, const struct outcome_conf *conf,
+                         const struct executor_result *r)
+{
+    int64_t rows = r->proven_rows >= 0 ? r->proven_rows : 0;
+    if (r->err.code != ERR_NONE)
+        buf_printf(b, "the rows could not be read again: %s", r->err.msg);
+    else
+        buf_printf(b,
+                   "promised %" PRId64 " trial%s and %" PRId64 " row%s in %s, found %" PRId64
+                   " and %" PRId64,
+                   r->target, plural(r->target), conf->prove_rows, plural(conf->prove_rows),
+                   conf->cells[0].prove.table, r->proven_trials, rows);
+}
+
 /* One sentence. */
 static void put_reason(struct buf *b, const struct outcome_conf *conf,
                        const struct executor_result *r)
 {
     const struct spec *spec = &conf->cells[0];
+    char progress[64];
+    if (r->target > 0)
+        (void)snprintf(progress, sizeof(progress), "%" PRId64 " of %" PRId64 " trial%s", r->done,
+                       r->target, plural(r->target));
+    else
+        (void)snprintf(progress, sizeof(progress), "%" PRId64 " trial%s", r->done, plural(r->done));
     switch (r->reason) {
     case SW_MET:
-        buf_printf(b, "%" PRId64 " trials are stored and were read again", r->proven_trials);
-        if (r->proven_rows >= 0)
-            buf_printf(b, ", with %" PRId64 " rows in %s", r->proven_rows, spec->prove.table);
+        put_met(b, spec, r);
         break;
     case SW_UNPROVEN:
-        if (r->err.code != ERR_NONE)
-            buf_printf(b, "the rows could not be read again: %s", r->err.msg);
-        else
-            buf_printf(b,
-                       "promised %" PRId64 " trials and %" PRId64 " rows in %s, found %" PRId64
-                       " and %" PRId64,
-                       r->target, conf->prove_rows, spec->prove.table, r->proven_trials,
-                       r->proven_rows >= 0 ? r->proven_rows : 0);
+        put_unproven(b, conf, r);
         break;
     case SW_UNMET:
-        buf_printf(b, "the attempts are spent: %" PRId64 " of %" PRId64 " trials", r->done,
-                   r->target);
+        buf_printf(b, "the attempts are spent: %s", progress);
         break;
     case SW_STALLED:
-        buf_printf(b, "trials hang and their retries are spent: %" PRId64 " of %" PRId64 " trials",
-                   r->done, r->target);
+        buf_printf(b, "trials hang and their retries are spent: %s", progress);
         break;
     case SW_TIME:
-        buf_printf(b, "out of time with %" PRId64 " of %" PRId64 " trials; run again to continue",
-                   r->done, r->target);
+        buf_printf(b, "out of time with %s; " GO_ON, progress);
         break;
     case SW_HALTED:
-        buf_printf(b, "the first %u trials all failed with class %s: stopped", spec->flap,
-                   fail_class_name(r->flap_class));
+        buf_printf(b, "the first %u trial%s failed with class %s", spec->flap,
+                   spec->flap == 1 ? "" : "s all", fail_class_name(r->flap_class));
         break;
     case SW_STORE:
         buf_printf(b, "%s%s", r->err.code == ERR_CONFLICT ? "" : "the store is lost: ", r->err.msg);
         break;
     case SW_PREEMPTED:
-        buf_printf(b, "stopped with %" PRId64 " of %" PRId64 " trials; run again to continue",
-                   r->done, r->target);
+        buf_printf(b, "stopped with %s; " GO_ON, progress);
         break;
     case SW_RUNNING:
         break;
     }
+}
+
+static int64_t failed(const struct executor_study *s)
+{
+    return s->counts.failed - s->interrupted;
 }
 
 static void put_study(struct buf *b, const struct executor_study *s)
@@ -103,7 +151,7 @@ static void put_study(struct buf *b, const struct executor_study *s)
     buf_puts(b, "{\"name\":");
     json_put_string(b, s->name);
     buf_printf(b, ",\"complete\":%" PRId64 ",\"pruned\":%" PRId64 ",\"failed\":%" PRId64,
-               s->counts.complete, s->counts.pruned, s->counts.failed);
+               s->counts.complete, s->counts.pruned, failed(s));
     if (s->has_best) {
         buf_printf(b, ",\"best\":{\"number\":%" PRId64 ",\"value\":", s->best_number);
         json_put_double(b, s->best_value);
@@ -112,15 +160,37 @@ static void put_study(struct buf *b, const struct executor_study *s)
     buf_putc(b, '}');
 }
 
+/* How it ended, in the forms that are told. */
+struct ending {
+    int code;
+    struct failures failures;
+    struct buf reason; /* one sentence */
+    struct buf words;  /* the same, and why trials failed */
+    struct buf line;   /* the result for programs */
+};
+
+static void put_failure_json(struct buf *b, const struct failures *f)
+{
+    buf_printf(b, ",\"failure\":{\"trials\":%" PRId64 ",\"class\":\"%s\",\"message\":", f->same,
+               f->fail);
+    json_put_string(b, f->message);
+    buf_puts(b, ",\"study\":");
+    json_put_string(b, f->study);
+    buf_printf(b, ",\"number\":%" PRId64 "}", f->number);
+}
+
 static void put_result(struct buf *b, const struct outcome_conf *conf,
-                       const struct executor_result *r, int code, const char *reason)
+                       const struct executor_result *r, const struct ending *e)
 {
     buf_puts(b, "{\"run_id\":");
     json_put_string(b, conf->run_id);
-    buf_printf(b, ",\"exit\":%d,\"reason\":\"%s\",\"message\":", code, sw_reason_name(r->reason));
-    json_put_string(b, reason);
+    buf_printf(b, ",\"exit\":%d,\"reason\":\"%s\",\"message\":", e->code,
+               sw_reason_name(r->reason));
+    json_put_string(b, buf_str(&e->words));
     buf_printf(b, ",\"proven\":%s,\"done\":%" PRId64 ",\"target\":%" PRId64 ",\"failed\":%" PRId64,
                r->reason == SW_MET ? "true" : "false", r->done, r->target, r->failed);
+    if (e->failures.same > 0)
+        put_failure_json(b, &e->failures);
     if (r->proven_rows >= 0)
         buf_printf(b, ",\"rows\":%" PRId64, r->proven_rows);
     buf_printf(b, ",\"seconds\":%.3f,\"studies\":[", (double)r->elapsed_ms / 1000);
@@ -129,6 +199,26 @@ static void put_result(struct buf *b, const struct outcome_conf *conf,
         put_study(b, &r->studies[i]);
     }
     buf_puts(b, "]}");
+}
+
+static void ending_free(struct ending *e)
+{
+    buf_free(&e->reason);
+    buf_free(&e->words);
+    buf_free(&e->line);
+}
+
+static void ending_init(struct ending *e, const struct outcome_conf *conf,
+                        const struct executor_result *r)
+{
+    *e = (struct ending){.code = exit_code_of(conf, r)};
+    if (trials_failed(r))
+        failures_read(&e->failures, conf->cells, conf->n_cells, r->elapsed_ms);
+    put_reason(&e->reason, conf, r);
+    buf_puts(&e->words, buf_str(&e->reason));
+    buf_puts(&e->words, e->failures.same > 0 ? "; " : "");
+    put_failures(&e->words, &e->failures);
+    put_result(&e->line, conf, r, e);
 }
 
 /* Whoever reads the file sees the old content or the new, never half of it. */
@@ -179,7 +269,7 @@ static void show_studies(const struct executor_result *r)
         table_cell(&table, s->name);
         table_cellf(&table, "%" PRId64, s->counts.complete);
         table_cellf(&table, "%" PRId64, s->counts.pruned);
-        table_cellf(&table, "%" PRId64, s->counts.failed);
+        table_cellf(&table, "%" PRId64, failed(s));
         if (s->has_best)
             table_cellf(&table, "%.6g (#%" PRId64 ")", s->best_value, s->best_number);
         else
@@ -189,63 +279,91 @@ static void show_studies(const struct executor_result *r)
     (void)putchar('\n');
 }
 
+/* A failed trial mostly says why on stderr; one that just printed no result has none. */
+static bool has_stderr(const struct spec *spec, const struct failures *f)
+{
+    AUTO_FREE char *path = NULL;
+    return asprintf(&path, "%s/%s/%" PRId64 "/stderr.log", spec->run.dir, f->study, f->number) >
+               0 &&
+           access(path, F_OK) == 0;
+}
+
 /* Commands that go on from here, as they can be pasted: the program is named as the user did. */
-static void suggest_next(const struct outcome_conf *conf, const struct executor_result *r, int code)
+static void suggest_next(const struct outcome_conf *conf, const struct executor_result *r,
+                         const struct ending *e)
 {
     const struct spec *spec = &conf->cells[0];
+    const struct failures *f = &e->failures;
     const char *program = program_invocation_name;
     const char *study = r->studies[0].name;
     char url[512], storage[540] = "";
     if (strcmp(spec->study.storage, DEFAULT_STORAGE) != 0)
         (void)snprintf(storage, sizeof(storage), " --storage '%s'",
                        text_mask_url(spec->study.storage, url, sizeof(url)));
-    if (r->n_studies > 1) {
+    if (f->same > 0)
+        (void)printf("\nnext:\n  %s logs %" PRId64 " %s%s%s\n  %s trials %s --state fail%s\n",
+                     program, f->number, f->study, has_stderr(spec, f) ? " --stderr" : "", storage,
+                     program, f->study, storage);
+    else if (r->reason == SW_PREEMPTED)
+        (void)printf("\nnext: " GO_ON "\n");
+    else if (r->n_studies > 1)
         (void)printf("\nnext:\n  %s status%s\n", program, storage);
-    } else if (code == EXIT_OK) {
-        (void)printf("\nnext:\n  %s best %s%s\n", program, study, storage);
-        (void)printf("  %s trials %s%s\n", program, study, storage);
-    } else if (r->failed > 0) {
-        (void)printf("\nnext:\n  %s trials --state fail %s%s\n", program, study, storage);
-    }
+    else if (e->code == EXIT_OK)
+        (void)printf("\nnext:\n  %s best %s%s\n  %s trials %s%s\n", program, study, storage,
+                     program, study, storage);
 }
 
-static void tell_people(const struct outcome_conf *conf, const struct executor_result *r, int code,
-                        const char *reason)
+static const char *label(const struct executor_result *r)
 {
-    AUTO_FREE char *text = strdup(reason);
+    if (r->reason != SW_MET)
+        return sw_reason_name(r->reason);
+    return nothing_to_do(r) ? "nothing to do" : "proven";
+}
+
+static void say(const char *text)
+{
+    AUTO_FREE char *clean = strdup(text);
+    (void)fputs(clean != NULL ? text_clean(clean) : "", stdout);
+}
+
+static void tell_people(const struct outcome_conf *conf, const struct executor_result *r,
+                        const struct ending *e)
+{
     char took[32];
     bool colour = cli_colour();
-    bool fine = code == EXIT_OK || code == EXIT_NOTHING;
+    bool fine = e->code == EXIT_OK || e->code == EXIT_NOTHING;
     if (r->n_studies > 1)
         show_studies(r);
     else if (r->studies[0].has_best)
         show_best(&conf->cells[0]);
-    (void)printf("%s%s%s: %s. %s", colour ? (fine ? "\033[32m" : "\033[31m") : "",
-                 r->reason == SW_MET ? "proven" : sw_reason_name(r->reason),
-                 colour ? "\033[0m" : "", text != NULL ? text_clean(text) : "",
-                 text_human_ms(r->elapsed_ms, took));
+    (void)printf("%s%s%s: ", colour ? (fine ? "\033[32m" : "\033[31m") : "", label(r),
+                 colour ? "\033[0m" : "");
+    say(buf_str(&e->reason));
+    (void)printf(". %s", text_human_ms(r->elapsed_ms, took));
     if (r->failed > 0)
-        (void)printf(", %" PRId64 " failed tries", r->failed);
-    (void)printf(" (exit %d)\n", code);
-    suggest_next(conf, r, code);
+        (void)printf(", %" PRId64 " failed tr%s", r->failed, r->failed == 1 ? "y" : "ies");
+    (void)printf(" (exit %d)\n", e->code);
+    if (e->failures.same > 0) {
+        AUTO(buf_free) struct buf why = BUF_INIT;
+        put_failures(&why, &e->failures);
+        say(buf_str(&why));
+        (void)putchar('\n');
+    }
+    suggest_next(conf, r, e);
 }
 
 int outcome_tell(const struct outcome_conf *conf, const struct executor_result *r)
 {
     const struct spec *spec = &conf->cells[0];
-    struct buf reason = BUF_INIT, line = BUF_INIT;
-    int code = exit_code_of(conf, r);
-    put_reason(&reason, conf, r);
-    put_result(&line, conf, r, code, buf_str(&reason));
+    AUTO(ending_free) struct ending e;
+    ending_init(&e, conf, r);
     if (!conf->json)
-        tell_people(conf, r, code, buf_str(&reason));
+        tell_people(conf, r, &e);
     if (spec->report.xcom != NULL)
-        write_whole(spec->report.xcom, buf_str(&line), line.len);
+        write_whole(spec->report.xcom, buf_str(&e.line), e.line.len);
     if (spec->report.termination_log != NULL)
-        write_in_place(spec->report.termination_log, buf_str(&reason), reason.len);
+        write_in_place(spec->report.termination_log, buf_str(&e.words), e.words.len);
     if (conf->json || !isatty(STDOUT_FILENO))
-        (void)printf("%s\n", buf_str(&line));
-    buf_free(&reason);
-    buf_free(&line);
-    return code;
+        (void)printf("%s\n", buf_str(&e.line));
+    return e.code;
 }

@@ -69,7 +69,9 @@ static void put_bar(struct buf *b, int64_t done, int64_t target)
 static void put_rate(struct buf *b, const struct executor_status *s)
 {
     char text[32];
-    double fresh = (double)(s->done - s->done_before), seconds = (double)s->elapsed_ms / 1000;
+    double fresh = (double)s->done, seconds = (double)s->elapsed_ms / 1000;
+    for (int i = 0; i < s->n_studies; i++)
+        fresh -= (double)s->studies[i].done_before;
     if (fresh < 1 || seconds <= 0)
         return;
     double rate = fresh / seconds;

@@ -206,15 +206,13 @@ void executor_feed(struct executor *ex, struct sw_event ev)
 static void fill_status(struct executor *ex, struct executor_status *out)
 {
     uint64_t now = executor_now(ex);
-    *out = (struct executor_status){.n_studies = ex->n_studies,
-                                    .best_study = -1,
-                                    .done_before = ex->done_before,
-                                    .elapsed_ms = now - ex->started_ms};
+    *out = (struct executor_status){
+        .n_studies = ex->n_studies, .best_study = -1, .elapsed_ms = now - ex->started_ms};
     for (int i = 0; i < ex->n_studies; i++) {
         const struct study *st = &ex->studies[i];
         ex->views[i] = st->view;
         out->done += study_done(st);
-        out->failed += st->view.counts.failed;
+        out->failed += st->view.counts.failed - st->view.interrupted;
         out->target += st->view.target;
         if (out->best_study < 0 && st->view.has_best)
             out->best_study = i;

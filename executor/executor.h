@@ -15,6 +15,7 @@ struct executor_study {
     struct sw_counts counts;
     int64_t target;      /* 0: none */
     int64_t done_before; /* of what counts towards it: before this run */
+    int64_t interrupted; /* of counts.failed: preempted or lost, and no failures of a trial */
     bool has_best;
     double best_value;
     int64_t best_number;
@@ -22,8 +23,8 @@ struct executor_study {
 
 /* How the sweep stands. */
 struct executor_status {
-    int64_t done, failed, running, target; /* over all studies; done counts towards the targets */
-    int64_t done_before;                   /* of done: by earlier runs */
+    /* over all studies; done counts towards the targets, failed is without the interrupted */
+    int64_t done, failed, running, target;
     const struct executor_study *studies;
     int n_studies;
     int best_study;                   /* whose best to show: the first with one; -1 = none */
@@ -54,8 +55,8 @@ struct executor_conf {
 
 struct executor_result {
     enum sw_reason reason;
-    enum fail_class flap_class; /* SW_HALTED */
-    int64_t done, failed, target;
+    enum fail_class flap_class;     /* SW_HALTED */
+    int64_t done, failed, target;   /* as in executor_status */
     int64_t proven_trials;          /* re-read from the store */
     int64_t proven_rows;            /* of prove.table; -1 = not asked for */
     struct executor_study *studies; /* [n_studies], owned: executor_result_free */

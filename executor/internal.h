@@ -157,7 +157,6 @@ struct executor {
     pid_t inherited[64];     /* children that were there before us */
     size_t n_inherited;
     uint64_t oom_kills; /* of the cgroup, as far as we know of them */
-    int64_t done_before;
     struct store_run run_row;
 
     struct executor_study *views; /* [n_studies], for status and result */

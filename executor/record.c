@@ -320,6 +320,8 @@ static void finish_done(struct storeq_job *job)
     }
     if (job->rc == 0 || job->rc == -ERR_FINISHED)
         st->view.counts = f->counts;
+    if (job->rc == 0)
+        st->view.interrupted += fail_class_is_interruption(f->action.fail);
     if (job->rc == 0 && f->refused)
         tell_refused(f);
     finish_free(f);

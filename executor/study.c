@@ -148,7 +148,6 @@ int64_t study_done(const struct study *st)
 struct open_job {
     struct storeq_job job;
     struct study *st;
-    int64_t free_tries; /* failed trials that were no attempts */
     struct executor_study view;
 };
 
@@ -159,7 +158,7 @@ static int learn(void *ctx, const struct trial *t)
     return 0;
 }
 
-static int count_free_try(void *ctx, const struct trial *t)
+static int count_interrupted(void *ctx, const struct trial *t)
 {
     int64_t *n = ctx;
     for (size_t i = 0; i < t->n_user_attrs; i++) {
@@ -217,8 +216,8 @@ static int open_run(struct storeq_job *job, struct store *s, struct err *err)
     int64_t counts[TRIAL_STATES];
     const struct store_each_opts failed = {.states = STORE_STATE_BIT(TRIAL_FAIL),
                                            .want = WANT_USER_ATTRS};
-    o->free_tries = 0;
     o->view = st->view;
+    o->view.interrupted = 0;
     int rc = store_run_start(s, &st->ex->run_row, err);
     if (rc == 0)
         rc = store_study_open(s, st->spec->study.name, &st->spec->study.direction, 1, &st->id, err);
@@ -233,7 +232,7 @@ static int open_run(struct storeq_job *job, struct store *s, struct err *err)
     if (rc == 0)
         rc = put_metric_name(st, s, err);
     if (rc == 0)
-        rc = store_trials_each(s, st->id, &failed, count_free_try, &o->free_tries, err);
+        rc = store_trials_each(s, st->id, &failed, count_interrupted, &o->view.interrupted, err);
     if (rc == 0)
         rc = store_study_counts(s, st->id, counts, err);
     if (rc == 0)
@@ -259,12 +258,11 @@ static void open_done(struct storeq_job *job)
     }
     st->view = o->view;
     st->view.done_before = study_done(st);
-    st->ex->done_before += st->view.done_before;
-    executor_feed(
-        st->ex, (struct sw_event){.type = SW_EV_OPENED,
-                                  .study = st->index,
-                                  .counts = *c,
-                                  .attempts = c->complete + c->pruned + c->failed - o->free_tries});
+    executor_feed(st->ex, (struct sw_event){.type = SW_EV_OPENED,
+                                            .study = st->index,
+                                            .counts = *c,
+                                            .attempts = c->complete + c->pruned + c->failed -
+                                                        st->view.interrupted});
 }
 
 void study_open(struct study *st)

@@ -114,7 +114,7 @@ static int64_t under_way(const struct study *st)
 /* Tries of a class that says nothing about the trial itself are free. */
 static bool is_attempt(enum trial_state state, enum fail_class fail)
 {
-    return state != TRIAL_FAIL || (fail != FAIL_PREEMPTED && fail != FAIL_LOST);
+    return state != TRIAL_FAIL || !fail_class_is_interruption(fail);
 }
 
 static bool is_hang(enum fail_class fail)

@@ -86,6 +86,63 @@ Test(run, a_result_under_another_name_is_pointed_out)
                                 "accuracy=0.93: use --metric accuracy?");
 }
 
+/* The table, the end and the last line: what a person, and what a program reads first. */
+Test(run, a_halted_sweep_says_why_and_what_to_do)
+{
+    cr_expect_eq(RUN(60, "-n", "9", "-j", "1", "x=float:0..1", "--", "/bin/sh", "-c",
+                     "echo cannot read d.csv >&2; exit 3"),
+                 EXIT_HALT);
+    const char *out = sandbox_text("out");
+    cr_expect_not_null(strstr(out, "halted: the first 4 trials all failed with class exit. "), "%s",
+                       out);
+    cr_expect_not_null(strstr(out, "4 of 4 failed like trial 3 (exit): exit 3; last on stderr: "
+                                   "cannot read d.csv\n"),
+                       "%s", out);
+    cr_expect_not_null(strstr(out, " logs 3 s --stderr --storage 'sqlite:///s.db'\n"), "%s", out);
+    cr_expect_not_null(strstr(out,
+                              "\"failure\":{\"trials\":4,\"class\":\"exit\",\"message\":\"exit 3; "
+                              "last on stderr: cannot read d.csv\",\"study\":\"s\",\"number\":3}"),
+                       "%s", out);
+}
+
+Test(run, the_failures_of_this_run_are_told_not_those_of_earlier_ones)
+{
+    cr_expect_eq(
+        RUN(60, "-n", "9", "-j", "1", "flap=6", "x=float:0..1", "--", "/bin/sh", "-c", "exit 3"),
+        EXIT_HALT);
+    cr_expect_eq(
+        RUN(60, "-n", "9", "-j", "1", "flap=2", "x=float:0..1", "--", "/bin/sh", "-c", "exit 4"),
+        EXIT_HALT);
+    cr_expect(sandbox_has("out", "2 of 2 failed like trial 7 (exit): exit 4\n"), "%s",
+              sandbox_text("out"));
+}
+
+Test(run, a_finished_study_has_nothing_to_do_and_says_so)
+{
+    cr_assert_eq(RUN(60, "-n", "2", WORKER), EXIT_OK);
+    cr_expect(sandbox_has("out", "proven: 2 trials are stored and were read again. "));
+    cr_assert_eq(RUN(60, "-n", "2", WORKER), EXIT_OK);
+    cr_expect(sandbox_has("out", "nothing to do: 2 of 2 trials are there, read again. "));
+    cr_expect(sandbox_has("out", "\"message\":\"2 of 2 trials are there, read again\""));
+}
+
+Test(run, a_stopped_sweep_has_no_failures_and_says_how_to_go_on)
+{
+    pid_t pid =
+        sandbox_run((const char *const[]){"-n", "2", "-j", "1", "--grace", "1s", "x=float:0..1",
+                                          "--", "/bin/sh", "-c", "touch begun; sleep 600", NULL});
+    for (int i = 0; i < 6000 && sandbox_size("begun") < 0; i++)
+        (void)usleep(10000);
+    (void)kill(pid, SIGTERM);
+    cr_expect_eq(sandbox_wait(pid, 60), EXIT_PREEMPTED);
+    const char *out = sandbox_text("out");
+    cr_expect_null(strstr(out, "failed tr"), "%s", out);
+    cr_expect_not_null(strstr(out, "\nnext: run the same command again to continue\n"), "%s", out);
+    cr_expect_not_null(strstr(out, "\"failed\":0,\"seconds\""), "%s", out);
+    cr_expect_eq(RUN(60, "-n", "2", WORKER), EXIT_OK);
+    cr_expect_null(strstr(sandbox_text("out"), "failed tr"), "%s", sandbox_text("out"));
+}
+
 static void write_matrix(void)
 {
     FILE *f = fopen("m.yaml", "we");

@@ -1,0 +1,18 @@
+/* Why trials failed: the class and message that most of them share. */
+#pragma once
+
+#include "executor/executor.h"
+
+struct failures {
+    int64_t n;    /* failed trials that were looked at, interrupted ones aside */
+    int64_t same; /* of them: with this class and message; 0: nothing is known, the rest is unset */
+    char fail[32];
+    char message[256]; /* "" for none */
+    const char *study; /* of the latest one; borrowed from the cells */
+    int64_t number;
+};
+
+/* Reads the trials that failed in this run of these studies, or in all runs when none did in this.
+ * A store that cannot be read gives none: the summary is a help, not a result. */
+void failures_read(struct failures *out, const struct spec *cells, size_t n_cells,
+                   uint64_t elapsed_ms);
