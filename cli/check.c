@@ -196,7 +196,9 @@ static int check(const struct check *c, const struct cli_args *args)
     int rc = cli_load_spec(&doc, args, &c->sweep);
     if (rc != CLI_GO_ON)
         return rc;
-    rc = show(doc, c);
+    rc = cli_check_data(doc);
+    if (rc == CLI_GO_ON)
+        rc = show(doc, c);
     if (rc == EXIT_OK && c->smoke)
         rc = smoke(doc, c);
     spec_doc_destroy(doc);

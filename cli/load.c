@@ -10,7 +10,6 @@
 #include "base/pool.h"
 #include "cli/cli.h"
 #include "trials/xgboost/config.h"
-#include "trials/xgboost/params.h"
 
 /* Options that are short for a key of the spec. */
 static const struct {
@@ -62,8 +61,19 @@ static bool is_setting(const char *word)
     return word[n] == '=';
 }
 
+/* Relative to where the workers run. */
+static int check_table(const struct spec *s, const struct table_conf *table, struct err *err)
+{
+    AUTO(buf_free) struct buf path = BUF_INIT;
+    if (s->run.cwd != NULL && table->path[0] != '/')
+        buf_printf(&path, "%s/", s->run.cwd);
+    buf_puts(&path, table->path);
+    return path.failed ? err_set(err, ERR_NOMEM, "%s", table->path)
+                       : table_check(table, buf_str(&path), err);
+}
+
 /* What the XGBoost worker would refuse later, said now. */
-static int check_xgboost(const struct spec *s, struct err *err)
+static int check_xgboost(const struct spec *s, bool with_data, struct err *err)
 {
     json_t *root = json_read(s->run.config, strlen(s->run.config), err);
     if (root == NULL)
@@ -72,15 +82,13 @@ static int check_xgboost(const struct spec *s, struct err *err)
     int rc = config_read(&config, root, "run", err);
     if (rc < 0)
         return rc;
+    if (with_data)
+        rc = check_table(s, &config.table, err);
     config_finish(&config);
-    for (size_t i = 0; rc == 0 && i < s->space.n; i++)
-        rc = params_check_name(s->space.params[i].name, err);
-    for (size_t i = 0; rc == 0 && i < s->n_fixed; i++)
-        rc = params_check_name(s->fixed[i].name, err);
-    return rc;
+    return rc < 0 ? err_wrap(err, rc, "run") : 0;
 }
 
-static int check_workers(const struct spec_doc *doc, struct err *err)
+static int check_workers(const struct spec_doc *doc, bool with_data, struct err *err)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < spec_cells(doc); i++) {
@@ -89,13 +97,22 @@ static int check_workers(const struct spec_doc *doc, struct err *err)
         if (rc < 0)
             break;
         if (s.run.runner == RUN_XGBOOST) {
-            rc = check_xgboost(&s, err);
+            rc = check_xgboost(&s, with_data, err);
             if (rc < 0)
                 (void)err_wrap(err, rc, "%s", s.file);
         }
         spec_free(&s);
     }
     return rc;
+}
+
+int cli_check_data(const struct spec_doc *doc)
+{
+    struct err err;
+    if (check_workers(doc, true, &err) == 0)
+        return CLI_GO_ON;
+    cli_error("%s", err.msg);
+    return EXIT_USAGE;
 }
 
 struct options {
@@ -149,7 +166,7 @@ static int load(struct spec_doc **out, const struct spec_source *src)
     struct spec_doc *doc;
     int rc = spec_load(&doc, src, &problems, &err);
     if (rc == 0) {
-        rc = check_workers(doc, &err);
+        rc = check_workers(doc, false, &err);
         if (rc == 0) {
             *out = doc;
             return CLI_GO_ON;

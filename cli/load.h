@@ -22,3 +22,6 @@ size_t cli_sweep_options(struct cli_sweep *s, struct cli_option *out);
  * is the caller's, or EXIT_USAGE. */
 int cli_load_spec(struct spec_doc **out, const struct cli_args *args,
                   const struct cli_sweep *sweep);
+/* Whether the data that the spec names is there, with the columns that it names; says what is not.
+ * Returns CLI_GO_ON or EXIT_USAGE. Reads no more of a file than its first line. */
+int cli_check_data(const struct spec_doc *doc);

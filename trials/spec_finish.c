@@ -39,19 +39,30 @@ static bool starts_with(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
+/* What all trials have, or NULL: where a parameter of that name is fixed, it wins. */
+static const char *xgboost_objective(const struct spec_reader *r, const struct yaml_node *run)
+{
+    for (size_t i = 0; i < r->spec->n_fixed; i++) {
+        if (strcmp(r->spec->fixed[i].name, "objective") == 0)
+            return r->spec->fixed[i].value.kind == VALUE_TEXT ? r->spec->fixed[i].value.s : NULL;
+    }
+    const struct yaml_node *n = yaml_get(yaml_get(run, "fixed"), "objective");
+    n = n != NULL ? n : yaml_get(run, "objective");
+    return n != NULL ? n->text : NULL;
+}
+
 /* The metric that the XGBoost worker reports by default for its objective. */
 static const char *xgboost_metric(struct spec_reader *r, const struct yaml_node *run)
 {
-    const struct yaml_node *objective = yaml_get(run, "objective");
+    const char *objective = xgboost_objective(r, run);
     if (space_find(&r->spec->space, "objective") >= 0) {
         problem_at(r->problems, run, "study.metric",
                    "missing: the objective is sampled, so say what to compare by");
         return "auc";
     }
-    if (objective == NULL || objective->text == NULL || starts_with(objective->text, "binary:") ||
-        strcmp(objective->text, "focal") == 0)
+    if (objective == NULL || starts_with(objective, "binary:") || strcmp(objective, "focal") == 0)
         return "auc";
-    return starts_with(objective->text, "multi:") ? "mlogloss" : "rmse";
+    return starts_with(objective, "multi:") ? "mlogloss" : "rmse";
 }
 
 static void finish_study(struct spec_reader *r)

@@ -61,7 +61,7 @@ const struct spec_key spec_keys[] = {
     {"run.fixed", KEY_MAP, .doc = "XGBoost parameters that are not sampled; `eval_metric` adds metrics to the results", XGB},
     {"run.variant", KEY_TEXT, .doc = "`variant` of the rows in finetune_results", .shown = "the objective", XGB},
     {"run.save_model", KEY_FLAG, .doc = "write `model.ubj` and `model.json` to the trial's directory", .shown = "true", XGB},
-    {"run.cache", KEY_TEXT, .doc = "directory of the parsed data, which all workers share", .shown = "`$XDG_CACHE_HOME/forkless`", XGB},
+    {"run.cache", KEY_TEXT, .doc = "directory of the parsed data, which all workers share", .shown = "`.data` in `run.dir`", XGB},
 
     {"space", KEY_OWN, NO_FIELD, NULL, .doc = "the parameters: `{float: [low, high]}`, `{int: [low, high]}`, `{choice: […]}` with `log: true`, `step: s`, `when: CONDITION`; a plain value, or `{value: v, when: …}`, is fixed",
      .form = "mapping", .read = spec_read_space},

@@ -113,6 +113,44 @@ static void put_setting(struct buf *b, const struct spec_key *k, const struct ya
     buf_puts(b, single ? "]" : "");
 }
 
+static void put_choice(struct buf *b, const struct value *v)
+{
+    if (v->kind == VALUE_TEXT)
+        json_put_string(b, v->s);
+    else if (v->kind == VALUE_INT)
+        buf_printf(b, "%lld", (long long)v->i);
+    else if (v->kind == VALUE_REAL)
+        json_put_double(b, v->d);
+    else
+        buf_puts(b, v->kind == VALUE_NULL ? "null" : v->b ? "true" : "false");
+}
+
+/* What trials may be given, so that the worker checks all of it before the first one: by name the
+ * choices where there are some, null among them when some trials do not have the parameter. */
+static void put_space(struct buf *b, const struct spec *s)
+{
+    buf_puts(b, ",\"space\":{");
+    for (size_t i = 0; i < s->space.n; i++) {
+        const struct param *p = &s->space.params[i];
+        buf_puts(b, i > 0 ? "," : "");
+        json_put_string(b, p->name);
+        buf_puts(b, p->when != NULL ? ":[null" : ":[");
+        for (size_t k = 0; k < p->dist.n_choices; k++) {
+            buf_puts(b, p->when != NULL || k > 0 ? "," : "");
+            put_choice(b, &p->dist.choices[k]);
+        }
+        buf_putc(b, ']');
+    }
+    for (size_t i = 0; i < s->n_fixed; i++) {
+        buf_puts(b, s->space.n + i > 0 ? "," : "");
+        json_put_string(b, s->fixed[i].name);
+        buf_puts(b, ":[");
+        put_choice(b, &s->fixed[i].value);
+        buf_putc(b, ']');
+    }
+    buf_putc(b, '}');
+}
+
 static const char *make_config(struct spec_reader *r, const struct yaml_node *run)
 {
     AUTO(buf_free) struct buf b = BUF_INIT;
@@ -129,6 +167,7 @@ static const char *make_config(struct spec_reader *r, const struct yaml_node *ru
         buf_putc(&b, ':');
         put_setting(&b, k, run->pairs[i].value);
     }
+    put_space(&b, r->spec);
     buf_putc(&b, '}');
     return b.failed ? NULL : pool_strdup(r->pool, buf_str(&b));
 }
@@ -150,6 +189,10 @@ static void finish_xgboost(struct spec_reader *r, const struct yaml_node *run)
     if (yaml_find(run, "command") != NULL)
         problem_key(r->problems, yaml_find(run, "command"), "run.command",
                     "command and builtin: choose one");
+    const struct yaml_pair *sampled = yaml_find(yaml_get(r->root, "space"), "eval_metric");
+    if (sampled != NULL)
+        problem_key(r->problems, sampled, "space.eval_metric",
+                    "it says what is recorded, the same for all trials: set run.fixed.eval_metric");
     if (r->problems->n == 0) /* every setting has the type that it should have */
         r->spec->run.config = make_config(r, run);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -110,6 +111,39 @@ Test(check, the_xgboost_workers_parameters_are_known)
                  EXIT_USAGE);
     read_all(cr_get_redirected_stderr(), out, sizeof(out));
     cr_expect_not_null(strstr(out, "did you mean 'eta'?"), "%s", out);
+}
+
+/* The complaint about a spec with these keys of run. */
+static const char *data_fault(const char *keys)
+{
+    static char out[4000];
+    char text[400];
+    (void)snprintf(text, sizeof(text), "run: {builtin: xgboost, %s}\nbudget: {trials: 1}\n", keys);
+    cr_expect_eq(check(text, (const char *[]){"t.yaml", NULL}), EXIT_USAGE);
+    read_all(cr_get_redirected_stderr(), out, sizeof(out));
+    return out;
+}
+
+Test(check, the_data_of_xgboost_must_be_there_with_its_columns)
+{
+    AUTO_FCLOSE FILE *f = fopen("d.csv", "we");
+    cr_assert(f != NULL && fputs("age,\"a, b\",late\n1,x,0\n", f) >= 0 && fflush(f) == 0);
+    cr_expect_str_eq(data_fault("data: none.csv, label: y"),
+                     "forkless: t.yaml: run: none.csv: No such file or directory\n");
+    cr_expect_str_eq(data_fault("data: ., label: y"),
+                     "forkless: t.yaml: run: . is not a regular file\n");
+    cr_expect_str_eq(data_fault("data: d.csv, label: lat"),
+                     "forkless: t.yaml: run: d.csv has no column 'lat' (label): did you mean "
+                     "'late'?\n");
+    cr_expect_str_eq(data_fault("data: d.csv, label: late, categorical: [b]"),
+                     "forkless: t.yaml: run: d.csv has no column 'b' (categorical): its 3 columns "
+                     "begin with 'age'\n");
+    cr_assert(mkdir("sub", 0700) == 0 && rename("d.csv", "sub/d.csv") == 0);
+    const char text[] = "run: {builtin: xgboost, data: d.csv, cwd: sub, label: late, categorical: "
+                        "['a, b']}\nbudget: {trials: 1}\n";
+    cr_expect_eq(check(text, (const char *[]){"t.yaml", NULL}), EXIT_OK);
+    (void)unlink("sub/d.csv");
+    (void)rmdir("sub");
 }
 
 Test(check, no_file_is_needed_for_a_command)

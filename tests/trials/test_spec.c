@@ -319,7 +319,9 @@ Test(spec, xgboost_settings_become_json)
          "run: {builtin: xgboost, data: d.csv, label: 1, drop: id, folds: {walk_forward: 5, "
          "embargo: 24}, rounds: 4e2,\n"
          "      early_stop: off, fixed: {tree_method: hist, eval_metric: [auc, aucpr]}, threshold: "
-         "0.25, dir: r}\n");
+         "0.25, dir: r}\nspace: {eta: {float: [0, 1]}, booster: {choice: [gbtree, dart]}, lambda: "
+         "3,\n"
+         "  objective: {choice: [focal], when: booster == 'dart'}}\nstudy: {metric: auc}\n");
     cr_expect_eq(spec.run.runner, RUN_XGBOOST);
     cr_expect_null(spec.run.command);
     cr_expect_str_eq(spec.study.metric, "auc");
@@ -330,13 +332,30 @@ Test(spec, xgboost_settings_become_json)
         "\"id\"],"
         "\"folds\":{\"walk_forward\":5,\"embargo\":24},\"rounds\":400,\"early_stop\":0,"
         "\"fixed\":{\"tree_method\":\"hist\",\"eval_metric\":[\"auc\",\"aucpr\"]},\"threshold\":0."
-        "25}");
+        "25,\"space\":{\"eta\":[],\"booster\":[\"gbtree\",\"dart\"],\"objective\":[null,"
+        "\"focal\"],\"lambda\":[3]}}");
     spec_free(&spec);
     load("budget: {trials: 1}\nrun: {builtin: xgboost, data: d.csv, label: y, objective: "
          "'reg:squarederror'}\n");
     cr_expect_str_eq(spec.study.metric, "rmse");
     cr_expect_eq(spec.study.direction, DIRECTION_MINIMIZE);
     spec_free(&spec);
+}
+
+Test(spec, the_metric_follows_an_objective_that_is_fixed_anywhere)
+{
+    static const char *const texts[] = {
+        "run: {builtin: xgboost, data: d, label: y, fixed: {objective: 'reg:gamma'}}\n",
+        "run: {builtin: xgboost, data: d, label: y}\nspace: {objective: 'reg:gamma'}\n",
+        "run: {builtin: xgboost, data: d, label: y}\nspace: {objective: {value: 'reg:gamma'}}\n",
+    };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        char text[200];
+        (void)snprintf(text, sizeof(text), "%sbudget: {trials: 1}\n", texts[i]);
+        load(text);
+        cr_expect_str_eq(spec.study.metric, "rmse", "%s", text);
+        spec_free(&spec);
+    }
 }
 
 /* ---- the command line ---- */

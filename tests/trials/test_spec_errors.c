@@ -207,6 +207,9 @@ Test(spec_errors, commands_are_checked_when_the_spec_is_read)
          "1:27: run.env: FORKLESS_FD: names that start with FORKLESS_ are set by forkless"},
         {"run: {builtin: xgboost, data: d, label: y, folds: {kfold: 5, holdout: 0.1}}\n",
          "1:51: run.folds: expected one of holdout: 0.2, walk_forward: 5, kfold: 5"},
+        {"run: {builtin: xgboost, data: d, label: y}\nspace: {eval_metric: {choice: [auc, f1]}}\n",
+         "2:9: space.eval_metric: it says what is recorded, the same for all trials: set "
+         "run.fixed.eval_metric"},
     };
     check(cases, ARRAY_LEN(cases), "budget: {trials: 1}\n");
 }

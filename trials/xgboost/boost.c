@@ -111,6 +111,8 @@ static int measure(struct boost *b, struct err *err)
     if (rc < 0)
         return rc;
     struct predictions p = predictions_of(b, pred);
+    if (n != p.rows * (p.classes > 0 ? p.classes : 1))
+        return err_set(err, ERR_INVALID, "XGBoost predicts %zu numbers for %zu rows", n, p.rows);
     b->value = main->own != NULL       ? metric_value(main->own, &p)
                : predictions_sound(&p) ? b->native_now[0]
                                        : NAN;

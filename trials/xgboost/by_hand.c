@@ -58,7 +58,7 @@ int by_hand_run(const char *config_path, json_t *params, uint32_t seed, const ch
     struct session session = {0};
     struct trial_conf conf = {0};
     AUTO_JSON json_t *owned = params;
-    int rc = config_load(&config, config_path, &err);
+    int rc = config_load(&config, config_path, owned, &err);
     if (rc == 0)
         rc = trial_conf_make(&conf, &config, owned, seed, threads, &err);
     if (rc == 0)
@@ -88,20 +88,41 @@ static json_t *describe_folds(const struct session *s, bool binary)
     return folds;
 }
 
-static json_t *describe(const struct session *s, const struct objective *o)
+static json_t *describe(const struct session *s)
 {
-    json_t *d = json_pack("{s:I, s:I, s:s, s:b, s:s, s:s}", "rows", (json_int_t)s->data.rows,
+    const struct config *c = s->config;
+    json_t *objectives = json_array();
+    unsigned tasks = 0;
+    for (size_t i = 0; i < c->n_objectives; i++) {
+        (void)json_array_append_new(objectives, json_string(c->objectives[i]->name));
+        tasks |= (unsigned)c->objectives[i]->task;
+    }
+    json_t *d = json_pack("{s:I, s:I, s:s, s:b, s:o, s:s}", "rows", (json_int_t)s->data.rows,
                           "columns", (json_int_t)s->data.cols, "matrix", buf_str(&s->matrix_path),
-                          "made", s->made, "objective", o->name, "label", s->config->table.label);
+                          "made", s->made, "objectives", objectives, "label", c->table.label);
     size_t positives = 0;
     for (size_t i = 0; i < s->data.rows; i++)
         positives += s->data.label[i] == 1;
-    if (o->task == TASK_BINARY)
+    if (tasks & TASK_BINARY)
         (void)json_object_set_new(d, "positives", json_integer((json_int_t)positives));
-    if (o->task == TASK_MULTICLASS)
+    if (s->classes > 0)
         (void)json_object_set_new(d, "classes", json_integer((json_int_t)s->classes));
-    (void)json_object_set_new(d, "folds", describe_folds(s, o->task == TASK_BINARY));
+    (void)json_object_set_new(d, "folds", describe_folds(s, tasks & TASK_BINARY));
     return d;
+}
+
+/* The data must suit every objective that a trial may have. */
+static int check_data(struct session *s, struct err *err)
+{
+    const struct config *c = s->config;
+    struct metric_ref metric;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < c->n_objectives; i++) {
+        rc = config_metric(&metric, c, c->objectives[i], err);
+        if (rc == 0)
+            rc = session_check(s, c->objectives[i], &metric, err);
+    }
+    return rc;
 }
 
 int prepare_run(const char *config_path, int threads)
@@ -109,20 +130,13 @@ int prepare_run(const char *config_path, int threads)
     struct err err = {0};
     struct config config = {0};
     struct session session = {0};
-    struct metric_ref metric;
-    size_t n;
-    int rc = config_load(&config, config_path, &err);
+    int rc = config_load(&config, config_path, NULL, &err);
     if (rc == 0)
         rc = session_open(&session, &config, threads, &err);
     if (rc == 0)
-        rc = objective_metric(
-            &metric, config.objective,
-            config.metric != NULL ? config.metric : metric_defaults(config.objective->task, &n)[0],
-            &err);
-    if (rc == 0)
-        rc = session_check(&session, config.objective, &metric, &err);
+        rc = check_data(&session, &err);
     if (rc == 0) {
-        AUTO_JSON json_t *d = describe(&session, config.objective);
+        AUTO_JSON json_t *d = describe(&session);
         AUTO_FREE char *line = d != NULL ? json_dumps(d, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
         if (line == NULL)
             rc = err_set(&err, ERR_INVALID, "%s: its path is not UTF-8", config.table.path);

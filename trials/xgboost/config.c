@@ -1,7 +1,6 @@
 #include "trials/xgboost/config.h"
 
-#include <errno.h>
-#include <fcntl.h>
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -9,9 +8,9 @@
 #include "trials/xgboost/params.h"
 
 static const char *const known_keys[] = {
-    "builtin", "data",    "label",      "features",     "drop",      "categorical",
-    "missing", "folds",   "objective",  "rounds",       "fixed",     "early_stop",
-    "metric",  "variant", "save_model", "report_every", "threshold", "cache",
+    "builtin",    "data",         "label",     "features", "drop",       "categorical", "missing",
+    "folds",      "objective",    "rounds",    "fixed",    "early_stop", "metric",      "variant",
+    "save_model", "report_every", "threshold", "cache",    "space",
 };
 
 /* `key: expected …, found <the value>`. */
@@ -224,8 +223,14 @@ static int read_fixed(struct config *c, struct err *err)
         if (rc < 0)
             return err_wrap(err, rc, "fixed");
     }
-    return get_names(json_object_get(c->fixed, "eval_metric"), "fixed.eval_metric",
-                     &c->eval_metrics, err);
+    const char *objective = NULL;
+    int rc =
+        get_names(json_object_get(c->fixed, "eval_metric"), "eval_metric", &c->eval_metrics, err);
+    if (rc == 0)
+        rc = get_string(c->fixed, "objective", &objective, err);
+    if (rc == 0 && objective != NULL)
+        rc = objective_find(&c->objective, objective, err);
+    return rc < 0 ? err_wrap(err, rc, "fixed") : 0;
 }
 
 static int read_training(struct config *c, struct err *err)
@@ -259,13 +264,80 @@ static int read_training(struct config *c, struct err *err)
     return 0;
 }
 
-/* That the metrics go with the objective; one that is sampled is checked by its trial. */
+/* ---- what differs between trials ---- */
+
+static int add_objective(struct config *c, const struct objective *o)
+{
+    for (size_t i = 0; i < c->n_objectives; i++) {
+        if (c->objectives[i] == o)
+            return 0;
+    }
+    assert(c->n_objectives < OBJECTIVES_MAX);
+    c->objectives[c->n_objectives++] = o;
+    return 0;
+}
+
+/* null among the choices: some trials are given none. */
+static int read_objectives(struct config *c, const json_t *choices, struct err *err)
+{
+    size_t i;
+    json_t *choice;
+    int rc = json_array_size(choices) > 0 ? 0 : wrong(err, "space.objective", "texts", choices);
+    json_array_foreach((json_t *)(uintptr_t)choices, i, choice)
+    {
+        const struct objective *o = c->objective;
+        if (!json_is_null(choice) && !json_is_string(choice))
+            rc = wrong(err, "space.objective", "a text", choice);
+        else if (!json_is_null(choice))
+            rc = objective_find(&o, json_string_value(choice), err);
+        if (rc < 0)
+            return rc;
+        rc = add_objective(c, o);
+    }
+    return rc;
+}
+
+/* space: {eta: [], objective: [focal, "binary:logistic"]}: the parameters that trials are given,
+ * with their choices where they have some. */
+static int read_space(struct config *c, struct err *err)
+{
+    const json_t *space = json_object_get(c->root, "space");
+    const char *name;
+    json_t *choices;
+    int rc = space == NULL || json_is_object(space) ? 0 : wrong(err, "space", "a mapping", space);
+    json_object_foreach((json_t *)(uintptr_t)space, name, choices)
+    {
+        rc = params_check_name(name, err);
+        if (rc == 0 && strcmp(name, "eval_metric") == 0)
+            rc = err_set(err, ERR_INVALID,
+                         "eval_metric says what is recorded, the same for all trials: set it "
+                         "under fixed");
+        if (rc == 0 && strcmp(name, "objective") == 0)
+            rc = read_objectives(c, choices, err);
+        if (rc < 0)
+            return err_wrap(err, rc, "space");
+    }
+    return rc == 0 && c->n_objectives == 0 ? add_objective(c, c->objective) : rc;
+}
+
+int config_metric(struct metric_ref *out, const struct config *c, const struct objective *o,
+                  struct err *err)
+{
+    size_t n;
+    return objective_metric(out, o, c->metric != NULL ? c->metric : metric_defaults(o->task, &n)[0],
+                            err);
+}
+
+/* That the metrics go with every objective that a trial may have. */
 static int check_metrics(const struct config *c, struct err *err)
 {
     struct metric_ref ref;
-    int rc = c->metric != NULL ? objective_metric(&ref, c->objective, c->metric, err) : 0;
-    for (size_t i = 0; rc == 0 && i < c->eval_metrics.n; i++)
-        rc = objective_metric(&ref, c->objective, c->eval_metrics.v[i], err);
+    int rc = 0;
+    for (size_t k = 0; rc == 0 && k < c->n_objectives; k++) {
+        rc = config_metric(&ref, c, c->objectives[k], err);
+        for (size_t i = 0; rc == 0 && i < c->eval_metrics.n; i++)
+            rc = objective_metric(&ref, c->objectives[k], c->eval_metrics.v[i], err);
+    }
     return rc;
 }
 
@@ -284,6 +356,8 @@ static int read_all(struct config *c, struct err *err)
         rc = read_training(c, err);
     if (rc == 0)
         rc = read_fixed(c, err);
+    if (rc == 0)
+        rc = read_space(c, err);
     return rc < 0 ? rc : check_metrics(c, err);
 }
 
@@ -305,12 +379,26 @@ int config_read(struct config *out, json_t *root, const char *name, struct err *
     return 0;
 }
 
-int config_load(struct config *out, const char *path, struct err *err)
+/* One trial's parameters as a space of single choices. */
+static json_t *space_of(const json_t *params)
+{
+    json_t *space = json_object(), *value;
+    const char *name;
+    json_object_foreach((json_t *)(uintptr_t)params, name, value)
+    {
+        (void)json_object_set_new(space, name, json_pack("[O]", value));
+    }
+    return space;
+}
+
+int config_load(struct config *out, const char *path, const json_t *params, struct err *err)
 {
     struct err why = {0};
     json_t *root = json_read_file(path, &why);
     if (root == NULL)
         return err_set(err, why.code, "%s", why.msg);
+    if (params != NULL && json_is_object(root))
+        (void)json_object_set_new(root, "space", space_of(params));
     return config_read(out, root, path, err);
 }
 

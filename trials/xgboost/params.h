@@ -20,6 +20,7 @@ struct trial_conf {
     const struct objective *objective;
     struct focal focal;
     int64_t rounds, early_stop;
+    int64_t classes; /* that the labels must have, as num_class says; 0: it is not said */
     double threshold;
     struct setting *params; /* [n_params] for XGBoost, in a fixed order */
     size_t n_params;

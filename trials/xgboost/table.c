@@ -488,21 +488,53 @@ int table_convert_text(const struct table_conf *conf, const char *text, size_t n
     return rc;
 }
 
+/* Maps the file; n > 0. */
+static int map_file(const char *name, const char *path, char **text, size_t *n, struct err *err)
+{
+    AUTO_CLOSE int in = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    if (in < 0 || fstat(in, &st) < 0)
+        return err_sys(err, errno, "%s", name);
+    if (!S_ISREG(st.st_mode))
+        return err_set(err, ERR_INVALID, "%s is not a regular file", name);
+    if (st.st_size == 0)
+        return err_set(err, ERR_INVALID, "%s is empty: expected a header line", name);
+    void *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, in, 0);
+    if (map == MAP_FAILED)
+        return err_sys(err, errno, "map %s", name);
+    *text = map;
+    *n = (size_t)st.st_size;
+    return 0;
+}
+
 int table_convert(const struct table_conf *conf, const struct matrix_origin *origin, int fd,
                   struct err *err)
 {
-    AUTO_CLOSE int in = open(conf->path, O_RDONLY | O_CLOEXEC);
-    struct stat st;
-    if (in < 0 || fstat(in, &st) < 0)
-        return err_sys(err, errno, "%s", conf->path);
-    if (st.st_size == 0)
-        return err_set(err, ERR_INVALID, "%s is empty: expected a header line", conf->path);
-    size_t n = (size_t)st.st_size;
-    void *text = mmap(NULL, n, PROT_READ, MAP_PRIVATE, in, 0);
-    if (text == MAP_FAILED)
-        return err_sys(err, errno, "map %s", conf->path);
+    char *text;
+    size_t n;
+    int rc = map_file(conf->path, conf->path, &text, &n, err);
+    if (rc < 0)
+        return rc;
     (void)madvise(text, n, MADV_SEQUENTIAL);
-    int rc = table_convert_text(conf, text, n, origin, fd, err);
+    rc = table_convert_text(conf, text, n, origin, fd, err);
+    (void)munmap(text, n);
+    return rc;
+}
+
+int table_check(const struct table_conf *conf, const char *path, struct err *err)
+{
+    char *text;
+    size_t n;
+    int rc = map_file(conf->path, path, &text, &n, err);
+    if (rc < 0)
+        return rc;
+    struct table t = {.conf = conf, .fd = -1};
+    rc = csv_init(&t.csv, conf->path, text, n, err);
+    if (rc == 0)
+        rc = read_header(&t, err);
+    if (rc == 0)
+        rc = assign_roles(&t, err);
+    table_finish(&t);
     (void)munmap(text, n);
     return rc;
 }

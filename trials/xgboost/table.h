@@ -26,6 +26,9 @@ struct table_conf {
  * Errors: ERR_INVALID "file:line:column: …" for what the data says, ERR_IO, ERR_NOMEM. */
 int table_convert(const struct table_conf *conf, const struct matrix_origin *origin, int fd,
                   struct err *err);
-/* The same from text[n] in memory. */
+/* Looks at the header line alone: whether the file is there and has the columns that are named.
+ * path: where the file is, seen from here. Errors: as table_convert's. */
+int table_check(const struct table_conf *conf, const char *path, struct err *err);
+/* As table_convert from text[n] in memory. */
 int table_convert_text(const struct table_conf *conf, const char *text, size_t n,
                        const struct matrix_origin *origin, int fd, struct err *err);

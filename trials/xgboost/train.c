@@ -188,6 +188,16 @@ static int save(struct run *r, struct err *err)
                       r->args->model_dir, err);
 }
 
+/* Classes are counted; a num_class that says otherwise would be another model than is measured. */
+static int check_classes(const struct run *r, struct err *err)
+{
+    int64_t said = r->args->conf->classes, counted = (int64_t)r->session->classes;
+    if (r->args->conf->objective->task != TASK_MULTICLASS || said == 0 || said == counted)
+        return 0;
+    return err_set(err, ERR_INVALID, "num_class is %lld, but the labels have %lld classes",
+                   (long long)said, (long long)counted);
+}
+
 static int run(struct run *r, struct err *err)
 {
     const struct objective *o = r->args->conf->objective;
@@ -195,6 +205,8 @@ static int run(struct run *r, struct err *err)
     int rc = choose_metrics(&r->result->measures, r->session->config, o, err);
     if (rc == 0)
         rc = session_check(r->session, o, &r->result->measures.metrics[0], err);
+    if (rc == 0)
+        rc = check_classes(r, err);
     if (rc == 0)
         rc = session_matrices(r->session, err);
     if (rc == 0)

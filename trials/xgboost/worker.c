@@ -188,7 +188,7 @@ int worker_run(struct channel *c, const char *config_path, int threads)
     struct config config = {0};
     struct session session = {0};
     struct worker w = {.channel = c, .session = &session};
-    int rc = config_load(&config, config_path, &err);
+    int rc = config_load(&config, config_path, NULL, &err);
     if (rc == 0)
         rc = session_open(&session, &config, threads, &err);
     bool ready = rc == 0;

@@ -66,6 +66,7 @@ static int set_all(BoosterHandle b, const struct trial_conf *conf, size_t classe
 {
     int rc = XGBoosterSetParam(b, "objective", conf->objective->native);
     rc |= XGBoosterSetParam(b, "disable_default_eval_metric", "1");
+    rc |= XGBoosterSetParam(b, "validate_parameters", "1"); /* names what it has no use for */
     if (classes > 0) {
         char text[24];
         (void)snprintf(text, sizeof(text), "%zu", classes);

@@ -65,6 +65,42 @@ def binary_metrics(y, p):
     }
 
 
+def names_in(config):
+    if isinstance(config, dict):
+        for key, value in config.items():
+            if isinstance(value, (dict, list)):
+                yield from names_in(value)
+            else:
+                yield key
+    elif isinstance(config, list):
+        for value in config:
+            yield from names_in(value)
+
+
+def every_parameter_of_xgboost_is_accepted(frame):
+    """Those that a saved configuration of Python's release names, and those of its scikit-learn interface."""
+    of_saved_files = {"name", "num_feature", "num_trees", "updater_seq", "specified_updater", "version"}
+    other_words = {"n_estimators", "early_stopping_rounds", "missing", "enable_categorical", "feature_types",
+                   "importance_type", "callbacks", "feature_weights"}
+    names = set(xgb.XGBModel().get_params()) - other_words
+    x, y = np.arange(40).reshape(20, 2) % 11, np.arange(20) % 2
+    for booster in "gbtree", "dart", "gblinear":
+        for objective in ("binary:logistic", "reg:tweedie", "reg:pseudohubererror", "count:poisson", "rank:ndcg",
+                          "multi:softprob", "reg:quantileerror"):
+            for method in "exact", "hist", "approx":
+                model = xgb.train({"booster": booster, "objective": objective, "tree_method": method, "verbosity": 0,
+                                   "num_class": 2 if objective == "multi:softprob" else 0, "quantile_alpha": 0.5},
+                                  xgb.DMatrix(x, y), 1)
+                names |= set(names_in(json.loads(model.save_config())))
+    names -= of_saved_files | {"objective", "eval_metric"}
+    assert len(names) > 60, names
+    path = os.path.join(WORK, "names.json")
+    with open(path, "w") as f:
+        json.dump({"data": FLIGHTS, "label": "late", "categorical": CATEGORICAL, "cache": WORK,
+                   "fixed": {name: 1 for name in names}}, f)
+    subprocess.run([PROGRAM, "--config", path, "--prepare"], check=True, stdout=subprocess.DEVNULL)
+
+
 def saved_models_predict_what_was_measured(frame):
     """Hold-out: the model that was measured is the one that was saved, so its metrics must come out again."""
     cases = {
@@ -196,7 +232,7 @@ def a_kfold_model_is_trained_on_every_row(frame):
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as WORK:
         flights = pd.read_csv(FLIGHTS, keep_default_na=False, na_values=[""])
-        for check in (saved_models_predict_what_was_measured, columns_keep_their_names_where_xgboost_allows, a_walk_forward_is_what_python_would_compute,
+        for check in (every_parameter_of_xgboost_is_accepted, saved_models_predict_what_was_measured, columns_keep_their_names_where_xgboost_allows, a_walk_forward_is_what_python_would_compute,
                       focal_is_what_a_python_objective_would_do, regression_and_classes_agree,
                       a_kfold_model_is_trained_on_every_row):
             check(flights)

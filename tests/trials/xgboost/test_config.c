@@ -95,6 +95,40 @@ Test(config, mistakes_name_the_key_and_what_was_expected)
                      "run.json: threshold: expected a number from 0 to 1, found 2");
 }
 
+Test(config, knows_every_objective_that_a_trial_may_have)
+{
+    struct config c;
+    struct err err;
+    static const char *const texts[] = {
+        "{\"data\":\"d\",\"label\":\"y\",\"metric\":\"rmse\",\"space\":{\"objective\":"
+        "[\"reg:gamma\",\"reg:squarederror\"]}}",
+        "{\"data\":\"d\",\"label\":\"y\",\"metric\":\"auc\",\"space\":{\"eta\":[],"
+        "\"objective\":[null,\"focal\"]}}",
+        "{\"data\":\"d\",\"label\":\"y\",\"metric\":\"rmse\",\"fixed\":{\"objective\":"
+        "\"reg:gamma\"}}",
+    };
+    static const char *const first[] = {"reg:gamma", "binary:logistic", "reg:gamma"};
+    static const size_t n[] = {2, 2, 1};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        cr_assert_eq(read_config(&c, texts[i], &err), 0, "%s", err.msg);
+        cr_expect_eq(c.n_objectives, n[i], "%s", texts[i]);
+        cr_expect_str_eq(c.objectives[0]->name, first[i]);
+        config_finish(&c);
+    }
+    cr_expect_str_eq(fault("\"metric\":\"r2\",\"space\":{\"objective\":[\"reg:gamma\",\"focal\"]}"),
+                     "run.json: metric 'r2' does not go with objective focal");
+    cr_expect_str_eq(fault("\"space\":{\"objective\":[\"reg:gama\"]}"),
+                     "run.json: space: unknown objective 'reg:gama': did you mean 'reg:gamma'?");
+    cr_expect_str_eq(fault("\"space\":{\"objective\":[]}"),
+                     "run.json: space: space.objective: expected texts, found []");
+    cr_expect_str_eq(fault("\"space\":{\"eval_metric\":[\"auc\"]}"),
+                     "run.json: space: eval_metric says what is recorded, the same for all trials: "
+                     "set it under fixed");
+    cr_expect_str_eq(fault("\"space\":{\"max_dept\":[]}"),
+                     "run.json: space: XGBoost has no parameter 'max_dept': did you mean "
+                     "'max_depth'?");
+}
+
 /* ---- parameters of a trial ---- */
 
 static struct config config;

@@ -375,6 +375,16 @@ static const char *output(const char *arguments, int *status)
     return text;
 }
 
+static void expect_complaint(const char *want)
+{
+    char line[512] = "";
+    FILE *f = fopen("stderr.txt", "re");
+    cr_assert_not_null(f);
+    cr_expect_not_null(fgets(line, sizeof(line), f));
+    (void)fclose(f);
+    cr_expect_str_eq(line, want);
+}
+
 Test(by_hand, prints_metrics_with_the_objective_first)
 {
     int status;
@@ -413,6 +423,41 @@ Test(by_hand, trains_every_kind_of_folds_and_objective)
     }
 }
 
+Test(by_hand, a_num_class_is_held_to_the_labels)
+{
+    int status;
+    write_text("run.json", "{" COMMON "\"label\":\"k\",\"drop\":[\"y\",\"z\"],\"objective\":"
+                           "\"multi:softprob\",\"rounds\":3}");
+    (void)output("--config run.json --param num_class=3", &status);
+    cr_expect_eq(status, 0);
+    (void)output("--config run.json --param num_class=4", &status);
+    cr_expect_eq(status, 2);
+    expect_complaint(
+        "forkless-xgboost: trial failed (bad_data): num_class is 4, but the labels have "
+        "3 classes\n");
+}
+
+Test(by_hand, what_the_library_has_no_use_for_is_named)
+{
+    int status;
+    char text[2000];
+    write_text("run.json", BINARY ",\"fixed\":{\"quantile_alpha\":0.5}}");
+    (void)output("--config run.json", &status);
+    cr_expect_eq(status, 0);
+    FILE *f = fopen("stderr.txt", "re");
+    cr_assert_not_null(f);
+    text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+    (void)fclose(f);
+    cr_expect_not_null(strstr(text, "quantile_alpha"), "%s", text);
+    write_text("run.json", BINARY "}");
+    (void)output("--config run.json", &status);
+    cr_expect_eq(access("stderr.txt", F_OK), 0);
+    f = fopen("stderr.txt", "re");
+    cr_assert_not_null(f);
+    cr_expect_eq(fread(text, 1, 1, f), 0, "a warning about nothing");
+    (void)fclose(f);
+}
+
 Test(by_hand, prepare_says_what_is_in_the_data)
 {
     int status;
@@ -442,6 +487,35 @@ Test(by_hand, prepare_refuses_with_2_and_one_line)
                      "column under categorical or drop, or the text under missing\n");
 }
 
+Test(by_hand, prepare_looks_at_every_objective_that_a_trial_may_have)
+{
+    int status;
+    write_text("run.json", "{" COMMON "\"label\":\"z\",\"drop\":[\"y\",\"k\"],\"metric\":\"rmse\","
+                           "\"space\":{\"objective\":[\"reg:squarederror\","
+                           "\"reg:absoluteerror\"]}}");
+    (void)output("--config run.json --prepare", &status);
+    cr_expect_eq(status, 0);
+    write_text("run.json", "{" COMMON "\"label\":\"k\",\"drop\":[\"y\",\"z\"],\"metric\":\"rmse\","
+                           "\"space\":{\"objective\":[\"reg:squarederror\",\"reg:gamma\"]}}");
+    (void)output("--config run.json --prepare", &status);
+    cr_expect_eq(status, 2);
+    char line[512] = "";
+    FILE *f = fopen("stderr.txt", "re");
+    cr_expect_not_null(fgets(line, sizeof(line), f));
+    (void)fclose(f);
+    cr_expect_not_null(strstr(line, "label 'k': objective reg:gamma: row "), "%s", line);
+    /* the same by a parameter */
+    write_text("run.json",
+               "{" COMMON "\"label\":\"z\",\"drop\":[\"y\",\"k\"],\"metric\":\"rmse\"}");
+    (void)output("--config run.json --param objective=reg:absoluteerror", &status);
+    cr_expect_eq(status, 0);
+    (void)output("--config run.json --param eval_metric=mae", &status);
+    cr_expect_eq(status, 2);
+    expect_complaint(
+        "forkless-xgboost: run.json: space: eval_metric says what is recorded, the same "
+        "for all trials: set it under fixed\n");
+}
+
 Test(by_hand, an_auc_that_cannot_be_is_refused_before_training)
 {
     int status;
@@ -454,13 +528,9 @@ Test(by_hand, an_auc_that_cannot_be_is_refused_before_training)
     write_text("run.json", "{\"data\":\"sorted.csv\",\"label\":\"y\",\"cache\":\"cache\"}");
     (void)output("--config run.json --prepare", &status);
     cr_expect_eq(status, 2);
-    char line[512] = "";
-    FILE *f = fopen("stderr.txt", "re");
-    cr_expect_not_null(fgets(line, sizeof(line), f));
-    (void)fclose(f);
-    cr_expect_str_eq(
-        line, "forkless-xgboost: auc of fold 1 is undefined: all its 20 validation rows have "
-              "the label 0\n");
+    expect_complaint(
+        "forkless-xgboost: auc of fold 1 is undefined: all its 20 validation rows have "
+        "the label 0\n");
 }
 
 Test(by_hand, many_at_once_make_the_matrix_once)
