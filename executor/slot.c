@@ -583,13 +583,13 @@ void slot_start(struct slot *s)
     int rc = run_sample(r, &err);
     if (rc == 0)
         rc = run_prepare_dir(r, &err);
-    record_start(r);
     if (rc == 0 && !reused) {
         s->life++;
         rc = launch_worker(&s->proc, s, r, &err);
         if (rc == 0)
             begin_life(s, r->study);
     }
+    record_start(r);
     if (rc < 0 && reused) {
         run_fail(r, FAIL_EXIT, "%s", err.msg);
         slot_feed(s, WK_EV_STOP);
