@@ -45,7 +45,8 @@ struct storeq {
     bool written; /* and the writer has run all of them */
     bool syncing; /* the syncer has some that are not in done yet */
     atomic_bool impatient;
-    struct store *store; /* the writer's; the syncer only calls store_sync */
+    struct store *store; /* store_sync is called without `use` */
+    pthread_mutex_t use; /* of the store: the writer's, but for what a failed sync demands */
     uv_async_t async;
     struct storeq_conf conf;
     int pending;
@@ -105,10 +106,8 @@ static void set_trouble(struct storeq *q, unsigned whose, const struct err *err)
         (void)uv_async_send(&q->async);
 }
 
-/* Runs the jobs up to `end` in one transaction. On trouble nothing is stored and all have to run
- * again. */
-static int run_batch(struct storeq *q, struct storeq_job *first, const struct storeq_job *end,
-                     struct err *err)
+static int run_jobs(struct storeq *q, struct storeq_job *first, const struct storeq_job *end,
+                    struct err *err)
 {
     int rc = store_begin(q->store, err);
     if (rc < 0)
@@ -126,6 +125,17 @@ static int run_batch(struct storeq *q, struct storeq_job *first, const struct st
     rc = store_commit(q->store, false, err);
     if (rc < 0)
         store_rollback(q->store);
+    return rc;
+}
+
+/* Runs the jobs up to `end` in one transaction. On trouble nothing is stored and all have to run
+ * again. */
+static int run_batch(struct storeq *q, struct storeq_job *first, const struct storeq_job *end,
+                     struct err *err)
+{
+    (void)pthread_mutex_lock(&q->use);
+    int rc = run_jobs(q, first, end, err);
+    (void)pthread_mutex_unlock(&q->use);
     return rc;
 }
 
@@ -170,7 +180,9 @@ static void run_read(struct storeq *q, struct storeq_job *job)
     uint64_t start = clock_mono_ms();
     for (;;) {
         job->err = (struct err){0};
+        (void)pthread_mutex_lock(&q->use);
         job->rc = job->run(job, q->store, &job->err);
+        (void)pthread_mutex_unlock(&q->use);
         if (given_up(q, job->rc, start))
             return;
         nap();
@@ -238,12 +250,26 @@ static void *write_thread(void *arg)
     }
 }
 
+/* Makes durable what is committed; after a failed sync that takes a durable commit. */
+static int sync_store(struct storeq *q, struct err *err)
+{
+    int rc = store_sync(q->store, err);
+    if (rc == 0)
+        return 0;
+    (void)pthread_mutex_lock(&q->use);
+    rc = store_begin(q->store, err);
+    if (rc == 0)
+        rc = store_commit(q->store, true, err);
+    (void)pthread_mutex_unlock(&q->use);
+    return rc;
+}
+
 static void sync_list(struct storeq *q, const struct list *l)
 {
     struct err err = {0};
     uint64_t start = clock_mono_ms();
     for (;;) {
-        int rc = store_sync(q->store, &err);
+        int rc = sync_store(q, &err);
         set_trouble(q, TROUBLE_SYNC, rc < 0 ? &err : NULL);
         if (rc == 0)
             return;
@@ -349,6 +375,7 @@ static void on_closed(uv_handle_t *h)
     if (--q->open_handles > 0)
         return;
     (void)pthread_mutex_destroy(&q->lock);
+    (void)pthread_mutex_destroy(&q->use);
     (void)pthread_cond_destroy(&q->wake);
     (void)pthread_cond_destroy(&q->wake_syncer);
     free(q);
@@ -403,6 +430,7 @@ int storeq_start(struct storeq **out, uv_loop_t *loop, const struct storeq_conf 
         return rc;
     }
     (void)pthread_mutex_init(&q->lock, NULL);
+    (void)pthread_mutex_init(&q->use, NULL);
     (void)pthread_cond_init(&q->wake, NULL);
     (void)pthread_cond_init(&q->wake_syncer, NULL);
     rc = uv_async_init(loop, &q->async, on_async);

@@ -52,7 +52,8 @@ int store_begin(struct store *s, struct err *err);
 int store_commit(struct store *s, bool durable, struct err *err);
 /* Makes durable what was committed so far, durable or not. The one call that may be made from
  * another thread while the handle's own uses it, so that a slow disk need not keep that waiting.
- * Errors: ERR_UNAVAILABLE (the sync failed: what was committed may be lost by a power cut). */
+ * Errors: ERR_UNAVAILABLE (the sync failed: what was committed may be lost by a power cut). Then it
+ * goes on failing until a durable commit, of an empty batch too, has written all of it anew. */
 int store_sync(struct store *s, struct err *err);
 /* Gives the batch up; no batch is fine. */
 void store_rollback(struct store *s);

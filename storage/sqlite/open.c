@@ -147,6 +147,7 @@ static int find_log(struct store_sqlite *q, struct err *err)
     if (log == NULL || log->pMethods == NULL)
         return err_set(err, ERR_UNAVAILABLE, "%s: its write-ahead log is not open", q->path);
     q->log = log;
+    (void)sqlite3_wal_hook(q->db, tx_log_grown, q);
     return sqlite_sync(&q->base, err);
 }
 

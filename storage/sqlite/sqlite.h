@@ -3,6 +3,7 @@
 #pragma once
 
 #include <sqlite3.h>
+#include <stdatomic.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -20,8 +21,9 @@ struct store_sqlite {
     char *path;
     int busy_ms;
     bool wal;
-    sqlite3_file *log;  /* the write-ahead log; NULL without one */
-    bool results_ready; /* the results tables are there, in our version */
+    sqlite3_file *log;       /* the write-ahead log; NULL without one */
+    atomic_bool sync_failed; /* what is committed may never reach the disk, unless written anew */
+    bool results_ready;      /* the results tables are there, in our version */
     bool in_batch;
     bool batch_broken;            /* a write failed half way: the batch cannot be committed */
     struct trial_index **indexes; /* one for each study that was used */
@@ -69,6 +71,10 @@ int tx_leave(struct store_sqlite *q, int rc, struct err *err);
 /* The same for a snapshot over several reads. */
 int tx_enter_read(struct store_sqlite *q, struct err *err);
 int tx_leave_read(struct store_sqlite *q, int rc);
+
+/* For sqlite3_wal_hook: a checkpoint now and then, as SQLite does it without a hook; but that would
+ * keep a failed sync to itself. */
+int tx_log_grown(void *q, sqlite3 *db, const char *name, int frames);
 
 int sqlite_begin(struct store *s, struct err *err);
 int sqlite_commit(struct store *s, bool durable, struct err *err);

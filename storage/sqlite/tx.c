@@ -4,19 +4,52 @@
 #include "storage/sqlite/index.h"
 #include "storage/sqlite/sqlite.h"
 
+enum { CHECKPOINT_FRAMES = 1000 }; /* SQLite's default */
+
 /* Makes the commits so far durable. Under WAL with synchronous=NORMAL a commit only writes the log;
  * what synchronous=FULL would add is this sync of it. Done here, each commit of a handle can
  * choose. Beside other operations it is safe because it only calls fdatasync: the log is opened
- * once and closed with the handle, and a checkpoint, which may begin it anew, syncs it before. */
+ * once and closed with the handle, and a checkpoint, which may begin it anew, syncs it before.
+ *
+ * A sync that failed is never tried again: Linux tells an error of writing back once, takes the
+ * pages for clean, and the next sync succeeds without them. */
 int sqlite_sync(struct store *s, struct err *err)
 {
     struct store_sqlite *q = CONTAINER_OF(s, struct store_sqlite, base);
     if (q->log == NULL) /* the rollback journal runs with synchronous=FULL */
         return 0;
-    if (q->log->pMethods->xSync(q->log, SQLITE_SYNC_NORMAL) != SQLITE_OK)
-        return err_set(err, ERR_UNAVAILABLE, "%s: the write-ahead log could not be synced to disk",
-                       q->path);
-    return 0;
+    if (!atomic_load(&q->sync_failed) &&
+        q->log->pMethods->xSync(q->log, SQLITE_SYNC_NORMAL) == SQLITE_OK)
+        return 0;
+    atomic_store(&q->sync_failed, true);
+    return err_set(err, ERR_UNAVAILABLE, "%s: the write-ahead log could not be synced to disk",
+                   q->path);
+}
+
+/* After a failed sync: copies all of the log into the database, syncs that, and empties the log,
+ * whose lost part would otherwise hide what follows it. */
+static int write_anew(struct store_sqlite *q, struct err *err)
+{
+    if (sqlite3_wal_checkpoint_v2(q->db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) !=
+        SQLITE_OK)
+        return sql_fail(q, err);
+    atomic_store(&q->sync_failed, false);
+    return sqlite_sync(&q->base, err); /* that it is empty */
+}
+
+static int make_durable(struct store_sqlite *q, struct err *err)
+{
+    return atomic_load(&q->sync_failed) ? write_anew(q, err) : sqlite_sync(&q->base, err);
+}
+
+int tx_log_grown(void *ctx, sqlite3 *db, const char *name, int frames)
+{
+    struct store_sqlite *q = ctx;
+    if (frames >= CHECKPOINT_FRAMES &&
+        (sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL) & 0xff) ==
+            SQLITE_IOERR)
+        atomic_store(&q->sync_failed, true);
+    return SQLITE_OK;
 }
 
 /* Leaves no transaction behind, and forgets what was known of one that is gone. */
@@ -34,7 +67,7 @@ static int commit(struct store_sqlite *q, bool durable, struct err *err)
         roll_back(q);
         return rc;
     }
-    return durable ? sqlite_sync(&q->base, err) : 0;
+    return durable ? make_durable(q, err) : 0;
 }
 
 /* Whether rc is a refusal, given before anything was written. */

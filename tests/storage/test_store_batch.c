@@ -1,8 +1,10 @@
 /* Batches, locks, and what happens when a writer dies or the disk is full. */
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "tests/storage/store_fixture.h"
@@ -143,5 +145,66 @@ Test(store_batch, works_in_memory_without_a_log)
     int64_t counts[TRIAL_STATES];
     MUST(store_study_counts(s, a, counts, &err));
     cr_expect_eq(counts[TRIAL_RUNNING], 1);
+    store_destroy(s);
+}
+
+/* Stands before libc's: the next sync of a log fails, but only once, as Linux would do it. */
+static bool fail_next_sync;
+static int database_syncs;
+
+int fdatasync(int fd)
+{
+    char link[32], path[128] = "";
+    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    (void)!readlink(link, path, sizeof(path) - 1);
+    bool log = strstr(path, "-wal") != NULL;
+    database_syncs += !log;
+    if (log && fail_next_sync) {
+        fail_next_sync = false;
+        errno = EIO;
+        return -1;
+    }
+    return 0;
+}
+
+Test(store_batch, a_failed_sync_is_remembered_until_all_is_written_anew)
+{
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    int64_t a = must_study(s, "a");
+    MUST(store_begin(s, &err));
+    MUST(store_trial_create(s, a, NULL, NULL, NULL, &err));
+    MUST(store_commit(s, false, &err));
+    fail_next_sync = true;
+    REFUSED(ERR_UNAVAILABLE, store_sync(s, &err));
+    REFUSED(ERR_UNAVAILABLE, store_sync(s, &err)); /* the disk would say yes now */
+    int before = database_syncs;
+    MUST(store_begin(s, &err));
+    MUST(store_commit(s, true, &err));
+    cr_expect_gt(database_syncs, before);
+    MUST(store_sync(s, &err));
+    store_destroy(s);
+}
+
+Test(store_batch, a_sync_that_fails_in_a_checkpoint_is_not_forgotten)
+{
+    struct store *s = must_open(fresh_path());
+    int64_t a = must_study(s, "a");
+    char text[4000];
+    (void)memset(text, '7', sizeof(text));
+    text[sizeof(text) - 1] = '\0';
+    const struct trial_attr attr = {"k", text};
+    fail_next_sync = true;
+    MUST(store_begin(s, &err));
+    for (int i = 0; i < 1200; i++) {
+        int64_t id;
+        MUST(store_trial_create(s, a, NULL, &id, NULL, &err));
+        MUST(store_trial_attrs(s, id, ATTR_USER, &attr, 1, &err));
+    }
+    MUST(store_commit(s, false, &err)); /* the log is long enough now */
+    cr_assert(!fail_next_sync);
+    REFUSED(ERR_UNAVAILABLE, store_sync(s, &err));
+    MUST(store_study_attr_set(s, a, ATTR_USER, "k", "1", &err));
+    MUST(store_sync(s, &err));
     store_destroy(s);
 }

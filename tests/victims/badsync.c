@@ -1,0 +1,43 @@
+/* A library to be preloaded: a disk whose syncs fail or take their time. Files in the working
+ * directory say how, for the write-ahead log only:
+ *
+ *   sync-fails   each sync fails
+ *   sync-fails-once   the next one does; the file is removed
+ *   sync-waits   a sync waits until the file is gone
+ *
+ * What the disk did is told on stderr, a line for each file synced. */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static void tell(const char *what, const char *file)
+{
+    char line[PATH_MAX + 32];
+    int n = snprintf(line, sizeof(line), "disk: %s %s\n", what, file);
+    (void)!write(STDERR_FILENO, line, (size_t)n);
+}
+
+int fdatasync(int fd);
+int fdatasync(int fd)
+{
+    char link[32], path[PATH_MAX];
+    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, path, sizeof(path) - 1);
+    path[n > 0 ? n : 0] = '\0';
+    const char *slash = strrchr(path, '/');
+    const char *file = slash != NULL ? slash + 1 : path;
+    if (strstr(file, "-wal") != NULL) {
+        while (access("sync-waits", F_OK) == 0)
+            (void)usleep(10000);
+        if (access("sync-fails", F_OK) == 0 || unlink("sync-fails-once") == 0) {
+            tell("failed", file);
+            errno = EIO;
+            return -1;
+        }
+    }
+    tell("synced", file);
+    return (int)syscall(SYS_fdatasync, fd);
+}
