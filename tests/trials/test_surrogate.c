@@ -26,7 +26,7 @@ static double choice(enum direction direction, double infinite)
     enum { N = 24 };
     struct history h;
     struct surrogate *s;
-    struct surrogate_axis axis = {.axis = axis_of(&unit), .param = -1};
+    struct cube_axis axis = {.axis = axis_of(&unit), .param = -1};
     double sign = direction == DIRECTION_MAXIMIZE ? -1 : 1, x;
     bool trusted;
     struct rng rng;

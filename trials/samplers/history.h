@@ -65,3 +65,7 @@ static inline uint32_t history_best(const struct history *h, size_t i)
 {
     return i < h->n_complete ? h->complete[i] : h->pruned[i - h->n_complete];
 }
+static inline const struct dist *history_dist(const struct history *h, const struct joint *j)
+{
+    return &h->columns[j->column].dists[j->dist];
+}

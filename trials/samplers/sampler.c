@@ -9,8 +9,8 @@
 #include "base/rng.h"
 #include "trials/samplers/axis.h"
 #include "trials/samplers/history.h"
-#include "trials/samplers/surrogate.h"
 #include "trials/samplers/tpe.h"
+#include "trials/samplers/turn.h"
 
 /* A joint choice: values of parameters that are chosen together when a trial begins. */
 struct draw {
@@ -25,9 +25,7 @@ struct sampler {
     struct history history;
     struct tpe *joint;           /* of the parameters that all trials have */
     struct surrogate *surrogate; /* auto; of the space, or of the parameters that all trials have */
-    struct surrogate_axis *learned; /* [n_learned] its axes */
-    size_t n_learned;
-    struct tpe **singles; /* [n_singles] by column; NULL until asked for */
+    struct tpe **singles;        /* [n_singles] by column; NULL until asked for */
     size_t n_singles;
     struct draw *open; /* of define-by-run trials that have not ended */
     size_t n_open;
@@ -72,7 +70,6 @@ void sampler_destroy(struct sampler *s)
     free(s->open);
     tpe_destroy(s->joint);
     surrogate_destroy(s->surrogate);
-    free(s->learned);
     history_free(&s->history);
     free(s);
 }
@@ -101,12 +98,12 @@ static bool starting(const struct sampler *s)
            history_finished(&s->history) < (size_t)s->conf.startup;
 }
 
-/* --- the joint choice ------------------------------------------------------------------------- */
-
-static const struct dist *joint_dist(const struct sampler *s, const struct joint *j)
+static bool surrogate_possible(const struct sampler *s)
 {
-    return &s->history.columns[j->column].dists[j->dist];
+    return s->conf.kind == SAMPLER_AUTO && !starting(s) && s->history.n_complete >= SURROGATE_LEAST;
 }
+
+/* --- the joint choice ------------------------------------------------------------------------- */
 
 static int update_joint(struct sampler *s, const struct draw *d, struct err *err)
 {
@@ -115,7 +112,7 @@ static int update_joint(struct sampler *s, const struct draw *d, struct err *err
     if (dists == NULL || columns == NULL)
         return no_memory(err);
     for (size_t i = 0; i < d->n; i++) {
-        dists[i] = joint_dist(s, &d->at[i]);
+        dists[i] = history_dist(&s->history, &d->at[i]);
         columns[i] = d->at[i].column;
     }
     if (!tpe_is_for(s->joint, dists, columns, d->n)) {
@@ -125,112 +122,6 @@ static int update_joint(struct sampler *s, const struct draw *d, struct err *err
             return rc;
     }
     return tpe_sync(s->joint, &s->history, d->number, err);
-}
-
-/* --- the surrogate of `auto` ---------------------------------------------------------------------
- */
-
-/* Beyond, a Gaussian process learns too little from a few hundred trials. */
-#define MOST_AXES 50
-/* Now and then the estimator, which is not deceived by what a process assumes; the more often the
- * longer there was no new best, for the process may be stuck in one of many valleys. */
-static bool surrogate_turn(const struct sampler *s, int64_t number, bool trusted)
-{
-    const struct history *h = &s->history;
-    int64_t stale = number - h->rows[h->complete[0]].number;
-    if (!trusted || stale > 30)
-        return trusted && number % 4 == 0;
-    return stale > 15 ? number % 2 == 0 : number % 4 != 3;
-}
-
-static bool surrogate_possible(const struct sampler *s)
-{
-    return s->conf.kind == SAMPLER_AUTO && !starting(s) && s->history.n_complete >= SURROGATE_LEAST;
-}
-
-/* Makes the surrogate one of these axes; keeps it when it is. Takes axes over. */
-static int update_surrogate(struct sampler *s, struct surrogate_axis *axes, size_t n,
-                            const struct space *space, struct err *err)
-{
-    bool same = s->surrogate != NULL && n == s->n_learned;
-    for (size_t i = 0; same && i < n; i++)
-        same = axes[i].column == s->learned[i].column && axes[i].param == s->learned[i].param &&
-               axis_equal(&axes[i].axis, &s->learned[i].axis);
-    free(s->learned);
-    s->learned = axes;
-    s->n_learned = n;
-    if (same)
-        return 0;
-    surrogate_destroy(TAKE(s->surrogate));
-    return surrogate_create(&s->surrogate, axes, n, space, err);
-}
-
-/* Lets the surrogate choose values [n] when it is its turn; *chosen says whether. Takes axes over.
- */
-static int ask_surrogate(struct sampler *s, int64_t number, struct surrogate_axis *axes, size_t n,
-                         const struct space *space, const double *fixed, double *values,
-                         bool *chosen, struct err *err)
-{
-    bool trusted = false;
-    *chosen = false;
-    int rc = update_surrogate(s, axes, n, space, err);
-    if (rc == 0)
-        rc = surrogate_learn(s->surrogate, &s->history, &trusted, err);
-    if (rc < 0 || !surrogate_turn(s, number, trusted))
-        return rc;
-    struct rng rng = stream(s, number, NULL);
-    rc = surrogate_choose(s->surrogate, &s->history, number, &rng, fixed, values, err);
-    *chosen = rc == 0;
-    return rc;
-}
-
-static int choose_joint_surrogate(struct sampler *s, const struct draw *d, bool *chosen,
-                                  struct err *err)
-{
-    struct surrogate_axis *axes = calloc(d->n, sizeof(*axes));
-    if (axes == NULL)
-        return no_memory(err);
-    for (size_t i = 0; i < d->n; i++)
-        axes[i] = (struct surrogate_axis){
-            .axis = axis_of(joint_dist(s, &d->at[i])), .column = d->at[i].column, .param = -1};
-    return ask_surrogate(s, d->number, axes, d->n, NULL, NULL, d->values, chosen, err);
-}
-
-/* Chooses all parameters of the space, active or not. *chosen is false when there is nothing to
- * choose. */
-static int choose_space(struct sampler *s, int64_t number, const double *fixed, double *values,
-                        bool *chosen, struct err *err)
-{
-    const struct space *space = s->conf.space;
-    *chosen = false;
-    size_t n = 0;
-    struct surrogate_axis *axes = calloc(space->n + 1, sizeof(*axes));
-    AUTO_FREE double *some = calloc(2 * space->n + 1, sizeof(double));
-    if (axes == NULL || some == NULL) {
-        free(axes);
-        return no_memory(err);
-    }
-    for (size_t i = 0; i < space->n; i++) {
-        const struct param *p = &space->params[i];
-        if (dist_single(&p->dist))
-            continue;
-        int64_t column = history_column(&s->history, p->name);
-        if (column < 0) {
-            free(axes);
-            return no_memory(err);
-        }
-        some[space->n + n] = fixed != NULL ? fixed[i] : NAN;
-        axes[n++] = (struct surrogate_axis){
-            .axis = axis_of(&p->dist), .column = (size_t)column, .param = (int)i};
-    }
-    if (n == 0 || n > MOST_AXES) {
-        free(axes);
-        return 0;
-    }
-    int rc = ask_surrogate(s, number, axes, n, space, some + space->n, some, chosen, err);
-    for (size_t i = 0; *chosen && i < n; i++)
-        values[axes[i].param] = some[i];
-    return rc;
 }
 
 /* Chooses what all finished trials have in common; *out is empty while there is nothing to learn
@@ -248,7 +139,7 @@ static int draw_joint(struct sampler *s, int64_t number, bool may_ask, struct dr
             return no_memory(err);
         }
         for (size_t i = 0; i < h->n_joint; i++) {
-            if (!dist_single(joint_dist(s, &h->joint[i])))
+            if (!dist_single(history_dist(&s->history, &h->joint[i])))
                 d.at[d.n++] = h->joint[i];
         }
     }
@@ -256,8 +147,9 @@ static int draw_joint(struct sampler *s, int64_t number, bool may_ask, struct dr
     if (d.n > 0) {
         struct rng rng = stream(s, number, NULL);
         bool chosen = false;
-        if (may_ask && surrogate_possible(s) && d.n <= MOST_AXES)
-            rc = choose_joint_surrogate(s, &d, &chosen, err);
+        struct turn turn = {&s->surrogate, &s->history, number, &rng};
+        if (may_ask && surrogate_possible(s))
+            rc = turn_choose_joint(&turn, d.at, d.n, d.values, &chosen, err);
         if (rc == 0 && !chosen)
             rc = update_joint(s, &d, err);
         if (rc == 0 && !chosen)
@@ -277,7 +169,8 @@ static bool drawn(const struct sampler *s, const struct draw *d, const char *nam
     for (size_t i = 0; i < d->n; i++) {
         if (strcmp(s->history.columns[d->at[i].column].name, name) == 0) {
             *value = d->values[i];
-            return dist_compatible(joint_dist(s, &d->at[i]), dist) && dist_contains(dist, *value);
+            return dist_compatible(history_dist(&s->history, &d->at[i]), dist) &&
+                   dist_contains(dist, *value);
         }
     }
     return false;
@@ -366,7 +259,7 @@ static int share(struct sampler *s, const struct draw *d, struct err *err)
     if (params == NULL || dists == NULL)
         return no_memory(err);
     for (size_t i = 0; i < d->n; i++) {
-        dists[i] = *joint_dist(s, &d->at[i]);
+        dists[i] = *history_dist(&s->history, &d->at[i]);
         params[i] = (struct trial_param){.name = s->history.columns[d->at[i].column].name,
                                          .dist = &dists[i],
                                          .value = d->values[i]};
@@ -412,8 +305,11 @@ int sampler_ask(struct sampler *s, int64_t number, const double *fixed, double *
     struct draw d = {.number = number};
     bool chosen = false;
     int rc = 0;
-    if (surrogate_possible(s))
-        rc = choose_space(s, number, fixed, values, &chosen, err);
+    if (surrogate_possible(s)) {
+        struct rng rng = stream(s, number, NULL);
+        struct turn turn = {&s->surrogate, &s->history, number, &rng};
+        rc = turn_choose_space(&turn, s->conf.space, fixed, values, &chosen, err);
+    }
     if (rc == 0 && !chosen)
         rc = draw_joint(s, number, false, &d, err);
     if (rc == 0)

@@ -1,24 +1,19 @@
 /* Chooses whole points by a Gaussian process of the trials so far: what improves most in
- * expectation. Works on all parameters of a space, inactive ones included, or on those that all
- * trials share. */
+ * expectation. */
 #pragma once
 
 #include "base/rng.h"
-#include "trials/samplers/axis.h"
+#include "trials/samplers/cube.h"
 #include "trials/samplers/history.h"
-
-struct surrogate_axis {
-    struct axis axis;
-    size_t column; /* of the history */
-    int param;     /* index in the space whose conditions apply, or -1 */
-};
 
 struct surrogate;
 
 /* axes [d] are copied, space (NULL: no conditions) is borrowed. Errors: ERR_NOMEM. */
-int surrogate_create(struct surrogate **out, const struct surrogate_axis *axes, size_t d,
+int surrogate_create(struct surrogate **out, const struct cube_axis *axes, size_t d,
                      const struct space *space, struct err *err);
 void surrogate_destroy(struct surrogate *s);
+/* s may be NULL. */
+bool surrogate_is_for(const struct surrogate *s, const struct cube_axis *axes, size_t d);
 
 /* The fewest complete trials from which it learns. */
 #define SURROGATE_LEAST 8
