@@ -6,7 +6,6 @@
 
 #include "base/json.h"
 #include "base/text.h"
-#include "cli/options.h"
 #include "cli/ranking.h"
 #include "cli/table.h"
 
@@ -76,11 +75,11 @@ static int show(const struct reading *r, const struct ranked *best, size_t n, bo
 
 int best_main(int argc, char **argv)
 {
-    const char *storage = NULL;
+    AUTO_READING struct reading r = {0};
     int64_t n = 1;
     bool json = false;
     const struct cli_option options[] = {
-        {.name = "storage", .arg = "URL", .help = CLI_STORAGE_HELP, .text = &storage},
+        READING_STORAGE(&r),
         {'n', "number", "N", "how many (default 1, at most 1000)", .number = &n},
         {.name = "json", .help = "one JSON object a line", .flag = &json},
     };
@@ -91,20 +90,15 @@ int best_main(int argc, char **argv)
                                     .n_options = ARRAY_LEN(options),
                                     .examples = examples};
     AUTO_CLI_ARGS struct cli_args args = {0};
-    AUTO_READING struct reading r = {0};
     struct err err = {.code = ERR_NOMEM, .msg = "out of memory"};
     size_t found = 0;
-    int code = cli_parse(&usage, argc, argv, &args);
-    if (code == CLI_GO_ON && (args.words.n > 1 || n < 1 || n > MOST)) {
-        cli_error(args.words.n > 1 ? "best takes one study" : "-n takes 1 to %d", MOST);
-        return EXIT_USAGE;
-    }
-    if (code == CLI_GO_ON)
-        code = reading_open(&r, storage);
-    if (code == CLI_GO_ON)
-        code = reading_pick(&r, args.words.n > 0 ? args.words.v[0] : NULL);
+    int code = reading_begin(&r, &usage, argc, argv, READING_STUDY, &args);
     if (code != CLI_GO_ON)
         return code;
+    if (n < 1 || n > MOST) {
+        cli_error("-n takes 1 to %d", MOST);
+        return EXIT_USAGE;
+    }
     if (r.n_objectives != 1) {
         cli_error("study '%s' has %zu objectives, so no single best trial: see forkless export",
                   r.name, r.n_objectives);

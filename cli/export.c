@@ -7,7 +7,6 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "cli/csv.h"
-#include "cli/options.h"
 #include "cli/reading.h"
 
 static const char *const synopsis[] = {"export [OPTION …] [STUDY]", NULL};
@@ -37,11 +36,11 @@ static int export_json(const struct reading *r, struct err *err)
 
 int export_main(int argc, char **argv)
 {
-    const char *storage = NULL;
+    AUTO_READING struct reading r = {0};
     bool json = false;
     bool csv = false;
     const struct cli_option options[] = {
-        {.name = "storage", .arg = "URL", .help = CLI_STORAGE_HELP, .text = &storage},
+        READING_STORAGE(&r),
         {.name = "csv", .help = "comma-separated values with a header (default)", .flag = &csv},
         {.name = "json", .help = "one JSON object a line", .flag = &json},
     };
@@ -52,19 +51,14 @@ int export_main(int argc, char **argv)
                                     .n_options = ARRAY_LEN(options),
                                     .examples = examples};
     AUTO_CLI_ARGS struct cli_args args = {0};
-    AUTO_READING struct reading r = {0};
     struct err err = {.code = ERR_NOMEM, .msg = "out of memory"};
-    int code = cli_parse(&usage, argc, argv, &args);
-    if (code == CLI_GO_ON && (args.words.n > 1 || (csv && json))) {
-        cli_error(csv && json ? "--csv or --json, not both" : "export takes one study");
-        return EXIT_USAGE;
-    }
-    if (code == CLI_GO_ON)
-        code = reading_open(&r, storage);
-    if (code == CLI_GO_ON)
-        code = reading_pick(&r, args.words.n > 0 ? args.words.v[0] : NULL);
+    int code = reading_begin(&r, &usage, argc, argv, READING_STUDY, &args);
     if (code != CLI_GO_ON)
         return code;
+    if (csv && json) {
+        cli_error("--csv or --json, not both");
+        return EXIT_USAGE;
+    }
     int rc = json ? export_json(&r, &err) : csv_trials(&r, &err);
     return rc < 0 ? reading_failed(&err) : EXIT_OK;
 }

@@ -10,7 +10,6 @@
 
 #include "base/json.h"
 #include "base/text.h"
-#include "cli/options.h"
 #include "cli/reading.h"
 
 enum { POLL_MS = 200 };
@@ -151,11 +150,11 @@ static int show(const struct reading *r, int64_t number, const char *name, bool 
 
 int logs_main(int argc, char **argv)
 {
-    const char *storage = NULL;
+    AUTO_READING struct reading r = {0};
     bool go_on = false;
     bool errors = false;
     const struct cli_option options[] = {
-        {.name = "storage", .arg = "URL", .help = CLI_STORAGE_HELP, .text = &storage},
+        READING_STORAGE(&r),
         {'f', "follow", NULL, "go on until the trial ends", .flag = &go_on},
         {.name = "stderr", .help = "what it wrote to stderr instead of stdout", .flag = &errors},
     };
@@ -166,17 +165,13 @@ int logs_main(int argc, char **argv)
                                     .n_options = ARRAY_LEN(options),
                                     .examples = examples};
     AUTO_CLI_ARGS struct cli_args args = {0};
-    AUTO_READING struct reading r = {0};
     int64_t number;
-    int code = cli_parse(&usage, argc, argv, &args);
+    int code = reading_begin(&r, &usage, argc, argv, READING_TRIAL_STUDY, &args);
     if (code != CLI_GO_ON)
         return code;
-    if (args.words.n < 1 || args.words.n > 2 || !text_int(args.words.v[0], &number)) {
-        cli_error("logs takes the number of a trial, then perhaps a study: forkless logs 7");
+    if (!text_int(args.words.v[0], &number)) {
+        cli_error("logs: expected the number of a trial, found '%s'", args.words.v[0]);
         return EXIT_USAGE;
     }
-    code = reading_open(&r, storage);
-    if (code == CLI_GO_ON)
-        code = reading_pick(&r, args.words.n > 1 ? args.words.v[1] : NULL);
-    return code != CLI_GO_ON ? code : show(&r, number, errors ? "stderr.log" : "stdout.log", go_on);
+    return show(&r, number, errors ? "stderr.log" : "stdout.log", go_on);
 }

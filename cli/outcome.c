@@ -247,8 +247,7 @@ static void show_best(const struct spec *spec)
     struct ranked best[SHOWN_TRIALS];
     struct err err = {0};
     size_t found = 0;
-    if (reading_open(&r, spec->study.storage) != CLI_GO_ON ||
-        reading_pick(&r, spec->study.name) != CLI_GO_ON)
+    if (reading_open_study(&r, spec->study.storage, spec->study.name) != CLI_GO_ON)
         return;
     int rc = ranking(&r, best, ARRAY_LEN(best), &found, &err);
     if (rc == 0 && found > 0)

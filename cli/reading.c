@@ -7,7 +7,6 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "cli/options.h"
 
 void reading_close(struct reading *r)
 {
@@ -22,7 +21,8 @@ int reading_failed(const struct err *err)
     return err->code == ERR_INVALID || err->code == ERR_NOTFOUND ? EXIT_USAGE : EXIT_STORE;
 }
 
-int reading_open(struct reading *r, const char *url)
+/* url NULL: the default. */
+static int open_store(struct reading *r, const char *url)
 {
     const struct store_opts opts = {.read_only = true, .busy_ms = 10000};
     const char *const defaults[] = {getenv("FORKLESS_STORAGE"), getenv("OPTUNA_STORAGE"),
@@ -100,7 +100,8 @@ static int name_one(const struct search *s, const char *url)
     return EXIT_USAGE;
 }
 
-int reading_pick(struct reading *r, const char *name)
+/* By name, or the only one when name is NULL. */
+static int pick(struct reading *r, const char *name)
 {
     AUTO(search_free) struct search s = {.r = r, .wanted = name};
     struct err err = {.msg = "out of memory"};
@@ -114,6 +115,38 @@ int reading_pick(struct reading *r, const char *name)
     if (!s.found)
         return no_such_study(&s, r->url);
     return name == NULL && s.n > 1 ? name_one(&s, r->url) : CLI_GO_ON;
+}
+
+int reading_open_study(struct reading *r, const char *url, const char *name)
+{
+    int code = open_store(r, url);
+    return code == CLI_GO_ON ? pick(r, name) : code;
+}
+
+static int wrong_words(const char *command, enum reading_words words)
+{
+    if (words == READING_TRIAL_STUDY)
+        cli_error("%s takes the number of a trial, then perhaps a study: forkless %s 7", command,
+                  command);
+    else
+        cli_error("%s takes one study%s", command, words == READING_ALL ? ", or none for all" : "");
+    return EXIT_USAGE;
+}
+
+int reading_begin(struct reading *r, const struct cli_usage *usage, int argc, char **argv,
+                  enum reading_words words, struct cli_args *args)
+{
+    size_t before = words == READING_TRIAL_STUDY ? 1 : 0;
+    int code = cli_parse(usage, argc, argv, args);
+    if (code != CLI_GO_ON)
+        return code;
+    if (args->words.n < before || args->words.n > before + 1)
+        return wrong_words(usage->command, words);
+    const char *name = args->words.n > before ? args->words.v[before] : NULL;
+    code = open_store(r, r->storage);
+    if (code == CLI_GO_ON && (name != NULL || words != READING_ALL))
+        code = pick(r, name);
+    return code;
 }
 
 const char *trial_attr_find(const struct trial_attr *attrs, size_t n, const char *key)

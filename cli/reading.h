@@ -4,12 +4,11 @@
 
 #include "base/buf.h"
 #include "cli/cli.h"
+#include "cli/options.h"
 #include "storage/storage.h"
 
-/* The help of --storage. */
-#define CLI_STORAGE_HELP "the file (default: $FORKLESS_STORAGE, $OPTUNA_STORAGE, ./forkless.db)"
-
 struct reading {
+    const char *storage; /* set by READING_STORAGE; NULL: the default */
     struct store *store;
     char url[512];            /* for people: without its password */
     int64_t study;            /* valid when one was picked */
@@ -21,10 +20,25 @@ struct reading {
 void reading_close(struct reading *r);
 #define AUTO_READING AUTO(reading_close)
 
-/* Opens the store. url NULL: the default. Returns CLI_GO_ON, or an exit_code after it said why. */
-int reading_open(struct reading *r, const char *url);
-/* Picks the study: by name, or the only one when name is NULL. As reading_open. */
-int reading_pick(struct reading *r, const char *name);
+/* The option --storage, for r's command. */
+#define READING_STORAGE(r)                                                                         \
+    {                                                                                              \
+        .name = "storage", .arg = "URL", .text = &(r)->storage,                                    \
+        .help = "the file (default: $FORKLESS_STORAGE, $OPTUNA_STORAGE, ./forkless.db)"            \
+    }
+
+enum reading_words {
+    READING_STUDY,       /* [STUDY]: the only one when it is not named */
+    READING_ALL,         /* [STUDY]: none is picked when it is not named */
+    READING_TRIAL_STUDY, /* TRIAL [STUDY]; TRIAL is the caller's to read */
+};
+
+/* How each of these commands begins: parses the command line, opens the store, picks the study.
+ * Returns CLI_GO_ON, or an exit_code after it said why. *args is the caller's to free. */
+int reading_begin(struct reading *r, const struct cli_usage *usage, int argc, char **argv,
+                  enum reading_words words, struct cli_args *args);
+/* Opens the store of the url and picks the study of the name. As reading_begin. */
+int reading_open_study(struct reading *r, const char *url, const char *name);
 /* Reports an error of the store; the exit_code for it. */
 int reading_failed(const struct err *err);
 

@@ -6,7 +6,6 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "cli/options.h"
 #include "cli/ranking.h"
 #include "cli/table.h"
 
@@ -267,10 +266,10 @@ static void report_free(struct report *report)
 
 int status_main(int argc, char **argv)
 {
-    const char *storage = NULL;
+    AUTO_READING struct reading r = {0};
     bool json = false;
     const struct cli_option options[] = {
-        {.name = "storage", .arg = "URL", .help = CLI_STORAGE_HELP, .text = &storage},
+        READING_STORAGE(&r),
         {.name = "json", .help = "one JSON object", .flag = &json},
     };
     const struct cli_usage usage = {.command = "status",
@@ -280,18 +279,9 @@ int status_main(int argc, char **argv)
                                     .n_options = ARRAY_LEN(options),
                                     .examples = examples};
     AUTO_CLI_ARGS struct cli_args args = {0};
-    AUTO_READING struct reading r = {0};
     AUTO(report_free) struct report report = {0};
     struct err err = {.code = ERR_NOMEM, .msg = "out of memory"};
-    int code = cli_parse(&usage, argc, argv, &args);
-    if (code == CLI_GO_ON && args.words.n > 1) {
-        cli_error("status takes one study, or none for all");
-        return EXIT_USAGE;
-    }
-    if (code == CLI_GO_ON)
-        code = reading_open(&r, storage);
-    if (code == CLI_GO_ON && args.words.n > 0)
-        code = reading_pick(&r, args.words.v[0]);
+    int code = reading_begin(&r, &usage, argc, argv, READING_ALL, &args);
     if (code != CLI_GO_ON)
         return code;
     report.store = r.store;

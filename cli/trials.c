@@ -8,7 +8,6 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/csv.h"
-#include "cli/options.h"
 #include "cli/reading.h"
 #include "cli/table.h"
 
@@ -126,13 +125,13 @@ static unsigned state_mask(const char *name)
 
 int trials_main(int argc, char **argv)
 {
-    const char *storage = NULL;
+    AUTO_READING struct reading r = {0};
     const char *state = NULL;
     int64_t n = -1;
     bool json = false;
     bool csv = false;
     const struct cli_option options[] = {
-        {.name = "storage", .arg = "URL", .help = CLI_STORAGE_HELP, .text = &storage},
+        READING_STORAGE(&r),
         {'n', "newest", "N", "only the newest N; 0 = all (default: 20 in a table)", .number = &n},
         {.name = "state",
          .arg = "running|complete|pruned|fail|waiting",
@@ -148,24 +147,18 @@ int trials_main(int argc, char **argv)
                                     .n_options = ARRAY_LEN(options),
                                     .examples = examples};
     AUTO_CLI_ARGS struct cli_args args = {0};
-    AUTO_READING struct reading r = {0};
     AUTO(buf_free) struct buf line = BUF_INIT;
     struct err err = {.code = ERR_NOMEM, .msg = "out of memory"};
     struct store_each_opts opts = {.want = WANT_PARAMS | WANT_USER_ATTRS};
     size_t left_out = 0;
-    int code = cli_parse(&usage, argc, argv, &args);
-    opts.states = state_mask(state);
-    if (code == CLI_GO_ON && (args.words.n > 1 || (csv && (json || state != NULL || n > 0)))) {
-        cli_error(args.words.n > 1 ? "trials takes one study"
-                                   : "--csv goes with neither --json, --state nor -n");
-        return EXIT_USAGE;
-    }
-    if (code == CLI_GO_ON)
-        code = reading_open(&r, storage);
-    if (code == CLI_GO_ON)
-        code = reading_pick(&r, args.words.n > 0 ? args.words.v[0] : NULL);
+    int code = reading_begin(&r, &usage, argc, argv, READING_STUDY, &args);
     if (code != CLI_GO_ON)
         return code;
+    if (csv && (json || state != NULL || n > 0)) {
+        cli_error("--csv goes with neither --json, --state nor -n");
+        return EXIT_USAGE;
+    }
+    opts.states = state_mask(state);
     int rc;
     if (csv) {
         rc = csv_trials(&r, &err);
