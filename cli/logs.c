@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/reading.h"
+#include "executor/owner.h"
 
 enum { POLL_MS = 200 };
 
@@ -94,6 +95,32 @@ static int take_state(void *ctx, const struct trial *t)
     return 0;
 }
 
+/* Who runs a trial. */
+struct owner_search {
+    int64_t trial;
+    int dead_pid; /* 0: it lives, or nobody knows */
+};
+
+static int look_at_owner(void *ctx, const struct store_running *r)
+{
+    struct owner_search *s = ctx;
+    if (r->id == s->trial && r->owner != NULL && owner_state(r->owner) == OWNER_DEAD)
+        s->dead_pid = owner_pid(r->owner);
+    return 0;
+}
+
+/* Whether nobody runs the trial any more, though the store does not know: then it says so. */
+static bool is_orphan(const struct reading *r, int64_t trial)
+{
+    struct owner_search s = {.trial = trial};
+    (void)store_running_each(r->store, r->study, look_at_owner, &s, NULL);
+    if (s.dead_pid != 0)
+        cli_error("the forkless that ran this trial, pid %d, is dead: run its command again to "
+                  "continue",
+                  s.dead_pid);
+    return s.dead_pid != 0;
+}
+
 /* Prints what comes until the trial has ended and its log is read to the end. */
 static int follow(const struct reading *r, int64_t trial, const char *path, int *fd,
                   struct err *err)
@@ -113,7 +140,7 @@ static int follow(const struct reading *r, int64_t trial, const char *path, int 
             *fd = -1;
             continue;
         }
-        if (trial_state_finished(state))
+        if (trial_state_finished(state) || is_orphan(r, trial))
             return 0;
         (void)nanosleep(&pause, NULL);
     }

@@ -19,6 +19,7 @@
 #include "cli/progress.h"
 #include "cli/table.h"
 #include "executor/executor.h"
+#include "executor/owner.h"
 
 struct run_options {
     struct cli_sweep sweep;
@@ -177,13 +178,17 @@ static void put_setting(struct buf *b, const char *word)
     json_put_string(b, buf_str(&shown));
 }
 
-/* What was asked for, as the run's row keeps it: no resolved variable and of what may hold one only
- * the key: so no secret. */
+/* What was asked for and who does it, as the run's row keeps it: no resolved variable and of what
+ * may hold one only the key: so no secret. */
 static char *config_of(const struct spec *cells, size_t n, const struct cli_args *args)
 {
     struct buf b = BUF_INIT;
+    char owner[256];
+    owner_self(owner, sizeof(owner));
     buf_puts(&b, "{\"file\":");
     json_put_string(&b, cells[0].file);
+    buf_puts(&b, ",\"owner\":");
+    json_put_string(&b, owner);
     buf_puts(&b, ",\"settings\":[");
     for (size_t i = 0; i < args->words.n; i++) {
         buf_puts(&b, i > 0 ? "," : "");

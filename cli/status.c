@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "cli/ranking.h"
 #include "cli/table.h"
+#include "executor/owner.h"
 
 static const char *const synopsis[] = {"status [OPTION …] [STUDY]", NULL};
 
@@ -17,7 +18,8 @@ static const char examples[] =
     "  forkless status --json          for a program: one object with studies and runs\n"
     "\n"
     "BEAT is the time since the trial's last heartbeat; a trial without one is run by a program\n"
-    "that sends none.\n";
+    "that sends none. BY is the forkless that runs it: alive or dead on this machine, or "
+    "elsewhere.\n";
 
 /* What is printed, collected while the store is read. */
 struct report {
@@ -26,6 +28,7 @@ struct report {
     struct table studies, running, runs;
     struct buf json_studies, json_runs;
     size_t n_running, n_runs;
+    int dead_pid; /* of a forkless that died: in the middle of a trial, or with the newest run */
     /* of the study at hand */
     struct buf json_running;
     const char *study_name;
@@ -64,6 +67,34 @@ static int keep_study(void *ctx, const struct study_info *info)
     return v[l->n].name == NULL ? -ERR_NOMEM : (l->n++, 0);
 }
 
+/* What its owner says of itself, in our words; NULL: it says nothing. */
+static const char *state_of(const char *owner)
+{
+    static const char *const names[] = {
+        [OWNER_ALIVE] = "alive", [OWNER_DEAD] = "dead", [OWNER_ELSEWHERE] = "elsewhere"};
+    return owner != NULL ? names[owner_state(owner)] : NULL;
+}
+
+static bool is_dead(const char *owner)
+{
+    return owner != NULL && owner_state(owner) == OWNER_DEAD;
+}
+
+static void put_owner_state(struct buf *b, const char *owner)
+{
+    const char *state = state_of(owner);
+    buf_printf(b, state != NULL ? ",\"owner_state\":\"%s\"" : ",\"owner_state\":null", state);
+}
+
+/* "alive, pid 7" */
+static void cell_owner(struct table *table, const char *owner)
+{
+    if (owner == NULL)
+        table_cell(table, "-");
+    else
+        table_cellf(table, "%s, pid %d", state_of(owner), owner_pid(owner));
+}
+
 static int put_running(void *ctx, const struct store_running *r)
 {
     struct report *report = ctx;
@@ -86,6 +117,7 @@ static int put_running(void *ctx, const struct store_running *r)
         json_put_string(&report->json_running, r->owner);
     else
         buf_puts(&report->json_running, "null");
+    put_owner_state(&report->json_running, r->owner);
     buf_putc(&report->json_running, '}');
 
     table_cell(&report->running, report->study_name);
@@ -94,6 +126,9 @@ static int put_running(void *ctx, const struct store_running *r)
     table_cell(&report->running, r->heartbeat_age >= 0
                                      ? text_human_ms((uint64_t)(r->heartbeat_age * 1000), beat)
                                      : "-");
+    cell_owner(&report->running, r->owner);
+    if (is_dead(r->owner))
+        report->dead_pid = owner_pid(r->owner);
     report->n_running++;
     return 0;
 }
@@ -166,6 +201,7 @@ static int put_study(struct report *report, const struct study_info *info, enum 
 struct run_list {
     struct kept_run {
         char *id, *status;
+        char *owner; /* NULL: unknown, or the run has ended */
         int64_t started_us, ended_us;
     } * v; /* owned */
     size_t n;
@@ -176,8 +212,16 @@ static void run_list_free(struct run_list *l)
     for (size_t i = 0; i < l->n; i++) {
         free(l->v[i].id);
         free(l->v[i].status);
+        free(l->v[i].owner);
     }
     free(l->v);
+}
+
+static char *owner_of(const struct store_run *run)
+{
+    AUTO_JSON json_t *config = json_read(run->config, strlen(run->config), NULL);
+    const char *owner = json_string_value(json_object_get(config, "owner"));
+    return run->ended_us == 0 && owner != NULL ? strdup(owner) : NULL;
 }
 
 static int keep_run(void *ctx, const struct store_run *run)
@@ -189,6 +233,7 @@ static int keep_run(void *ctx, const struct store_run *run)
     l->v = v;
     v[l->n] = (struct kept_run){.id = strdup(run->run_id),
                                 .status = strdup(run->status),
+                                .owner = owner_of(run),
                                 .started_us = run->started_us,
                                 .ended_us = run->ended_us};
     l->n++;
@@ -205,13 +250,17 @@ static int put_run(struct report *report, const struct kept_run *run, struct err
     if (rc < 0)
         return rc;
     table_cell(&report->runs, run->id);
-    table_cell(&report->runs, run->status);
+    if (is_dead(run->owner))
+        table_cellf(&report->runs, "dead, pid %d", owner_pid(run->owner));
+    else
+        table_cell(&report->runs, run->status);
     table_cellf(&report->runs, "%lld", (long long)rows);
     table_cell(&report->runs, text_human_ms((uint64_t)ms, text));
     buf_printf(&report->json_runs, "%s{\"run_id\":", report->json_runs.len > 0 ? "," : "");
     json_put_string(&report->json_runs, run->id);
     buf_puts(&report->json_runs, ",\"status\":");
     json_put_string(&report->json_runs, run->status);
+    put_owner_state(&report->json_runs, run->owner);
     buf_printf(&report->json_runs, ",\"rows\":%lld,\"seconds\":%.3f}", (long long)rows,
                (double)ms / 1000);
     report->n_runs++;
@@ -231,6 +280,8 @@ static int collect(struct report *report, struct err *err)
         rc = store_runs_each(report->store, keep_run, &runs, err);
     for (size_t i = 0; i < runs.n && rc == 0; i++)
         rc = put_run(report, &runs.v[i], err);
+    if (rc == 0 && runs.n > 0 && is_dead(runs.v[runs.n - 1].owner))
+        report->dead_pid = owner_pid(runs.v[runs.n - 1].owner);
     return rc;
 }
 
@@ -252,6 +303,10 @@ static void print(const struct report *report, bool json, const char *url)
         (void)putchar('\n');
         table_print(&report->runs);
     }
+    if (report->dead_pid != 0)
+        (void)printf(
+            "\nThe forkless with pid %d is dead: run the same command again to continue.\n",
+            report->dead_pid);
 }
 
 static void report_free(struct report *report)
@@ -290,7 +345,7 @@ int status_main(int argc, char **argv)
                (const char *const[]){"STUDY", "DIRECTION", ">RUNNING", ">COMPLETE", ">PRUNED",
                                      ">FAIL", ">WAITING", ">BEST", ">LAST END", NULL});
     table_init(&report.running,
-               (const char *const[]){"RUNNING IN", ">TRIAL", ">TIME", ">BEAT", NULL});
+               (const char *const[]){"RUNNING IN", ">TRIAL", ">TIME", ">BEAT", "BY", NULL});
     table_init(&report.runs, (const char *const[]){"RUN", "STATUS", ">ROWS", ">TIME", NULL});
     int rc = collect(&report, &err);
     if (rc < 0)

@@ -51,6 +51,12 @@ void owner_self(char *out, size_t n)
     (void)snprintf(out, n, "%s/%d/%llu", place, (int)getpid(), ticks);
 }
 
+int owner_pid(const char *owner)
+{
+    int pid;
+    return sscanf(owner, "%*[^/]/%*[^/]/%d/", &pid) == 1 ? pid : 0;
+}
+
 enum owner_state owner_state(const char *owner)
 {
     char place[160];

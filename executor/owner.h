@@ -12,3 +12,5 @@ enum owner_state {
     OWNER_ELSEWHERE, /* on another machine or in another container: only its heartbeat tells */
 };
 enum owner_state owner_state(const char *owner);
+/* The process in it, as its own machine or container counts; 0: these are no such words. */
+int owner_pid(const char *owner);

@@ -143,6 +143,49 @@ Test(run, a_stopped_sweep_has_no_failures_and_says_how_to_go_on)
     cr_expect_null(strstr(sandbox_text("out"), "failed tr"), "%s", sandbox_text("out"));
 }
 
+/* Runs `forkless COMMAND … --storage sqlite:///s.db`; its output is in `out` and `err`. */
+static int read_with(const char *const *words)
+{
+    const char *argv[12] = {FORKLESS};
+    size_t n = 1;
+    for (; *words != NULL; words++)
+        argv[n++] = *words;
+    argv[n++] = "--storage";
+    argv[n] = "sqlite:///s.db";
+    return sandbox_wait(sandbox_start(argv), 30);
+}
+
+#define READ(...) read_with((const char *const[]){__VA_ARGS__, NULL})
+
+/* The store says running; nobody runs. */
+Test(run, the_death_of_the_executor_is_seen_by_status_and_logs)
+{
+    char dead[64];
+    pid_t pid = sandbox_run((const char *const[]){"-n", "2", "-j", "1", "x=float:0..1", "--",
+                                                  "/bin/sh", "-c", "echo said; sleep 600", NULL});
+    cr_assert(sandbox_await("runs/s/0/stdout.log", "said", 60));
+    cr_expect_eq(READ("status"), EXIT_OK);
+    (void)snprintf(dead, sizeof(dead), "  alive, pid %d", (int)pid);
+    cr_expect(sandbox_has("out", dead), "%s", sandbox_text("out"));
+    (void)kill(pid, SIGKILL);
+    cr_expect_eq(sandbox_wait(pid, 60), 1000 + SIGKILL);
+    cr_expect_eq(READ("status"), EXIT_OK);
+    (void)snprintf(dead, sizeof(dead), "  dead, pid %d", (int)pid);
+    const char *out = sandbox_text("out");
+    const char *trial = strstr(out, dead), *run = trial != NULL ? strstr(trial + 1, dead) : NULL;
+    cr_expect(run != NULL, "%s", out);
+    cr_expect_not_null(strstr(out, " is dead: run the same command again to continue.\n"), "%s",
+                       out);
+    cr_expect_eq(READ("status", "--json"), EXIT_OK);
+    cr_expect(sandbox_has("out", "\"owner_state\":\"dead\""), "%s", sandbox_text("out"));
+    cr_expect_eq(READ("logs", "-f", "0"), EXIT_OK);
+    cr_expect_str_eq(sandbox_text("out"), "said\n");
+    cr_expect(sandbox_has("err", " is dead: run its command again"), "%s", sandbox_text("err"));
+    cr_expect_eq(RUN(60, "-n", "2", WORKER), EXIT_OK);
+    cr_expect_eq(READ("status"), EXIT_OK);
+    cr_expect_not(sandbox_has("out", "dead"), "%s", sandbox_text("out"));
+}
+
 static void write_matrix(void)
 {
     FILE *f = fopen("m.yaml", "we");
