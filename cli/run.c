@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/describe.h"
+#include "cli/earlier.h"
 #include "cli/load.h"
 #include "cli/options.h"
 #include "cli/outcome.h"
@@ -262,6 +263,15 @@ static void tell_notes(const struct executor_watcher *w, const struct spec_doc *
         tell(w, "note: %.*s", (int)strcspn(line, "\n"), line);
 }
 
+/* What these studies have from earlier runs. */
+static void tell_earlier(const struct executor_watcher *w, const struct spec *cells, size_t n)
+{
+    AUTO(buf_free) struct buf b = BUF_INIT;
+    earlier_put(&b, cells, n);
+    if (b.len > 0)
+        tell(w, "%s", buf_str(&b));
+}
+
 static int run_cells(const struct run_options *o, const struct spec_doc *doc,
                      const struct spec *cells, size_t n, const struct cli_args *args)
 {
@@ -284,6 +294,8 @@ static int run_cells(const struct run_options *o, const struct spec_doc *doc,
         conf.watcher = &progress.watcher;
     set_up_log(o);
     tell_notes(conf.watcher, doc);
+    if (!o->quiet)
+        tell_earlier(conf.watcher, cells, n);
     int rc = executor_run(&conf, &result, &err);
     progress_clear(&progress);
     if (rc < 0)

@@ -126,6 +126,23 @@ Test(run, a_finished_study_has_nothing_to_do_and_says_so)
     cr_expect(sandbox_has("out", "\"message\":\"2 of 2 trials are there, read again\""));
 }
 
+#define NOTICE "\"event\":\"notice\",\"text\":\"study 's' goes on: "
+
+Test(run, what_a_study_has_from_before_is_told_at_the_start)
+{
+#define GO_ON(n, range) RUN(60, "-n", n, range, "--", "/bin/echo", "loss=0.5")
+    cr_assert_eq(GO_ON("2", "x=float:0..1"), EXIT_OK);
+    cr_expect_not(sandbox_has("err", NOTICE), "%s", sandbox_text("err"));
+    cr_assert_eq(GO_ON("3", "x=float:0..1"), EXIT_OK);
+    cr_expect(sandbox_has("err", NOTICE "2 of 3 trials are there\""), "%s", sandbox_text("err"));
+    cr_assert_eq(GO_ON("3", "x=float:0..1"), EXIT_OK);
+    cr_expect_not(sandbox_has("err", NOTICE), "%s", sandbox_text("err"));
+    cr_assert_eq(GO_ON("3", "x=float:0..2"), EXIT_OK);
+    cr_expect(sandbox_has("err", NOTICE "3 of 3 trials are there, from a search with another 'x': "
+                                        "they count too; --study NAME starts afresh\""),
+              "%s", sandbox_text("err"));
+}
+
 Test(run, a_stopped_sweep_has_no_failures_and_says_how_to_go_on)
 {
     pid_t pid =
