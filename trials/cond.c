@@ -66,6 +66,8 @@ static bool compare(enum cond_op op, const struct value *l, const struct value *
 static bool operand_value(const struct cond_operand *o, cond_lookup *lookup, void *ctx,
                           struct value *out)
 {
+    if (o->absent)
+        return false;
     if (o->name != NULL)
         return lookup(ctx, o->name, out);
     *out = o->value;
@@ -145,6 +147,15 @@ static bool no_lookup(void *ctx, const char *name, struct value *out)
     return false;
 }
 
+/* Whether something is left on both sides of a comparison. */
+static bool can_hold(const struct cond_node *n)
+{
+    bool right = n->kind == COND_IS;
+    for (size_t k = 1; k < n->n_operands; k++)
+        right |= !n->operands[k].absent;
+    return right && !n->operands[0].absent;
+}
+
 /* What is known of node i when names are still open. */
 static enum cond_truth settle(const struct cond *c, size_t i)
 {
@@ -160,6 +171,8 @@ static enum cond_truth settle(const struct cond *c, size_t i)
             return decisive;
         return a == COND_OPEN || b == COND_OPEN ? COND_OPEN : truth_of(n->kind == COND_AND);
     }
+    if (!can_hold(n))
+        return COND_FALSE;
     for (size_t k = 0; k < n->n_operands; k++) {
         if (n->operands[k].name != NULL)
             return COND_OPEN;
@@ -167,10 +180,15 @@ static enum cond_truth settle(const struct cond *c, size_t i)
     return truth_of(holds(n, no_lookup, NULL));
 }
 
-static int bind_operand(struct cond_operand *o, cond_lookup *lookup, void *ctx, struct err *err)
+static int bind_operand(struct cond_operand *o, cond_lookup *lookup, cond_absent *absent, void *ctx,
+                        struct err *err)
 {
-    struct value v;
-    if (o->name == NULL || !lookup(ctx, o->name, &v))
+    struct value v = {0};
+    if (o->name == NULL)
+        return 0;
+    if (absent != NULL && absent(ctx, o->name))
+        o->absent = true;
+    else if (!lookup(ctx, o->name, &v))
         return 0;
     if (v.kind == VALUE_TEXT) {
         v.s = strdup(v.s);
@@ -183,11 +201,12 @@ static int bind_operand(struct cond_operand *o, cond_lookup *lookup, void *ctx, 
     return 0;
 }
 
-int cond_bind(struct cond *c, cond_lookup *lookup, void *ctx, enum cond_truth *out, struct err *err)
+int cond_bind(struct cond *c, cond_lookup *lookup, cond_absent *absent, void *ctx,
+              enum cond_truth *out, struct err *err)
 {
     for (size_t i = 0; i < c->n; i++) {
         for (size_t k = 0; k < c->nodes[i].n_operands; k++) {
-            int rc = bind_operand(&c->nodes[i].operands[k], lookup, ctx, err);
+            int rc = bind_operand(&c->nodes[i].operands[k], lookup, absent, ctx, err);
             if (rc < 0)
                 return rc;
         }

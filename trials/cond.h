@@ -35,7 +35,11 @@ void cond_comparisons(const struct cond *c,
 
 enum cond_truth { COND_FALSE, COND_TRUE, COND_OPEN };
 
-/* Puts the values of the names that lookup knows into c, for good, and says what is settled by
- * that: COND_OPEN when the outcome still depends on other names. Errors: ERR_NOMEM. */
-int cond_bind(struct cond *c, cond_lookup *lookup, void *ctx, enum cond_truth *out,
-              struct err *err);
+/* Whether the name stands for a parameter that is never active. */
+typedef bool cond_absent(void *ctx, const char *name);
+
+/* Puts the values of the names that lookup knows into c, for good, and takes out those that are
+ * absent (NULL: none is). *out says what is settled by that: COND_OPEN when the outcome still
+ * depends on other names. Errors: ERR_NOMEM. */
+int cond_bind(struct cond *c, cond_lookup *lookup, cond_absent *absent, void *ctx,
+              enum cond_truth *out, struct err *err);

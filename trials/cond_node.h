@@ -19,6 +19,7 @@ enum cond_kind {
 struct cond_operand {
     char *name;         /* owned */
     struct value value; /* text owned */
+    bool absent;        /* no value ever: a comparison with it is false */
 };
 
 struct cond_node {

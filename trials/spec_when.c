@@ -110,6 +110,16 @@ static bool cell_lookup(void *ctx, const char *name, struct value *out)
     return false;
 }
 
+static bool never_active(void *ctx, const char *name)
+{
+    const struct spec_reader *r = ctx;
+    for (size_t i = 0; i < r->n_never; i++) {
+        if (strcmp(r->never[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
 bool spec_read_when(struct spec_reader *r, const struct yaml_node *space, size_t index,
                     const char *path, const struct yaml_node *n, struct cond **out, bool *never)
 {
@@ -136,7 +146,8 @@ bool spec_read_when(struct spec_reader *r, const struct yaml_node *space, size_t
     cond_names(c, check_name, &check);
     cond_comparisons(c, doubt_comparison, &check);
     enum cond_truth truth = COND_FALSE;
-    rc = r->problems->n > before ? -ERR_INVALID : cond_bind(c, cell_lookup, r, &truth, &err);
+    rc = r->problems->n > before ? -ERR_INVALID
+                                 : cond_bind(c, cell_lookup, never_active, r, &truth, &err);
     if (rc < 0) {
         r->no_memory |= rc == -ERR_NOMEM;
         cond_destroy(c);

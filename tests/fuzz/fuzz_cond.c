@@ -47,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (cond_parse(&c, text, &err) == 0) {
         enum cond_truth truth;
         bool before = cond_eval(c, all_names, NULL);
-        assert(cond_bind(c, some_names, NULL, &truth, NULL) == 0);
+        assert(cond_bind(c, some_names, NULL, NULL, &truth, NULL) == 0);
         assert(cond_eval(c, all_names, NULL) == before);
         assert(truth == COND_OPEN || (truth == COND_TRUE) == before);
         cond_destroy(c);

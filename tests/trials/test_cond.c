@@ -154,12 +154,18 @@ static bool only_factor(void *ctx, const char *name, struct value *out)
     return true;
 }
 
+static bool only_gone(void *ctx, const char *name)
+{
+    (void)ctx;
+    return strcmp(name, "gone") == 0;
+}
+
 static enum cond_truth bound(const char *text, char *factor, bool then)
 {
     struct cond *c;
     enum cond_truth t;
     cr_assert_eq(cond_parse(&c, text, NULL), 0);
-    cr_assert_eq(cond_bind(c, only_factor, factor, &t, NULL), 0);
+    cr_assert_eq(cond_bind(c, only_factor, only_gone, factor, &t, NULL), 0);
     cr_expect_eq(cond_eval(c, lookup, NULL), then, "%s with %s", text, factor);
     cond_destroy(c);
     return t;
@@ -175,4 +181,10 @@ Test(cond, binding_settles_what_it_can)
     cr_expect_eq(bound("factor == 'focal' or depth > 9", "base", false), COND_OPEN);
     cr_expect_eq(bound("not factor in ['a', 'b']", "b", false), COND_FALSE);
     cr_expect_eq(bound("not depth > 3", "b", false), COND_OPEN);
+    cr_expect_eq(bound("gone > 3", "b", false), COND_FALSE);
+    cr_expect_eq(bound("gone == depth", "b", false), COND_FALSE);
+    cr_expect_eq(bound("not gone", "b", true), COND_TRUE);
+    cr_expect_eq(bound("not gone == 1 and depth > 3", "b", true), COND_OPEN);
+    cr_expect_eq(bound("depth == gone", "b", false), COND_FALSE);
+    cr_expect_eq(bound("factor in [gone, 'b']", "b", true), COND_TRUE);
 }

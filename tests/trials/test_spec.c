@@ -358,6 +358,23 @@ Test(spec, the_metric_follows_an_objective_that_is_fixed_anywhere)
     }
 }
 
+Test(spec, what_depends_on_a_parameter_that_is_never_active_is_never_active)
+{
+    load("run: [x, '--b=${b}']\nbudget: {trials: 1}\nmatrix: {factor: [baseline]}\nspace:\n"
+         "  a: {float: [0, 1], when: factor == 'focal'}\n"
+         "  b: {float: [0, 1], when: a > 0.5}\n"
+         "  c: {choice: [p, q], when: b > 0.5 or a > 0.5}\n"
+         "  d: {value: 3, when: c == 'p'}\n"
+         "  e: {float: [0, 1], when: not (a > 0.5)}\n");
+    cr_assert_eq(spec.space.n, 1);
+    cr_expect_str_eq(spec.space.params[0].name, "e");
+    cr_expect_null(spec.space.params[0].when);
+    cr_expect_eq(spec.n_fixed, 0);
+    cr_expect_str_eq(argv_of(&spec, &(struct spec_trial){(double[]){0}, (bool[]){true}, 0, 7, ""}),
+                     "[x]");
+    spec_free(&spec);
+}
+
 /* ---- the command line ---- */
 
 static void load_with(const char *text, const char *const *settings, size_t n)
