@@ -111,26 +111,44 @@ static int make(const struct table_conf *conf, const struct matrix_origin *origi
     return rc;
 }
 
+/* Locks path.lock, which is taken away by whoever holds it last: a lock on a file that is no more
+ * the one of that name excludes nobody. */
+static int lock_file(const char *path, int *out, struct err *err)
+{
+    for (;;) {
+        struct stat held, named;
+        AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        if (fd < 0)
+            return err_sys(err, errno, "%s", path);
+        while (flock(fd, LOCK_EX) < 0) {
+            if (errno != EINTR)
+                return err_sys(err, errno, "lock %s", path);
+        }
+        if (fstat(fd, &held) == 0 && stat(path, &named) == 0 && held.st_ino == named.st_ino &&
+            held.st_dev == named.st_dev) {
+            *out = TAKE_FD(fd);
+            return 0;
+        }
+    }
+}
+
 static int make_locked(struct matrix *out, const struct table_conf *conf,
                        const struct matrix_origin *origin, const char *path, bool *made,
                        struct err *err)
 {
-    struct buf lock = BUF_INIT;
-    buf_printf(&lock, "%s.lock", path);
-    AUTO_CLOSE int fd = open(buf_str(&lock), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    buf_free(&lock);
-    if (fd < 0)
-        return err_sys(err, errno, "%s.lock", path);
-    while (flock(fd, LOCK_EX) < 0) {
-        if (errno != EINTR)
-            return err_sys(err, errno, "lock %s.lock", path);
+    struct buf name = BUF_INIT;
+    AUTO_CLOSE int lock = -1;
+    buf_printf(&name, "%s.lock", path);
+    int rc = name.failed ? err_set(err, ERR_NOMEM, "%s", path) : lock_file(name.data, &lock, err);
+    if (rc == 0 && !open_fresh(out, path, origin)) { /* nobody made it while this one waited */
+        rc = make(conf, origin, path, err);
+        if (rc == 0)
+            rc = matrix_open(out, path, err);
+        *made = rc == 0;
     }
-    if (open_fresh(out, path, origin))
-        return 0; /* somebody made it while this process waited */
-    int rc = make(conf, origin, path, err);
-    if (rc == 0)
-        rc = matrix_open(out, path, err);
-    *made = rc == 0;
+    if (lock >= 0)
+        (void)unlink(name.data);
+    buf_free(&name);
     return rc;
 }
 

@@ -11,6 +11,8 @@
 struct worker {
     struct channel *channel;
     struct session *session;
+    int64_t step; /* of the last intermediate value */
+    double value;
     bool lost; /* the executor is gone: nobody to tell anything */
 };
 
@@ -23,9 +25,42 @@ struct assignment {
 static int on_value(void *arg, int64_t step, double value, bool *prune, struct err *err)
 {
     struct worker *w = arg;
+    w->step = step;
+    w->value = value;
     int rc = channel_report(w->channel, step, value, prune, err);
     w->lost = rc < 0;
     return rc;
+}
+
+/* ---- the trial's log, for people: a few lines on stderr, written at once ---- */
+
+static void log_start(const struct session *s, const struct trial_conf *conf)
+{
+    (void)fprintf(stderr, "%s: %zu rows × %zu columns, label %s, %zu fold%s, %s, %lld rounds%s\n",
+                  s->config->table.path, s->data.rows, s->data.cols, s->config->table.label,
+                  s->plan.n, s->plan.n > 1 ? "s" : "", conf->objective->name,
+                  (long long)conf->rounds, conf->early_stop > 0 ? " at most" : "");
+}
+
+static void log_end(const struct worker *w, const struct train_result *r)
+{
+    struct buf b = BUF_INIT;
+    const char *metric = r->measures.metrics[0].name;
+    if (r->end == TRAIN_PRUNED)
+        buf_printf(&b, "pruned after %lld rounds, %s %.6g\n", (long long)w->step, metric, w->value);
+    for (size_t i = 0; i < r->n_folds; i++) {
+        const struct fold *f = &w->session->plan.folds[i];
+        buf_printf(&b, "fold %zu: %s %.6g after %zu rounds, trained on %zu rows, tested on %zu\n",
+                   i + 1, metric, r->folds[i].metrics[0], r->folds[i].best_rounds,
+                   fold_train_rows(f), range_rows(f->test));
+    }
+    for (size_t k = 0; r->end == TRAIN_DONE && k < r->measures.n; k++)
+        buf_printf(&b, "%s %.6g%s", r->measures.metrics[k].name, r->mean[k],
+                   k + 1 < r->measures.n ? ", " : "");
+    if (r->end == TRAIN_DONE)
+        buf_printf(&b, " (%.3g s)\n", r->seconds);
+    (void)fputs(buf_str(&b), stderr);
+    buf_free(&b);
 }
 
 /* ---- telling the result ---- */
@@ -98,10 +133,12 @@ static void run_trial(struct worker *w, const struct assignment *task)
     };
     struct train_result result;
     enum fail_class class;
+    log_start(w->session, &conf);
     int rc = train_trial(w->session, &args, &result, &class, &err);
     if (rc < 0 && !w->lost)
         tell_failure(w, class, &err);
     if (rc == 0) {
+        log_end(w, &result);
         if (result.end == TRAIN_PRUNED)
             channel_pruned(w->channel);
         else

@@ -547,6 +547,9 @@ Test(by_hand, many_at_once_make_the_matrix_once)
         made += strncmp(p, "\"made\":true", 11) == 0;
     cr_expect_eq(lines, 8);
     cr_expect_eq(made, 1);
+    cr_expect_eq(system("test \"$(ls cache | grep -c '[.]matrix$')\" = 1 && "
+                        "test \"$(ls cache | wc -l)\" = 1"),
+                 0, "something is left beside the matrix");
 }
 
 #ifndef __SANITIZE_ADDRESS__ /* which reserves more memory than any limit leaves */
