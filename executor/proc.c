@@ -19,7 +19,7 @@
  * died. */
 #define MAX_DEPTH 64
 
-static ssize_t slurp(const char *path, char *out, size_t n)
+ssize_t proc_read(const char *path, char *out, size_t n)
 {
     AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
@@ -43,8 +43,7 @@ static void cleanup_dir(DIR **d)
         (void)closedir(*d);
 }
 
-/* Calls visit for each thread of pid. */
-static void each_thread(pid_t pid, void (*visit)(void *ctx, pid_t pid, pid_t tid), void *ctx)
+void proc_each_thread(pid_t pid, void (*visit)(void *ctx, pid_t pid, pid_t tid), void *ctx)
 {
     char path[64];
     (void)snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
@@ -70,7 +69,7 @@ static void walk_tree(struct walk *w, pid_t pid)
     if (w->depth >= MAX_DEPTH)
         return;
     w->depth++;
-    each_thread(pid, walk_children, w); /* children first: a killed parent hides them */
+    proc_each_thread(pid, walk_children, w); /* children first: a killed parent hides them */
     w->depth--;
     w->visit(w->ctx, pid);
 }
@@ -82,7 +81,7 @@ static void walk_children(void *ctx, pid_t pid, pid_t tid)
     char path[64];
     AUTO_FREE char *list = malloc(65536);
     (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)tid);
-    if (list == NULL || slurp(path, list, 65536) <= 0)
+    if (list == NULL || proc_read(path, list, 65536) <= 0)
         return;
     char *rest;
     for (char *word = strtok_r(list, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
@@ -103,15 +102,17 @@ void proc_walk(pid_t pid, void (*visit)(void *ctx, pid_t pid), void *ctx)
 static bool read_stat(const char *path, struct proc_stat *out)
 {
     char text[1024];
-    if (slurp(path, text, sizeof(text)) <= 0)
+    if (proc_read(path, text, sizeof(text)) <= 0)
         return false;
     char *end = strrchr(text, ')');
     struct proc_stat st;
     unsigned long long utime, stime;
     long long cutime, cstime;
     if (end == NULL ||
-        sscanf(end + 1, " %c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %llu %llu %lld %lld %*d %*d %d",
-               &st.state, &st.ppid, &st.flags, &utime, &stime, &cutime, &cstime, &st.threads) != 8)
+        sscanf(end + 1,
+               " %c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %llu %llu %lld %lld %*d %*d %d %*d %llu",
+               &st.state, &st.ppid, &st.flags, &utime, &stime, &cutime, &cstime, &st.threads,
+               &st.start_ticks) != 9)
         return false;
     st.ticks = utime + stime;
     st.ended_ticks = (unsigned long long)(cutime + cstime);
@@ -124,6 +125,12 @@ bool proc_read_stat(pid_t pid, struct proc_stat *out)
     char path[64];
     (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
     return read_stat(path, out);
+}
+
+void proc_each_child(pid_t pid, void (*visit)(void *ctx, pid_t pid), void *ctx)
+{
+    struct walk w = {.visit = visit, .ctx = ctx}; /* depth 0: no further */
+    proc_each_thread(pid, walk_children, &w);
 }
 
 static void add_cpu(void *ctx, pid_t pid)
@@ -179,7 +186,7 @@ int proc_reap_orphans(bool (*is_worker)(void *ctx, pid_t pid),
         return 0; /* no child at all, as between the trials of a single slot */
     struct orphans o = {.is_worker = is_worker, .is_stray = is_stray, .ctx = ctx};
     struct walk w = {.visit = visit_child, .ctx = &o};
-    each_thread(getpid(), walk_children, &w);
+    proc_each_thread(getpid(), walk_children, &w);
     return o.left;
 }
 
@@ -189,7 +196,7 @@ bool proc_environ(pid_t pid, const char *name, char *out, size_t n)
     size_t cap = 1u << 20;
     AUTO_FREE char *all = malloc(cap);
     (void)snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
-    ssize_t len = all != NULL ? slurp(path, all, cap) : -1;
+    ssize_t len = all != NULL ? proc_read(path, all, cap) : -1;
     size_t name_len = strlen(name);
     for (ssize_t i = 0; i < len; i += (ssize_t)strlen(all + i) + 1) {
         if (strncmp(all + i, name, name_len) == 0 && all[i + (ssize_t)name_len] == '=') {
@@ -204,7 +211,7 @@ static void put_file(struct buf *b, const char *key, pid_t pid, pid_t tid, const
 {
     char path[96], text[512];
     (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/%s", (int)pid, (int)tid, file);
-    ssize_t n = slurp(path, text, sizeof(text));
+    ssize_t n = proc_read(path, text, sizeof(text));
     if (n <= 0)
         return;
     text[strcspn(text, "\n")] = '\0';
@@ -234,7 +241,7 @@ static void put_process(void *ctx, pid_t pid)
     struct buf *b = ctx;
     char path[64], command[1024];
     (void)snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
-    ssize_t n = slurp(path, command, sizeof(command));
+    ssize_t n = proc_read(path, command, sizeof(command));
     for (ssize_t i = 0; i + 1 < n; i++) {
         if (command[i] == '\0')
             command[i] = ' ';
@@ -244,7 +251,7 @@ static void put_process(void *ctx, pid_t pid)
     buf_printf(b, "{\"pid\":%d,\"command\":", (int)pid);
     json_put_string(b, n > 0 ? command : "");
     buf_puts(b, ",\"threads\":[");
-    each_thread(pid, put_thread, b);
+    proc_each_thread(pid, put_thread, b);
     buf_puts(b, "]}");
 }
 

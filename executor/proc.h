@@ -16,6 +16,7 @@ struct proc_stat {
     unsigned long long ticks,
         ended_ticks; /* CPU time of its own, and of children that it awaited */
     int threads;
+    unsigned long long start_ticks; /* of its start, since the machine's */
 };
 
 /* In flags: made by fork, and has not called exec since. */
@@ -23,6 +24,13 @@ struct proc_stat {
 
 /* False when the process is gone; readable for everybody, whoever owns it. */
 bool proc_read_stat(pid_t pid, struct proc_stat *out);
+
+/* Reads a file of /proc, at most n-1 bytes, and ends it with a NUL; -1 when it cannot be opened. */
+ssize_t proc_read(const char *path, char *out, size_t n);
+
+void proc_each_thread(pid_t pid, void (*visit)(void *ctx, pid_t pid, pid_t tid), void *ctx);
+
+void proc_each_child(pid_t pid, void (*visit)(void *ctx, pid_t pid), void *ctx);
 
 /* Calls visit for pid and all its descendants, children before their parents. */
 void proc_walk(pid_t pid, void (*visit)(void *ctx, pid_t pid), void *ctx);
