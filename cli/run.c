@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -292,6 +293,7 @@ static int run_cells(const struct run_options *o, const struct spec_doc *doc,
     progress_init(&progress, cells[0].study.metric);
     if (for_person(o))
         conf.watcher = &progress.watcher;
+    (void)signal(SIGPIPE, SIG_IGN); /* a reader that went away must not end what is told next */
     set_up_log(o);
     tell_notes(conf.watcher, doc);
     if (!o->quiet)
