@@ -1,6 +1,6 @@
 /* What the files of the shell share. executor.c: loop, signals, the sweep's actions; study.c,
- * claim.c, record.c, lost.c, beat.c: the store's jobs; slot.c: worker processes; run.c: one trial;
- * message.c: what workers say; builtin.c: the XGBoost worker's settings. */
+ * claim.c, record.c, lost.c, beat.c: the store's jobs; ended.c: outcomes; slot.c: worker processes;
+ * run.c: one trial; message.c: what workers say; builtin.c: the XGBoost worker's settings. */
 #pragma once
 
 #include <assert.h>
@@ -63,6 +63,7 @@ struct run {
     char *dir; /* <study dir>/<number> */
     int dir_fd;
     uint64_t started_ms;
+    uint64_t took_ms; /* when it has ended */
 
     double *values;            /* [space.n] */
     bool *active;              /* [space.n] */
@@ -193,8 +194,12 @@ int64_t study_done(const struct study *st);
 unsigned study_want(const struct study *st);
 /* The sampler and the pruner learn a trial; *view, the study's or a copy of it, learns the best. */
 void study_learn(struct study *st, struct executor_study *view, const struct trial *t);
-/* The same for a trial of this process: its reports the pruner knows already. */
+/* The same for a trial of this process: its reports the pruner knows already, and whether it is the
+ * best counts only once it is stored. */
 void study_learn_own(struct study *st, const struct trial *t);
+/* Whether this is the best value so far; then *view has it. */
+bool study_note_best(const struct study *st, struct executor_study *view, int64_t number,
+                     double value);
 struct sw_counts study_counts(const int64_t c[static TRIAL_STATES]);
 /* The store gave up: the first error is told at the end. */
 void study_store_lost(struct study *st, const struct err *err);
@@ -233,6 +238,11 @@ void record_start(struct run *r);
 void record_reports(struct run *r);
 /* Makes the outcome durable; takes over the caller's reference. Ends in SW_EV_SAVED. */
 void record_outcome(struct run *r, const struct sw_action *a);
+
+/* ended.c */
+/* Tells log and watcher how the trial ended, and notes the best. A failure is told at once, a good
+ * outcome when it is stored: neither is taken back. */
+void ended_tell(const struct run *r);
 
 /* beat.c */
 void executor_heartbeat(struct executor *ex);

@@ -284,18 +284,11 @@ static void finish_free(struct finish_job *f)
     free(f);
 }
 
-/* Said too late for the trial's end: the outcome was good, but what led to it is not stored. */
-static void tell_refused(const struct finish_job *f)
+/* The outcome was good, but what led to it is not stored. */
+static void turn_to_failure(struct run *r, const struct err *why)
 {
-    const struct run *r = f->run;
-    struct executor_study *view = &r->study->view;
-    if (view->has_best && view->best_number == r->number)
-        view->has_best = false;
-    log_event(LOG_ERROR, "trial_not_stored", LOG_TEXT("study", view->name),
-              LOG_INT("trial", r->number), LOG_TEXT("class", fail_class_name(FAIL_STORAGE)),
-              LOG_TEXT("error", f->job.err.msg));
-    executor_notice(r->study->ex, "trial %" PRId64 " failed, its result is not stored: %s",
-                    r->number, f->job.err.msg);
+    r->ended = false;
+    run_fail(r, FAIL_STORAGE, "not stored: %.220s", why->msg); /* as in the store */
 }
 
 static void finish_done(struct storeq_job *job)
@@ -309,7 +302,7 @@ static void finish_done(struct storeq_job *job)
                           .counts = f->counts,
                           .saved = SW_SAVED_OK};
     if (job->rc == -ERR_FINISHED) {
-        ev.saved = SW_SAVED_TAKEN;
+        ev.saved = SW_SAVED_OTHERWISE;
         log_event(LOG_WARNING, "trial_taken_over", LOG_TEXT("study", st->view.name),
                   LOG_INT("trial", f->run->number));
     } else if (job->rc < 0) {
@@ -322,8 +315,12 @@ static void finish_done(struct storeq_job *job)
         st->view.counts = f->counts;
     if (job->rc == 0)
         st->view.interrupted += fail_class_is_interruption(f->action.fail);
-    if (job->rc == 0 && f->refused)
-        tell_refused(f);
+    if (job->rc == 0 && f->refused) {
+        ev.saved = SW_SAVED_OTHERWISE;
+        turn_to_failure(f->run, &job->err);
+    }
+    if (job->rc == 0 && f->action.state != TRIAL_FAIL)
+        ended_tell(f->run);
     finish_free(f);
     executor_feed(ex, ev);
 }

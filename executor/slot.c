@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,50 +72,15 @@ void slot_free(struct slot *s)
 /* --- ending a trial
  * -------------------------------------------------------------------------------- */
 
-/* The best trial's model is found at one place, whatever its number. */
-static void link_best(const struct run *r)
-{
-    char from[64], tmp[64];
-    const struct study *st = r->study;
-    (void)snprintf(from, sizeof(from), "%" PRId64 "/model.ubj", r->number);
-    (void)snprintf(tmp, sizeof(tmp), "best.ubj.%" PRId64, r->number);
-    if (linkat(st->dir_fd, from, st->dir_fd, tmp, 0) == 0 &&
-        renameat(st->dir_fd, tmp, st->dir_fd, "best.ubj") < 0)
-        (void)unlinkat(st->dir_fd, tmp, 0);
-}
-
-static bool is_best(const struct run *r)
-{
-    const struct executor_study *v = &r->study->view;
-    bool maximize = r->study->spec->study.direction == DIRECTION_MAXIMIZE;
-    return r->state == TRIAL_COMPLETE &&
-           (!v->has_best || (maximize ? r->value > v->best_value : r->value < v->best_value));
-}
-
-static void tell_trial_end(struct slot *s, const struct run *r)
-{
-    struct executor *ex = s->ex;
-    const struct executor_watcher *w = ex->conf->watcher;
-    log_event(r->state == TRIAL_FAIL ? LOG_WARNING : LOG_INFO, "trial_end",
-              LOG_TEXT("study", r->study->view.name), LOG_INT("trial", r->number),
-              LOG_TEXT("state", trial_state_name(r->state)), LOG_REAL("value", r->value),
-              LOG_TEXT("class", fail_class_name(r->fail)),
-              LOG_TEXT("message", r->message[0] != '\0' ? r->message : NULL),
-              LOG_INT("ms", executor_now(ex) - r->started_ms));
-    if (w != NULL && w->trial_end != NULL)
-        w->trial_end(w->ctx, &r->study->view, r->number, r->state, r->fail,
-                     r->message[0] != '\0' ? r->message : NULL, r->value);
-}
-
 void slot_end_trial(struct slot *s)
 {
     struct run *r = s->run;
     assert(r != NULL && r->ended);
     bool goes_on = s->alive && s->fsm.state == WK_IDLE && s->trials_left > 0;
     s->brisk = executor_now(s->ex) - r->started_ms < BRISK_MS;
-    if (is_best(r))
-        link_best(r);
-    tell_trial_end(s, r);
+    r->took_ms = executor_now(s->ex) - r->started_ms;
+    if (r->state == TRIAL_FAIL) /* a good outcome is told once it is stored */
+        ended_tell(r);
     executor_feed(s->ex, (struct sw_event){.type = SW_EV_ENDED,
                                            .slot = s->index,
                                            .state = r->state,

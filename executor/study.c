@@ -89,15 +89,15 @@ static bool better(const struct study *st, double a, double b)
     return st->spec->study.direction == DIRECTION_MAXIMIZE ? a > b : a < b;
 }
 
-static void note_best(const struct study *st, struct executor_study *view, const struct trial *t)
+bool study_note_best(const struct study *st, struct executor_study *view, int64_t number,
+                     double value)
 {
-    if (t->state != TRIAL_COMPLETE || t->n_values != 1)
-        return;
-    if (!view->has_best || better(st, t->values[0], view->best_value)) {
-        view->has_best = true;
-        view->best_value = t->values[0];
-        view->best_number = t->number;
-    }
+    if (view->has_best && !better(st, value, view->best_value))
+        return false;
+    view->has_best = true;
+    view->best_value = value;
+    view->best_number = number;
+    return true;
 }
 
 void study_learn(struct study *st, struct executor_study *view, const struct trial *t)
@@ -110,7 +110,8 @@ void study_learn(struct study *st, struct executor_study *view, const struct tri
                   LOG_TEXT("error", err.msg));
     for (size_t i = 0; i < t->n_params; i++) /* a conflict among others is theirs */
         (void)known_note(&st->known, t->params[i].name, t->params[i].dist, NULL);
-    note_best(st, view, t);
+    if (t->state == TRIAL_COMPLETE && t->n_values == 1)
+        (void)study_note_best(st, view, t->number, t->values[0]);
 }
 
 void study_learn_own(struct study *st, const struct trial *t)
@@ -121,7 +122,6 @@ void study_learn_own(struct study *st, const struct trial *t)
          pruner_finish(st->pruner, t->number, t->state, &err) < 0))
         log_event(LOG_WARNING, "trial_not_learnt", LOG_INT("trial", t->number),
                   LOG_TEXT("error", err.msg));
-    note_best(st, &st->view, t);
 }
 
 unsigned study_want(const struct study *st)

@@ -424,8 +424,8 @@ static void on_saved(struct sweep *s, const struct sw_event *ev)
         return;
     }
     st->counts = ev->counts;
-    /* a failure, or a trial that somebody else ended, makes room for another try */
-    if (ev->saved == SW_SAVED_TAKEN || ev->state == TRIAL_FAIL)
+    /* a failure, or a trial that ended otherwise, makes room for another try */
+    if (ev->saved == SW_SAVED_OTHERWISE || ev->state == TRIAL_FAIL)
         st->again_ms = 0;
 }
 

@@ -58,8 +58,9 @@ enum sw_claim {
 
 enum sw_saved {
     SW_SAVED_OK,
-    SW_SAVED_TAKEN,  /* somebody else finished the trial meanwhile */
-    SW_SAVED_FAILED, /* the store gave up */
+    SW_SAVED_OTHERWISE, /* the trial ended, but not so: by somebody else, or the store refused a
+                           part */
+    SW_SAVED_FAILED,    /* the store gave up */
 };
 
 enum sw_event_type {

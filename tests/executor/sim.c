@@ -581,7 +581,7 @@ static void deliver(const struct event *e)
                 model_take(e->action.study, e->trial);
             else
                 model_finish(e->action.study, e->trial, &e->action);
-            ev.saved = taken ? SW_SAVED_TAKEN : SW_SAVED_OK;
+            ev.saved = taken ? SW_SAVED_OTHERWISE : SW_SAVED_OK;
         }
         ev.counts = count(&w.studies[e->action.study]);
         post(w.now + below(5), TO_SWEEP, e->executor, e->slot)->ev = ev;

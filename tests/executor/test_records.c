@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "storage/storage.h"
@@ -89,6 +90,38 @@ Test(records, a_trial_whose_parameters_the_store_refuses_has_failed)
     cr_expect(eq(int, (int)t[0].state, TRIAL_FAIL));
     cr_expect(eq(str, t[0].fail, (char *)"storage"));
     cr_expect(strstr(t[0].message, "but the study has it as") != NULL, "%s", t[0].message);
+}
+
+/* The store is locked while the worker asks and ends, so the refusal meets the outcome there. */
+Test(records, a_refusal_that_meets_the_outcome_is_a_failure_in_the_log_too)
+{
+    pid_t pid = START("-n2", "-j1", "--json", "budget.attempts=2", "x=float:0..1", "--", "/bin/sh",
+                      "-c", "[ $FORKLESS_TRIAL = 1 ] && exec " VICTIM " suggest go; echo loss=7");
+    cr_assert(sandbox_await("log", "start 1", 60));
+    {
+        const struct dist real = {.kind = DIST_FLOAT, .low = 0, .high = 1};
+        const struct trial_param y = {"y", &real, 0.5};
+        const struct trial other = {.state = TRIAL_FAIL, .params = &y, .n_params = 1};
+        AUTO_STORE struct store *s = NULL;
+        struct err err = {0};
+        int64_t study = open_study(&s);
+        cr_assert(eq(int, store_begin(s, &err), 0), "%s", err.msg);
+        touch("go");
+        cr_assert(sandbox_await("runs/s/1/stdout.log", "loss=", 60));
+        (void)sleep(1); /* for the loop to see its end */
+        cr_assert(eq(int, store_trial_create(s, study, &other, NULL, NULL, &err), 0), "%s",
+                  err.msg);
+        cr_assert(eq(int, store_commit(s, false, &err), 0), "%s", err.msg);
+    }
+    cr_expect(eq(int, sandbox_wait(pid, 60), 1));
+    struct sandbox_trial t[3];
+    cr_assert(eq(int, sandbox_trials(t, 3), 3));
+    cr_expect(eq(str, t[1].fail, (char *)"storage"));
+    cr_expect(strstr(t[1].message, "but the study has it as") != NULL, "%s", t[1].message);
+    cr_expect(sandbox_has("err", "\"trial\":1,\"state\":\"FAIL\",\"value\":null,"
+                                 "\"class\":\"storage\",\"message\":\"not stored: "));
+    cr_expect(not(sandbox_has("err", "\"trial\":1,\"state\":\"COMPLETE\"")));
+    cr_expect(sandbox_has("out", "\"best\":{\"number\":0,\"value\":7"), "%s", sandbox_text("out"));
 }
 
 static int count_steps(void *ctx, const struct trial *t)
