@@ -83,7 +83,8 @@ struct spec_run {
     struct spec_template *command;
     /* additions to the worker's environment: see spec_env */
     struct spec_template *env;
-    /* RUN_XGBOOST: JSON text of the worker's settings, with `metric`; relative paths as written */
+    /* RUN_XGBOOST: JSON text of the worker's settings, with `metric`; a relative path of the data
+     * begins at cwd */
     const char *config;
     const char *cwd;            /* working directory of workers; NULL: the executor's */
     const char *dir;            /* run directory; trials live in <dir>/<study>/<number>/ */

@@ -60,6 +60,19 @@ void spec_read_env(struct spec_reader *r, const struct yaml_node *node, const ch
         r->spec->run.env = spec_template_env(r, node, path);
 }
 
+/* ---- paths ---- */
+
+/* A relative path that stands in the spec file begins at the file's folder, so that a spec and what
+ * belongs to it can lie anywhere. One from the command line is the shell's: it stays. */
+static const char *at_file(const struct spec_reader *r, const struct yaml_node *n)
+{
+    const char *file = r->doc->origin, *slash = strrchr(file, '/');
+    if (n->text[0] == '/' || slash == NULL || strcmp(n->origin, file) != 0)
+        return n->text;
+    const char *path = pool_printf(r->pool, "%.*s%s", (int)(slash + 1 - file), file, n->text);
+    return path != NULL ? path : n->text;
+}
+
 /* ---- the XGBoost worker's settings ---- */
 
 static void put_node_json(struct buf *b, const struct yaml_node *n)
@@ -98,8 +111,13 @@ static void put_node_json(struct buf *b, const struct yaml_node *n)
     }
 }
 
-static void put_setting(struct buf *b, const struct spec_key *k, const struct yaml_node *n)
+static void put_setting(struct buf *b, const struct spec_reader *r, const struct spec_key *k,
+                        const struct yaml_node *n)
 {
+    if (strcmp(k->path, "run.data") == 0 && r->spec->run.cwd == NULL) {
+        json_put_string(b, at_file(r, n));
+        return;
+    }
     bool single = k->type == KEY_TEXTS && n->kind == YAML_TEXT;
     if (k->type == KEY_COUNT && n->kind != YAML_INT) {
         buf_printf(b, "%.0f", n->kind == YAML_REAL ? n->d : 0); /* 1e3, or the word for zero */
@@ -165,7 +183,7 @@ static const char *make_config(struct spec_reader *r, const struct yaml_node *ru
         buf_putc(&b, ',');
         json_put_string(&b, run->pairs[i].key);
         buf_putc(&b, ':');
-        put_setting(&b, k, run->pairs[i].value);
+        put_setting(&b, r, k, run->pairs[i].value);
     }
     put_space(&b, r->spec);
     buf_putc(&b, '}');
@@ -271,7 +289,9 @@ void spec_finish_run(struct spec_reader *r)
                    "missing: expected {command: [program, argument, …]} or {builtin: xgboost, …}");
         return;
     }
-    const struct yaml_node *builtin = yaml_get(run, "builtin");
+    const struct yaml_node *builtin = yaml_get(run, "builtin"), *cwd = yaml_get(run, "cwd");
+    if (r->spec->run.cwd != NULL)
+        r->spec->run.cwd = at_file(r, cwd);
     r->spec->run.runner = builtin != NULL && builtin->kind != YAML_NULL ? RUN_XGBOOST : RUN_COMMAND;
     if (r->spec->run.runner == RUN_XGBOOST)
         finish_xgboost(r, run);

@@ -146,6 +146,24 @@ Test(check, the_data_of_xgboost_must_be_there_with_its_columns)
     (void)rmdir("sub");
 }
 
+Test(check, what_a_spec_needs_lies_beside_it)
+{
+    cr_assert_eq(mkdir("sub", 0700), 0);
+    AUTO_FCLOSE FILE *data = fopen("sub/d.csv", "we"), *spec = fopen("sub/t.yaml", "we");
+    cr_assert(data != NULL && fputs("age,late\n1,0\n", data) >= 0 && fflush(data) == 0);
+    cr_assert(spec != NULL &&
+              fputs("run: {builtin: xgboost, data: d.csv, label: late}\nbudget: {trials: 1}\n",
+                    spec) >= 0 &&
+              fflush(spec) == 0);
+    cr_expect_eq(check("", (const char *[]){"sub/t.yaml", NULL}), EXIT_OK);
+    cr_expect_eq(check("", (const char *[]){"sub/t.yaml", "run.cwd=sub", NULL}), EXIT_OK);
+    cr_expect_eq(check("", (const char *[]){"sub/t.yaml", "run.data=sub/d.csv", NULL}), EXIT_OK);
+    cr_expect_eq(check("", (const char *[]){"sub/t.yaml", "run.data=d.csv", NULL}), EXIT_USAGE);
+    (void)unlink("sub/d.csv");
+    (void)unlink("sub/t.yaml");
+    (void)rmdir("sub");
+}
+
 Test(check, no_file_is_needed_for_a_command)
 {
     char out[8000];
