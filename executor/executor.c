@@ -29,6 +29,7 @@
 #define STORE_PATIENCE_MS 600000u /* a store that refuses for so long is given up */
 #define STORE_GRACE_MS 500u       /* what a stop leaves the store beyond the workers' grace */
 #define LAST_WRITE_MS 2000u       /* for the run's row, when all is over */
+#define GUARDIAN_LIVES 10u        /* it is started no more often than that */
 #define MEMORY_LOOK_MS 1000u
 #define FREE_MEMORY_FLOOR (64u << 20)
 
@@ -319,10 +320,40 @@ void executor_orphans_soon(struct executor *ex)
         (void)uv_timer_start(&ex->orphan_timer, on_orphan_timer, ORPHANS_MS, 0);
 }
 
+static int start_guardian(struct executor *ex, struct err *err)
+{
+    char mark[96];
+    (void)snprintf(mark, sizeof(mark), "FORKLESS_WORKER=%s.", ex->mark);
+    return guardian_start(&ex->guardian, ex->stub, mark, err);
+}
+
+/* Somebody who ends the guardian once may have meant all small processes; twice is told, and who
+ * goes on at it wins. */
+static void look_after_guardian(struct executor *ex)
+{
+    struct err err = {0};
+    if (!guardian_died(&ex->guardian))
+        return;
+    unsigned deaths = ex->guardian.deaths;
+    int rc = deaths < GUARDIAN_LIVES ? start_guardian(ex, &err) : 0;
+    log_event(LOG_WARNING, "guardian_died", LOG_INT("deaths", deaths),
+              LOG_FLAG("restarted", ex->guardian.pid != 0),
+              LOG_TEXT("error", rc < 0 ? err.msg : NULL));
+    if (deaths > 1 || rc < 0)
+        executor_notice(ex,
+                        "the process that would end what workers started, should forkless be "
+                        "killed, has died %u time%s%s%s%s",
+                        deaths, deaths > 1 ? "s" : "",
+                        ex->guardian.pid != 0 ? "" : " and is not there any more",
+                        rc < 0 ? ": " : "", rc < 0 ? err.msg : "");
+}
+
 static void on_sigchld(uv_signal_t *h, int sig)
 {
+    struct executor *ex = CONTAINER_OF(h, struct executor, sigchld);
     (void)sig;
-    executor_orphans_soon(CONTAINER_OF(h, struct executor, sigchld));
+    look_after_guardian(ex);
+    executor_orphans_soon(ex);
 }
 
 /* At the very end nothing of ours may be left: no worker is alive then, so each child is stray. */
@@ -453,13 +484,10 @@ static int allocate(struct executor *ex, struct err *err)
 }
 
 /* Nobody else has the same mark, in no other container either that this one can see into. */
-static int start_guardian(struct executor *ex, struct err *err)
+static void make_mark(struct executor *ex)
 {
-    char mark[96];
     (void)snprintf(ex->mark, sizeof(ex->mark), "%d-%" PRIx64, (int)getpid(),
                    (uint64_t)clock_utc_us());
-    (void)snprintf(mark, sizeof(mark), "FORKLESS_WORKER=%s.", ex->mark);
-    return guardian_start(&ex->guardian, ex->stub, mark, err);
 }
 
 static int set_up(struct executor *ex, struct err *err)
@@ -468,6 +496,7 @@ static int set_up(struct executor *ex, struct err *err)
                                       .patience_ms = STORE_PATIENCE_MS,
                                       .on_trouble = on_store_trouble,
                                       .ctx = ex};
+    make_mark(ex);
     int rc = allocate(ex, err);
     if (rc == 0)
         rc = base_environment(ex, err);
@@ -499,6 +528,7 @@ static void start_handles(struct executor *ex)
     (void)uv_signal_start(&ex->sigint, on_sigint, SIGINT);
     (void)uv_signal_start(&ex->sigterm, on_sigterm, SIGTERM);
     (void)uv_signal_start(&ex->sigchld, on_sigchld, SIGCHLD);
+    look_after_guardian(ex);        /* the data's preparation may have taken long */
     mask_stop_signals(SIG_UNBLOCK); /* they may have been blocked by who started us, too */
     if (beat > 0)
         (void)uv_timer_start(&ex->beat_timer, on_beat_timer, beat, beat);

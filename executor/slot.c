@@ -442,6 +442,7 @@ static void on_process_end(uv_poll_t *p, int poll_status, int events)
     drain(s, s->proc.out_fd, &s->out_log, &s->out_lines, stdout_line);
     drain(s, s->proc.err_fd, &s->err_log, &s->err_lines, stderr_line);
     s->alive = false;
+    guardian_tell(&s->ex->guardian, s->index, 0);
     close_handles(s);
     open_logs(s, -1);
     if (s->run != NULL) {
@@ -485,6 +486,7 @@ static void begin_life(struct slot *s, struct study *st)
     s->tail[0] = '\0';
     s->study = st;
     s->alive = true;
+    guardian_tell(&s->ex->guardian, s->index, s->proc.pid);
     s->closing = false;
     s->sent_signal = false;
     s->complained = false;

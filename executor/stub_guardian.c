@@ -2,8 +2,10 @@
  *
  * Its stdin is a pipe that only the executor has the other end of. When that closes, the executor
  * is gone, however it went, and each process whose environment has MARK ("FORKLESS_WORKER=…") is
- * killed: workers' descendants, those in sessions of their own and those without parents too.
- * PR_SET_PDEATHSIG ends only the workers themselves. What has emptied its environment escapes.
+ * killed: workers' descendants, those in sessions of their own and those without parents too. So is
+ * each in the session of a worker that lived then, whatever its environment: its stdout is the
+ * table of those, which the executor writes. PR_SET_PDEATHSIG ends only the workers themselves.
+ * What has both emptied its environment and begun a session of its own escapes.
  *
  * It waits in read(2), without a C library: one process with some ten pages of memory. */
 #include <errno.h>
@@ -11,9 +13,11 @@
 #include <limits.h>
 #include <linux/types.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "executor/bare.h"
+#include "executor/guardian.h"
 
 /* A process in the middle of fork or exec can be missed: so many looks must find nothing. */
 #define CALM_LOOKS 3
@@ -27,7 +31,7 @@ struct entry { /* of getdents64 */
     char name[];
 };
 
-static char environment[1 << 20]; /* pages that are not used cost nothing */
+static char text[1 << 20]; /* pages that are not used cost nothing */
 
 static int starts_with(const char *s, const char *prefix)
 {
@@ -38,40 +42,62 @@ static int starts_with(const char *s, const char *prefix)
     return *prefix == '\0';
 }
 
-static long read_environment(const char *pid)
+/* /proc/PID/file, with a NUL behind it; returns its length, 0 when there is none. */
+static long read_of(const char *pid, const char *file)
 {
-    char path[64] = "/proc/";
-    size_t n = 6, len = 0;
-    for (; *pid != '\0'; pid++)
-        path[n++] = *pid;
-    for (const char *p = "/environ"; *p != '\0'; p++)
-        path[n++] = *p;
+    const char *const parts[] = {"/proc/", pid, file};
+    char path[64];
+    size_t n = 0, len = 0;
+    for (int i = 0; i < 3; i++) {
+        for (const char *p = parts[i]; *p != '\0'; p++)
+            path[n++] = *p;
+    }
     path[n] = '\0';
     long fd = call(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0);
     if (fd < 0)
         return 0;
-    for (long k; len < sizeof(environment) - 1; len += (size_t)k) {
-        k = call(SYS_read, fd, (long)(environment + len), (long)(sizeof(environment) - 1 - len), 0);
+    for (long k; len < sizeof(text) - 1; len += (size_t)k) {
+        k = call(SYS_read, fd, (long)(text + len), (long)(sizeof(text) - 1 - len), 0);
         if (k <= 0)
             break;
     }
     (void)call(SYS_close, fd, 0, 0, 0);
-    environment[len] = '\0';
+    text[len] = '\0';
     return (long)len;
 }
 
 static int has_mark(const char *pid, const char *mark)
 {
-    long n = read_environment(pid); /* a zombie's is empty */
-    for (long i = 0; i < n; i += (long)length(environment + i) + 1) {
-        if (starts_with(environment + i, mark))
+    long n = read_of(pid, "/environ"); /* a zombie's is empty */
+    for (long i = 0; i < n; i += (long)length(text + i) + 1) {
+        if (starts_with(text + i, mark))
             return 1;
     }
     return 0;
 }
 
-/* Kills all that have the mark; returns how many. */
-static int look(const char *mark)
+/* The state stands behind the command's name, which is in parentheses and may hold some itself. */
+static int is_zombie(const char *pid)
+{
+    long n = read_of(pid, "/stat");
+    while (n > 0 && text[n - 1] != ')')
+        n--;
+    return n == 0 || text[n + 1] == 'Z' || text[n + 1] == 'X';
+}
+
+/* sessions may be NULL. */
+static int in_session(const char *pid, const int32_t *sessions)
+{
+    long session = call(SYS_getsid, (long)number(pid, 10), 0, 0, 0);
+    for (int i = 0; sessions != NULL && session > 0 && i < GUARDIAN_SESSIONS; i++) {
+        if (sessions[i] == session)
+            return 1;
+    }
+    return 0;
+}
+
+/* Kills all that have the mark or are of a worker's session; returns how many. */
+static int look(const char *mark, const int32_t *sessions)
 {
     static _Alignas(8) char entries[8192];
     int found = 0;
@@ -81,7 +107,9 @@ static int look(const char *mark)
         for (long at = 0; at < n;) {
             const struct entry *e = (const struct entry *)(entries + at);
             at += e->size;
-            if (e->name[0] < '1' || e->name[0] > '9' || !has_mark(e->name, mark))
+            if (e->name[0] < '1' || e->name[0] > '9')
+                continue;
+            if (!has_mark(e->name, mark) && !(in_session(e->name, sessions) && !is_zombie(e->name)))
                 continue;
             (void)call(SYS_kill, (long)number(e->name, 10), SIGKILL, 0, 0);
             found++;
@@ -97,12 +125,15 @@ void guard(const char *mark)
     const struct timespec between = {.tv_nsec = BETWEEN_NS};
     char c;
     long n;
+    long table =
+        call6(SYS_mmap, 0, GUARDIAN_SESSIONS * sizeof(int32_t), PROT_READ, MAP_SHARED, 1, 0);
+    const int32_t *sessions = table < 0 && table > -4096 ? NULL : (const int32_t *)table;
     (void)call(SYS_close_range, 1, UINT_MAX, 0, 0); /* nobody shall wait for our end of a pipe */
     do
         n = call(SYS_read, 0, (long)&c, 1, 0);
     while (n > 0 || n == -EINTR);
     for (int calm = 0, i = 0; calm < CALM_LOOKS && i < MAX_LOOKS; i++) {
-        calm = look(mark) > 0 ? 0 : calm + 1;
+        calm = look(mark, sessions) > 0 ? 0 : calm + 1;
         (void)call(SYS_nanosleep, (long)&between, 0, 0, 0);
     }
     quit(0);
