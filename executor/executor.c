@@ -568,6 +568,7 @@ static void tear_down(struct executor *ex)
     free(ex->queue);
     free(ex->base_env);
     free(ex->stub);
+    (void)uv_run(&ex->loop, UV_RUN_NOWAIT); /* what a set-up that failed has begun to close */
     int rc = uv_loop_close(&ex->loop);
     assert(rc == 0); /* a forgotten handle */
 }

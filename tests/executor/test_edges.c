@@ -30,6 +30,25 @@ Test(edges, starts_that_fail_end_the_sweep_and_harm_nobody)
     cr_expect(sandbox_has("out", "\"reason\":\"halted\""));
 }
 
+static void crowd(const char *n)
+{
+    static const char *words[4] = {LAUNCH, "crowd"};
+    words[2] = n;
+    cr_assert(chmod(".", 0777) == 0);
+    sandbox_launch_with(words);
+}
+
+Test(edges, no_thread_for_the_store_is_an_error_not_a_crash)
+{
+    crowd("2"); /* itself and its guardian */
+    int code = RUN(60, "-n1", "x=float:0..1", "--", VICTIM, "ok");
+    if (code == 77)
+        cr_skip_test("%s", sandbox_text("err"));
+    cr_expect(eq(int, code, 2));
+    cr_expect(sandbox_has("err", "store threads: Resource temporarily unavailable"), "%s",
+              sandbox_text("err"));
+}
+
 /* A slot that never had a log must not close somebody else's descriptor. */
 Test(edges, a_start_that_fails_leaves_other_trials_their_logs)
 {

@@ -3,6 +3,7 @@
  *   tripwire -     a fork, or a clone without CLONE_VM, kills the process that makes it
  *   pid1 -         as PID 1 of a PID namespace, with a /proc of its own; signals are passed on
  *   user UID       as this user, if we are root
+ *   crowd N        as a user who may have so many processes and threads
  *   fsize BYTES    no file may grow beyond it
  *   close FDS      without these descriptors, e.g. 1 or 12
  *   widow -        stdout and stderr are pipes whose reader is gone
@@ -121,6 +122,15 @@ static int user(const char *arg)
     return 0;
 }
 
+static int crowd(const char *arg)
+{
+    const rlim_t n = strtoul(arg, NULL, 10);
+    const struct rlimit limit = {n, n};
+    if (getuid() != 0) /* how many does this user have already? */
+        return skip("not root");
+    return setrlimit(RLIMIT_NPROC, &limit) < 0 ? skip("setrlimit") : user("54322");
+}
+
 static int fsize(const char *arg)
 {
     const struct rlimit limit = {strtoul(arg, NULL, 10), RLIM_INFINITY};
@@ -172,7 +182,7 @@ int main(int argc, char **argv)
         int (*prepare)(const char *arg);
     } ways[] = {{"tripwire", tripwire}, {"pid1-inner", pid1_inner}, {"user", user},
                 {"fsize", fsize},       {"close", close_fds},       {"widow", widow},
-                {"deaf", deaf},         {"blocked", blocked}};
+                {"deaf", deaf},         {"blocked", blocked},       {"crowd", crowd}};
     if (argc < 4)
         return 64;
     if (strcmp(argv[1], "pid1") == 0)
