@@ -13,7 +13,7 @@
 #include "base/text.h"
 
 #define TICK_MS 200
-#define BAR 20
+#define BAR_WIDTH 20
 
 static int columns(void)
 {
@@ -58,15 +58,20 @@ static void say(struct progress *p, const char *colour, const char *head, const 
     buf_free(&b);
 }
 
+/* What the line may tell, in its order; the more, the wider the terminal. */
+enum field { BAR, DONE, RUNNING, FAILED, BEST, RATE, LEFT, QUIET, FIELDS };
+
+/* Which field goes first where the line is too long. */
+static const enum field least_needed[] = {BAR, RATE, RUNNING, QUIET, BEST, LEFT, FAILED};
+
 static void put_bar(struct buf *b, int64_t done, int64_t target)
 {
-    int64_t full = target > 0 ? done * BAR / target : 0;
-    for (int64_t i = 0; i < BAR; i++)
+    int64_t full = target > 0 ? done * BAR_WIDTH / target : 0;
+    for (int64_t i = 0; i < BAR_WIDTH; i++)
         buf_puts(b, i < full ? "━" : "┄");
-    buf_putc(b, ' ');
 }
 
-static void put_rate(struct buf *b, const struct executor_status *s)
+static void put_rate(struct buf fields[static FIELDS], const struct executor_status *s)
 {
     char text[32];
     double fresh = (double)s->done, seconds = (double)s->elapsed_ms / 1000;
@@ -76,52 +81,77 @@ static void put_rate(struct buf *b, const struct executor_status *s)
         return;
     double rate = fresh / seconds;
     if (rate >= 1)
-        buf_printf(b, " · %.1f/s", rate);
+        buf_printf(&fields[RATE], "%.1f/s", rate);
     else
-        buf_printf(b, " · %.1f/min", rate * 60);
+        buf_printf(&fields[RATE], "%.1f/min", rate * 60);
     if (s->target > s->done)
-        buf_printf(b, " · %s left",
+        buf_printf(&fields[LEFT], "%s left",
                    text_human_ms((uint64_t)((double)(s->target - s->done) / rate * 1000), text));
 }
 
-/* Cuts after so many characters, not bytes. */
-static void cut(struct buf *b, int width)
+static void put_fields(struct buf fields[static FIELDS], const struct progress *p,
+                       const struct executor_status *s)
 {
-    for (size_t i = 0; i < b->len; i++) {
-        if (((unsigned char)b->data[i] & 0xc0) != 0x80 && width-- == 0) {
-            b->data[i] = '\0';
-            b->len = i;
-        }
+    char idle[32];
+    put_bar(&fields[BAR], s->done, s->target);
+    if (s->target > 0)
+        buf_printf(&fields[DONE], "%" PRId64 "/%" PRId64, s->done, s->target);
+    else
+        buf_printf(&fields[DONE], "%" PRId64 " done", s->done);
+    buf_printf(&fields[RUNNING], "%" PRId64 " running", s->running);
+    if (s->failed > 0)
+        buf_printf(&fields[FAILED], "%" PRId64 " failed", s->failed);
+    if (s->best_study >= 0) {
+        const struct executor_study *best = &s->studies[s->best_study];
+        buf_printf(&fields[BEST], "best %s %.6g (#%" PRId64 ")", p->metric, best->best_value,
+                   best->best_number);
     }
+    put_rate(fields, s);
+    if (s->quietest_ms >= 5000)
+        buf_printf(&fields[QUIET], "quiet for %s", text_human_ms(s->quietest_ms, idle));
+}
+
+/* In characters, not bytes. */
+static int width_of(const char *text)
+{
+    int n = 0;
+    for (; *text != '\0'; text++)
+        n += ((unsigned char)*text & 0xc0) != 0x80;
+    return n;
+}
+
+static void join(struct buf *line, const struct buf fields[static FIELDS])
+{
+    buf_clear(line);
+    for (int i = 0; i < FIELDS; i++) {
+        if (fields[i].len > 0)
+            buf_printf(line, "%s%s", line->len == 0 ? "" : i == DONE ? " " : " · ", fields[i].data);
+    }
+}
+
+void progress_line(struct buf *line, const struct progress *p, const struct executor_status *s,
+                   int width)
+{
+    struct buf fields[FIELDS] = {0};
+    put_fields(fields, p, s);
+    join(line, fields);
+    for (size_t i = 0; i < ARRAY_LEN(least_needed) && width_of(buf_str(line)) > width; i++) {
+        buf_clear(&fields[least_needed[i]]);
+        join(line, fields);
+    }
+    for (int i = 0; i < FIELDS; i++)
+        buf_free(&fields[i]);
 }
 
 static void tick(void *ctx, const struct executor_status *s)
 {
     struct progress *p = ctx;
-    struct buf b = BUF_INIT;
-    char text[TEXT_DOUBLE_MAX], idle[32];
-    put_bar(&b, s->done, s->target);
-    if (s->target > 0)
-        buf_printf(&b, "%" PRId64 "/%" PRId64, s->done, s->target);
-    else
-        buf_printf(&b, "%" PRId64 " done", s->done);
-    buf_printf(&b, " · %" PRId64 " running", s->running);
-    if (s->failed > 0)
-        buf_printf(&b, " · %" PRId64 " failed", s->failed);
-    if (s->best_study >= 0) {
-        const struct executor_study *best = &s->studies[s->best_study];
-        (void)snprintf(text, sizeof(text), "%.6g", best->best_value);
-        buf_printf(&b, " · best %s %s (#%" PRId64 ")", p->metric, text, best->best_number);
-    }
-    put_rate(&b, s);
-    if (s->quietest_ms >= 5000)
-        buf_printf(&b, " · quiet for %s", text_human_ms(s->quietest_ms, idle));
-    cut(&b, columns() - 1);
-    if (!b.failed && ready()) {
-        (void)fprintf(stderr, "\r%s\033[K", text_clean(b.data));
+    AUTO(buf_free) struct buf line = BUF_INIT;
+    progress_line(&line, p, s, columns() - 1);
+    if (line.len > 0 && !line.failed && ready()) {
+        (void)fprintf(stderr, "\r%s\033[K", text_clean(line.data));
         p->shown = true;
     }
-    buf_free(&b);
 }
 
 static void trial_end(void *ctx, const struct executor_study *study, int64_t number,
