@@ -236,7 +236,7 @@ int check_main(int argc, char **argv)
     const struct cli_usage usage = {
         .command = "check",
         .summary =
-            "reads a spec as `run` would, says what it means and shows the trials it would make.",
+            "Reads a spec as `run` would, says what it means and shows the trials it would make.",
         .synopsis = synopsis,
         .options = options,
         .n_options = n,

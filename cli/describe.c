@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "cli/cli.h"
 
 static void label(struct buf *b, const char *name, bool colour)
 {
@@ -49,12 +50,14 @@ static void put_budget(struct buf *b, const struct spec *s)
 {
     const char *comma = "";
     if (s->budget.trials > 0 || s->budget.complete > 0) {
-        buf_printf(b, "%" PRId64 " %s trials", s->budget.trials + s->budget.complete,
-                   s->budget.trials > 0 ? "finished" : "completed");
+        int64_t n = s->budget.trials + s->budget.complete;
+        buf_printf(b, "%" PRId64 " %s trial%s", n, s->budget.trials > 0 ? "finished" : "completed",
+                   plural(n));
         comma = ", ";
     }
     if (s->budget.attempts > 0) {
-        buf_printf(b, "%sat most %" PRId64 " attempts", comma, s->budget.attempts);
+        buf_printf(b, "%sat most %" PRId64 " attempt%s", comma, s->budget.attempts,
+                   plural(s->budget.attempts));
         comma = ", ";
     }
     if (s->budget.wall_ms > 0)
@@ -116,14 +119,16 @@ static void put_search(struct buf *b, const struct spec *s)
     const struct pruner_conf *p = &s->pruner;
     buf_puts(b, samplers[s->sampler.kind]);
     if (s->sampler.kind != SAMPLER_RANDOM)
-        buf_printf(b, " (%d random trials first, %d candidates)", s->sampler.startup,
-                   s->sampler.candidates);
+        buf_printf(b, " (%d random trial%s first, %d candidate%s)", s->sampler.startup,
+                   plural(s->sampler.startup), s->sampler.candidates,
+                   plural(s->sampler.candidates));
     buf_printf(b, ", seed %" PRIu64 ", ", s->seed);
     if (p->kind == PRUNER_NONE)
         buf_puts(b, "no pruning\n");
     else if (p->kind == PRUNER_MEDIAN)
-        buf_printf(b, "pruned below the median (after %d trials, %" PRId64 " steps)\n",
-                   p->startup_trials, p->warmup_steps);
+        buf_printf(b, "pruned below the median (after %d trial%s, %" PRId64 " step%s)\n",
+                   p->startup_trials, plural(p->startup_trials), p->warmup_steps,
+                   plural(p->warmup_steps));
     else
         buf_printf(b, "pruned by asha (first rung %" PRId64 ", eta %d)\n", p->min_resource,
                    p->reduction_factor);
@@ -131,10 +136,11 @@ static void put_search(struct buf *b, const struct spec *s)
 
 static void put_proof(struct buf *b, const struct spec *s)
 {
-    buf_printf(b, "exit 0 only with %" PRId64 " trials%s read back from the store", s->prove.trials,
-               s->n_cell > 0 ? " of each study" : "");
+    buf_printf(b, "exit 0 only with %" PRId64 " trial%s%s read back from the store",
+               s->prove.trials, plural(s->prove.trials), s->n_cell > 0 ? " of each study" : "");
     if (s->prove.rows > 0)
-        buf_printf(b, " and %" PRId64 " rows of %s", s->prove.rows, s->prove.table);
+        buf_printf(b, " and %" PRId64 " row%s of %s", s->prove.rows, plural(s->prove.rows),
+                   s->prove.table);
     buf_putc(b, '\n');
 }
 
@@ -227,7 +233,8 @@ void describe_spec(struct buf *b, const struct spec_doc *doc, const struct spec 
         return;
     }
     label(b, "space", colour);
-    buf_printf(b, "%zu parameters\n", s->space.n + s->n_fixed);
+    size_t n = s->space.n + s->n_fixed;
+    buf_printf(b, "%zu parameter%s\n", n, plural((int64_t)n));
     put_space(b, doc, s);
 }
 

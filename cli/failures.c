@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "cli/reading.h"
 
 /* Different ways to fail that are told apart; later ones are only counted. */
@@ -74,11 +73,11 @@ static void count_all(struct tally *tally, struct store *s, const struct spec *c
 }
 
 void failures_read(struct failures *out, const struct spec *cells, size_t n_cells,
-                   uint64_t elapsed_ms)
+                   int64_t started_us)
 {
     AUTO_STORE struct store *s = NULL;
     const struct store_opts opts = {.read_only = true, .busy_ms = BUSY_MS};
-    struct tally tally = {.since_us = clock_utc_us() - (int64_t)elapsed_ms * 1000};
+    struct tally tally = {.since_us = started_us};
     *out = (struct failures){0};
     if (store_open(&s, cells[0].study.storage, &opts, NULL) < 0)
         return;

@@ -12,7 +12,8 @@ struct failures {
     int64_t number;
 };
 
-/* Reads the trials that failed in this run of these studies, or in all runs when none did in this.
+/* Reads the trials of these studies that failed in this run, which started then (UTC), or in all
+ * runs when none did in this.
  * A store that cannot be read gives none: the summary is a help, not a result. */
 void failures_read(struct failures *out, const struct spec *cells, size_t n_cells,
-                   uint64_t elapsed_ms);
+                   int64_t started_us);

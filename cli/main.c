@@ -24,9 +24,9 @@ static const struct command commands[] = {
 
 static void help(void)
 {
-    (void)printf(
-        "forkless runs hyperparameter sweeps that cannot hang silently.\n\n"
-        "  forkless COMMAND [OPTION …]      forkless COMMAND --help teaches by example\n\n");
+    (void)printf("forkless runs hyperparameter sweeps that cannot hang silently.\n\n"
+                 "  forkless COMMAND [OPTION …]      forkless COMMAND --help, or help COMMAND, "
+                 "teaches by example\n\n");
     for (const struct command *c = commands; c->name != NULL; c++)
         (void)printf("  %-10s %s\n", c->name, c->summary);
 }
@@ -72,14 +72,28 @@ static int finish(int code)
     return code == EXIT_OK ? EXIT_UNMET : code;
 }
 
+static bool is_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
+}
+
+/* argv[0] names the command. */
+static int call(int argc, char **argv)
+{
+    for (const struct command *c = commands; c->name != NULL; c++) {
+        if (strcmp(argv[0], c->name) == 0)
+            return c->main(argc, argv);
+    }
+    return unknown(argv[0]);
+}
+
 static int dispatch(int argc, char **argv)
 {
     if (argc < 2) {
         help();
         return EXIT_USAGE;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-        strcmp(argv[1], "help") == 0) {
+    if (is_help(argv[1]) && (argc == 2 || is_help(argv[2]))) {
         help();
         return EXIT_OK;
     }
@@ -87,11 +101,9 @@ static int dispatch(int argc, char **argv)
         (void)puts("forkless " FORKLESS_VERSION);
         return EXIT_OK;
     }
-    for (const struct command *c = commands; c->name != NULL; c++) {
-        if (strcmp(argv[1], c->name) == 0)
-            return c->main(argc - 1, argv + 1);
-    }
-    return unknown(argv[1]);
+    if (is_help(argv[1])) /* `help run` is `run --help` */
+        return call(2, (char *[]){argv[2], (char *)"--help", NULL});
+    return call(argc - 1, argv + 1);
 }
 
 int main(int argc, char **argv)

@@ -213,7 +213,7 @@ static void ending_init(struct ending *e, const struct outcome_conf *conf,
 {
     *e = (struct ending){.code = exit_code_of(conf, r)};
     if (trials_failed(r))
-        failures_read(&e->failures, conf->cells, conf->n_cells, r->elapsed_ms);
+        failures_read(&e->failures, conf->cells, conf->n_cells, conf->started_us);
     put_reason(&e->reason, conf, r);
     buf_puts(&e->words, buf_str(&e->reason));
     buf_puts(&e->words, e->failures.same > 0 ? "; " : "");

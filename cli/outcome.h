@@ -9,6 +9,7 @@ struct outcome_conf {
     const struct spec *cells; /* [n_cells] */
     size_t n_cells;
     const char *run_id;
+    int64_t started_us; /* UTC */
     int64_t prove_rows; /* rows that were promised */
     bool json;          /* only the result line on stdout */
     bool skip_if_done;  /* EXIT_NOTHING when there was nothing to do */

@@ -50,7 +50,8 @@ static void say(struct progress *p, const char *colour, const char *head, const 
     }
     progress_clear(p);
     if (p->untold > 0)
-        buf_printf(&b, "%u messages were not shown while the terminal stood still\n", p->untold);
+        buf_printf(&b, "%u message%s not shown while the terminal stood still\n", p->untold,
+                   p->untold == 1 ? " was" : "s were");
     buf_printf(&b, "%s%s%s%s\n", coloured ? colour : "", head, coloured ? "\033[0m" : "",
                text_clean(clean));
     p->untold = 0;

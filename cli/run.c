@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "cli/cli.h"
@@ -298,6 +299,7 @@ static int run_cells(const struct run_options *o, const struct spec_doc *doc,
     tell_notes(conf.watcher, doc);
     if (!o->quiet)
         tell_earlier(conf.watcher, cells, n);
+    int64_t started_us = clock_utc_us();
     int rc = executor_run(&conf, &result, &err);
     progress_clear(&progress);
     if (rc < 0)
@@ -305,6 +307,7 @@ static int run_cells(const struct run_options *o, const struct spec_doc *doc,
     const struct outcome_conf how = {.cells = cells,
                                      .n_cells = n,
                                      .run_id = conf.run_id,
+                                     .started_us = started_us,
                                      .prove_rows = conf.prove_rows,
                                      .json = o->json,
                                      .skip_if_done = o->skip_if_done};

@@ -109,6 +109,14 @@ static const struct yaml_node *place(const struct spec_reader *r, const char *se
     return k != NULL ? k : s != NULL ? s : r->root;
 }
 
+/* Whether the document names an end, even if with a mistake that was told. */
+static bool names_end(const struct spec_reader *r)
+{
+    const struct yaml_node *budget = yaml_get(r->root, "budget");
+    return yaml_find(budget, "trials") != NULL || yaml_find(budget, "complete") != NULL ||
+           yaml_find(budget, "wall") != NULL;
+}
+
 static void finish_budget(struct spec_reader *r)
 {
     struct spec *s = r->spec;
@@ -116,7 +124,7 @@ static void finish_budget(struct spec_reader *r)
     if (s->budget.trials > 0 && s->budget.complete > 0)
         problem_at(r->problems, place(r, "budget", "complete"), "budget",
                    "trials (completed and pruned) and complete (completed only): choose one");
-    if (target == 0 && s->budget.wall_ms == 0)
+    if (target == 0 && s->budget.wall_ms == 0 && !(names_end(r) && r->problems->n > 0))
         problem_at(r->problems, place(r, "budget", ""), "budget",
                    "missing: expected {trials: 50}, {complete: 50} or a time limit {wall: 2h}");
     if (s->budget.attempts == 0 && target > 0)

@@ -126,6 +126,19 @@ static const char *run_fd(int fd, int *code, const char *const *args)
 #define RUN(...) run_fd(STDOUT_FILENO, &code, (const char *const[]){__VA_ARGS__, NULL})
 #define COMPLAINT(...) run_fd(STDERR_FILENO, &code, (const char *const[]){__VA_ARGS__, NULL})
 
+Test(readers, help_of_a_command_is_its_own_help)
+{
+    int code;
+    char *own = strdup(RUN("trials", "--help"));
+    cr_expect_str_eq(RUN("help", "trials"), own);
+    cr_expect_eq(code, EXIT_OK);
+    free(own);
+    cr_expect_not_null(strstr(RUN("help"), "forkless COMMAND"));
+    const char *said = COMPLAINT("help", "trails");
+    cr_expect_eq(code, EXIT_USAGE);
+    cr_expect_not_null(strstr(said, "did you mean 'trials'?"), "%s", said);
+}
+
 Test(readers, export_is_csv_as_in_a_data_frame)
 {
     int code;

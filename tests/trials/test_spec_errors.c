@@ -225,6 +225,10 @@ Test(spec_errors, what_is_missing_is_said)
          "2:31: budget: trials (completed and pruned) and complete (completed only): choose one"},
         {"run: [x]\nbudget: {trials: 5, attempts: 4}\n",
          "2:31: budget.attempts: 4 attempts cannot give 5 trials"},
+        {"run: [x]\nbudget: {trials: none}\n",
+         "2:18: budget.trials: expected a whole number, at least 1, found 'none'"},
+        {"run: [x]\nbudget: {trials: }\n",
+         "2:18: budget.trials: expected a whole number, at least 1, found nothing"},
         {"- 1\n", "1:1: expected a mapping with the keys run, space, budget …"},
     };
     check(cases, ARRAY_LEN(cases), "");
