@@ -45,7 +45,7 @@ _forkless() {
     COMPREPLY=()
 
     if [ "$COMP_CWORD" -eq 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W "$(_forkless_commands "$program") --help --version" -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W "$(_forkless_commands "$program") help --help --version" -- "$cur")
         return
     fi
     # After `--` stands a command with its arguments.
@@ -81,6 +81,7 @@ _forkless() {
             return
             ;;
         status | trials | best | export) words=$(_forkless_studies "$program") ;;
+        help) words=$(_forkless_commands "$program") ;;
         logs)
             if [ "$COMP_CWORD" -eq 2 ]; then
                 words=$(_forkless_trials "$program")
