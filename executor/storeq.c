@@ -14,6 +14,9 @@
 /* Between two tries while the store refuses. */
 #define RETRY_MS 200
 
+/* While it refuses it is said again and again. */
+#define TELL_AGAIN_MS 15000
+
 /* Writes that nobody waits for stay so long for company: a short trial's parameters and reports
  * then go into the transaction of its outcome. */
 #define LINGER_MS 25
@@ -50,8 +53,11 @@ struct storeq {
     uv_async_t async;
     struct storeq_conf conf;
     int pending;
-    size_t open_handles;            /* the loop's */
-    unsigned trouble, told_trouble; /* TROUBLE_… */
+    size_t open_handles; /* the loop's */
+    unsigned trouble;    /* TROUBLE_… */
+    bool told_trouble;   /* the loop's */
+    bool tell_again;
+    uint64_t trouble_ms; /* when it was last to be told */
     struct err trouble_err;
 };
 
@@ -95,14 +101,20 @@ static bool is_trouble(int rc)
 /* err NULL: it is over. */
 static void set_trouble(struct storeq *q, unsigned whose, const struct err *err)
 {
+    uint64_t now_ms = clock_mono_ms();
     (void)pthread_mutex_lock(&q->lock);
     unsigned now = err != NULL ? q->trouble | whose : q->trouble & ~whose;
-    bool changed = q->trouble != now;
+    bool changed = (q->trouble != 0) != (now != 0);
+    bool again = err != NULL && !changed && now_ms - q->trouble_ms >= TELL_AGAIN_MS;
+    bool news = changed || again;
     q->trouble = now;
+    q->tell_again = q->tell_again || again;
     if (err != NULL)
         q->trouble_err = *err;
+    if (news)
+        q->trouble_ms = now_ms;
     (void)pthread_mutex_unlock(&q->lock);
-    if (changed)
+    if (news)
         (void)uv_async_send(&q->async);
 }
 
@@ -163,7 +175,7 @@ static void run_until_stored(struct storeq *q, struct storeq_job *first,
             set_trouble(q, TROUBLE_WRITE, NULL);
             return;
         }
-        set_trouble(q, TROUBLE_WRITE, &err);
+        set_trouble(q, TROUBLE_WRITE, is_trouble(rc) ? &err : NULL);
         if (given_up(q, rc, start)) {
             for (struct storeq_job *j = first; j != end; j = j->next) {
                 j->rc = rc;
@@ -183,6 +195,7 @@ static void run_read(struct storeq *q, struct storeq_job *job)
         (void)pthread_mutex_lock(&q->use);
         job->rc = job->run(job, q->store, &job->err);
         (void)pthread_mutex_unlock(&q->use);
+        set_trouble(q, TROUBLE_WRITE, is_trouble(job->rc) ? &job->err : NULL);
         if (given_up(q, job->rc, start))
             return;
         nap();
@@ -313,13 +326,14 @@ static void deliver(struct storeq *q)
 {
     (void)pthread_mutex_lock(&q->lock);
     struct list done = list_take(&q->done);
-    unsigned trouble = q->trouble;
+    bool trouble = q->trouble != 0, again = q->tell_again;
     struct err err = q->trouble_err;
+    q->tell_again = false;
     (void)pthread_mutex_unlock(&q->lock);
-    bool told = q->told_trouble != 0;
+    bool news = trouble != q->told_trouble || (trouble && again);
     q->told_trouble = trouble;
-    if ((trouble != 0) != told)
-        q->conf.on_trouble(q->conf.ctx, trouble != 0, &err);
+    if (news)
+        q->conf.on_trouble(q->conf.ctx, trouble, &err);
     for (struct storeq_job *j = done.head, *next; j != NULL; j = next) {
         next = j->next;
         q->pending--;

@@ -36,7 +36,7 @@ struct storeq_job {
 struct storeq_conf {
     const char *url;
     uint64_t patience_ms; /* how long a batch is tried again while the store is locked or away */
-    /* On the loop's thread: the store began (true) or ceased (false) to refuse. */
+    /* On the loop's thread: the store began, or goes on (true), or ceased (false) to refuse. */
     void (*on_trouble)(void *ctx, bool trouble, const struct err *err);
     void *ctx;
 };

@@ -9,8 +9,8 @@
  * Writes. Each write is a transaction of its own and durable when it returns, unless it stands
  * between store_begin and store_commit. Errors that every write can have: ERR_BUSY (another process
  * held the lock longer than busy_ms), ERR_UNAVAILABLE (disk full, I/O error), ERR_NOMEM, and
- * ERR_UNSUPPORTED (opened read-only). Refusals (ERR_FINISHED, ERR_CONFLICT, ERR_NOTFOUND,
- * ERR_INVALID) write nothing and leave a batch as it was. */
+ * ERR_UNSUPPORTED (opened read-only, or the system does not let us write). Refusals (ERR_FINISHED,
+ * ERR_CONFLICT, ERR_NOTFOUND, ERR_INVALID) write nothing and leave a batch as it was. */
 #pragma once
 
 #include <stdbool.h>
@@ -30,9 +30,9 @@ struct store_opts {
 /* Opens the store named by url: `sqlite:///relative.db`, `sqlite:////absolute.db` (Optuna's form,
  * `?timeout=SECONDS` allowed), a bare path, or `:memory:`. Creates file and tables when missing;
  * opts may be NULL. On success *out is the caller's, on failure it is untouched. Errors:
- * ERR_INVALID (url), ERR_NOTFOUND (read-only and no such file, or no studies in it), ERR_CORRUPT
- * (not a database), ERR_UNSUPPORTED (another schema revision, or a scheme that this build does not
- * have), ERR_BUSY, ERR_UNAVAILABLE. */
+ * ERR_INVALID (url, no directory for the file, or not a database), ERR_NOTFOUND (read-only and no
+ * such file, or no studies in it), ERR_CORRUPT, ERR_UNSUPPORTED (another schema revision, or not
+ * writable), ERR_BUSY, ERR_UNAVAILABLE. */
 int store_open(struct store **out, const char *url, const struct store_opts *opts, struct err *err);
 void store_destroy(struct store *s); /* NULL is fine; an open batch is rolled back */
 static inline void store_destroy_p(struct store **s)

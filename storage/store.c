@@ -103,7 +103,7 @@ int store_open(struct store **out, const char *url, const struct store_opts *opt
     if (sep == NULL || strncmp(url, "sqlite", strlen("sqlite")) == 0)
         return store_sqlite_open(out, url, opts, err);
     /* the rest of the url may hold a password */
-    return err_set(err, ERR_UNSUPPORTED,
+    return err_set(err, ERR_INVALID,
                    "storage '%.*s://…': only sqlite is supported, as sqlite:///study.db or a path",
                    (int)(sep - url), url);
 }

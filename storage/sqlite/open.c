@@ -1,5 +1,6 @@
 /* Opening the file: its url, its journal mode, and the table of operations. */
 #include <errno.h>
+#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -151,17 +152,30 @@ static int find_log(struct store_sqlite *q, struct err *err)
     return sqlite_sync(&q->base, err);
 }
 
-static int missing(struct store_sqlite *q, struct err *err)
+/* The file need not be there yet, but its directory. */
+static int no_file(struct store_sqlite *q, struct err *err)
+{
+    AUTO_FREE char *copy = strdup(q->path);
+    const char *dir = copy != NULL ? dirname(copy) : "?";
+    struct stat st;
+    if (q->base.read_only)
+        return err_set(err, ERR_NOTFOUND, "there is no file %s", q->path);
+    return stat(dir, &st) == 0 && S_ISDIR(st.st_mode)
+               ? 0
+               : err_set(err, ERR_INVALID, "%s: there is no directory %s", q->path, dir);
+}
+
+static int check_path(struct store_sqlite *q, struct err *err)
 {
     struct stat st;
-    if (strcmp(q->path, ":memory:") == 0 || stat(q->path, &st) == 0) {
-        if (strcmp(q->path, ":memory:") != 0 && S_ISDIR(st.st_mode))
-            return err_set(err, ERR_INVALID, "%s is a directory, not a database file", q->path);
+    if (strcmp(q->path, ":memory:") == 0)
         return 0;
-    }
-    if (errno != ENOENT && errno != ENOTDIR)
-        return err_sys(err, errno, "%s", q->path);
-    return q->base.read_only ? err_set(err, ERR_NOTFOUND, "there is no file %s", q->path) : 0;
+    if (stat(q->path, &st) == 0)
+        return !S_ISDIR(st.st_mode)
+                   ? 0
+                   : err_set(err, ERR_INVALID, "%s is a directory, not a database file", q->path);
+    return errno == ENOENT || errno == ENOTDIR ? no_file(q, err)
+                                               : err_sys(err, errno, "%s", q->path);
 }
 
 /* Percent-encodes the path for SQLite's own `file:` form. */
@@ -199,7 +213,7 @@ static int open_file(struct store_sqlite *q, struct err *err)
 {
     int flags =
         q->base.read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-    int rc = missing(q, err);
+    int rc = check_path(q, err);
     if (rc < 0)
         return rc;
     if (sqlite3_open_v2(q->path, &q->db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
@@ -208,8 +222,9 @@ static int open_file(struct store_sqlite *q, struct err *err)
     (void)sqlite3_busy_timeout(q->db, q->busy_ms);
     /* the first read, which opens the log and looks at the header */
     rc = sqlite3_exec(q->db, "SELECT 1 FROM sqlite_master LIMIT 1", NULL, NULL, NULL);
-    if (rc == SQLITE_OK)
-        return 0;
+    if (rc == SQLITE_OK) /* SQLite falls back to reading without a word */
+        return !q->base.read_only && sqlite3_db_readonly(q->db, "main") == 1 ? sql_forbidden(q, err)
+                                                                             : 0;
     if (q->base.read_only && ((rc & 0xff) == SQLITE_CANTOPEN || (rc & 0xff) == SQLITE_READONLY))
         return reopen_immutable(q, err);
     return sql_fail(q, err);

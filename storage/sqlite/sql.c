@@ -1,5 +1,10 @@
 #include "storage/sqlite/sqlite.h"
 
+#include <errno.h>
+#include <libgen.h>
+#include <string.h>
+#include <unistd.h>
+
 /* The rows of `table` for the trials of study ?1 with ?2 < trial_id <= ?3, by id: the study's index
  * gives the trials, the table's unique index their rows. */
 #define OF_TRIALS(columns, table)                                                                  \
@@ -133,15 +138,50 @@ static enum err_code code_of(int rc)
     case SQLITE_FULL:
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
-    case SQLITE_READONLY:
     case SQLITE_PROTOCOL:
         return ERR_UNAVAILABLE;
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
         return ERR_CORRUPT;
+    case SQLITE_NOTADB:
+        return ERR_INVALID; /* another file was meant */
     default:
         return ERR_IO;
     }
+}
+
+static bool is_refusal(int sys)
+{
+    return sys == EACCES || sys == EPERM || sys == EROFS;
+}
+
+/* Whether the system does not let us: waiting will not help. */
+static bool forbidden(int rc, int sys)
+{
+    int primary = rc & 0xff;
+    return primary == SQLITE_READONLY || primary == SQLITE_PERM ||
+           ((primary == SQLITE_CANTOPEN || primary == SQLITE_IOERR) && is_refusal(sys));
+}
+
+/* Why the file cannot be written, as the system says; 0: it does not say. */
+static int why_not(const char *path)
+{
+    if (access(path, R_OK | W_OK) < 0 && is_refusal(errno))
+        return errno;
+    AUTO_FREE char *copy = strdup(path); /* beside it are its log and the log's index */
+    return copy != NULL && access(dirname(copy), W_OK | X_OK) < 0 && is_refusal(errno) ? errno : 0;
+}
+
+int sql_forbidden(struct store_sqlite *q, struct err *err)
+{
+    int sys = why_not(q->path);
+    const char *why = sys != 0 ? strerrordesc_np(sys) : sqlite3_errmsg(q->db);
+    if (q->base.read_only)
+        return err_set(err, ERR_UNSUPPORTED, "%s cannot be read: %s", q->path, why);
+    return err_set(
+        err, ERR_UNSUPPORTED,
+        "%s cannot be written: %s; let user %u write the file and its directory, or name "
+        "another store",
+        q->path, why, (unsigned)geteuid());
 }
 
 int sql_fail(struct store_sqlite *q, struct err *err)
@@ -152,6 +192,8 @@ int sql_fail(struct store_sqlite *q, struct err *err)
     if (code == ERR_BUSY)
         out = err_set(err, code, "%s: another process held the lock for more than %g s", q->path,
                       q->busy_ms / 1000.0);
+    else if (forbidden(rc, sqlite3_system_errno(q->db)))
+        out = sql_forbidden(q, err);
     else
         out = err_set(err, code, "%s: %s", q->path, sqlite3_errmsg(q->db));
     if (err != NULL)

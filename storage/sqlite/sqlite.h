@@ -49,6 +49,8 @@ int sql_int(struct store_sqlite *q, sqlite3_stmt *st, int64_t *out, struct err *
 int sql_exec(struct store_sqlite *q, const char *sql, struct err *err);
 /* Sets err from the connection's last error. */
 int sql_fail(struct store_sqlite *q, struct err *err);
+/* The system does not let us write (or read) the file: ERR_UNSUPPORTED, and why. */
+int sql_forbidden(struct store_sqlite *q, struct err *err);
 /* The text is not copied: it must live until the statement is reset. NULL binds NULL. */
 void sql_bind_text(sqlite3_stmt *st, int i, const char *text);
 /* Column i as text, never NULL. */

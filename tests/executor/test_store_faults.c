@@ -2,8 +2,10 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -66,6 +68,112 @@ Test(store_faults, a_directory_that_may_not_be_written_is_named_at_once)
     cr_expect(eq(int, code, 6));
     cr_expect(sandbox_has("err", "ro/s.db"), "%s", sandbox_text("err"));
     cr_expect(eq(long, (long)sandbox_size("runs/s/0"), -1)); /* nothing ran */
+}
+
+/* As another user, who may use the run directory. The code, 77 where that is not to be had. */
+static int run_as_other(void)
+{
+    cr_assert(mkdir("runs", 0777) == 0 || errno == EEXIST);
+    cr_assert(chmod("runs", 0777) == 0 && chmod(".", 0755) == 0);
+    launch("user", "54321");
+    return RUN(60, "--dir", "runs/other", "-n5", "x=float:0..1", "--", VICTIM, "ok");
+}
+
+static void expect_forbidden(int code)
+{
+    if (code == 77)
+        cr_skip_test("%s", sandbox_text("err"));
+    cr_expect(eq(int, code, 6));
+    cr_expect(sandbox_has("err", "s.db cannot be written: Permission denied; let user 54321"), "%s",
+              sandbox_text("err"));
+}
+
+Test(store_faults, a_file_that_may_not_be_written_is_named_at_once)
+{
+    cr_assert(eq(int, RUN(60, "-n1", "x=float:0..1", "--", VICTIM, "ok"), 0));
+    cr_assert(eq(int, chmod("s.db", 0444), 0));
+    expect_forbidden(run_as_other());
+}
+
+Test(store_faults, a_file_whose_log_may_not_be_written_is_named_at_once)
+{
+    cr_assert(eq(int, RUN(60, "-n1", "x=float:0..1", "--", VICTIM, "ok"), 0));
+    cr_assert(eq(int, chmod("s.db", 0666), 0));
+    expect_forbidden(run_as_other());
+}
+
+Test(store_faults, a_mistake_in_a_name_is_no_lost_store)
+{
+    static const char *const mistakes[][4] = {
+        {"--storage", "postgresql://me:secret@host/db", "only sqlite is supported"},
+        {"--storage", "sqlite:///no/such/s.db", "there is no directory no/such"},
+        {"--storage", "sqlite:///text", "text: file is not a database"},
+        {"--storage", "sqlite:///.", "is a directory"},
+        {"--dir", "text/runs", "make the run directory"},
+    };
+    FILE *f = fopen("text", "we");
+    for (int i = 0; i < 100; i++)
+        (void)fprintf(f, "this is a text\n");
+    (void)fclose(f);
+    for (size_t i = 0; i < ARRAY_LEN(mistakes); i++) {
+        cr_expect(
+            eq(int,
+               RUN(60, mistakes[i][0], mistakes[i][1], "-n1", "x=float:0..1", "--", VICTIM, "${x}"),
+               2));
+        const char *said = sandbox_text("err");
+        cr_expect(strstr(said, mistakes[i][2]) != NULL, "%s", said);
+        cr_expect(strstr(said, "lost") == NULL && strstr(said, "secret") == NULL, "%s", said);
+        cr_expect(strchr(said, '\n') != NULL && strchr(said, '\n')[1] == '\0', "%s", said);
+    }
+}
+
+/* The disk is full in earnest. Its files are seen below the process's own root. */
+static pid_t start_on_small_disk(void)
+{
+    cr_assert(eq(int, mkdir("small", 0755), 0));
+    launch("small", "small");
+    return START("--storage", "sqlite:///small/s.db", "-n300", "-j4", "--grace=1s", "x=float:0..1",
+                 "--", VICTIM, "log", "log", "1");
+}
+
+static bool await_full(pid_t pid)
+{
+    for (int i = 0; i < 6000 && !sandbox_has("err", "store_waiting"); i++) {
+        if (sandbox_has("err", "launch: "))
+            return (void)sandbox_wait(pid, 60), false;
+        (void)usleep(10000);
+    }
+    return true;
+}
+
+Test(store_faults, a_disk_that_is_full_is_waited_for_and_told_again)
+{
+    char path[256], cwd[128];
+    pid_t pid = start_on_small_disk();
+    if (!await_full(pid))
+        cr_skip_test("%s", sandbox_text("err"));
+    cr_expect(sandbox_has("err", "database or disk is full"), "%s", sandbox_text("err"));
+    const char *first = strstr(sandbox_text("err"), "store_waiting");
+    cr_assert(first != NULL);
+    for (int i = 0; i < 6000 && strstr(first + 1, "\"store_waiting\"") == NULL; i++) {
+        (void)usleep(10000);
+        first = strstr(sandbox_text("err"), "\"store_waiting\"");
+    }
+    cr_expect(ne(ptr, (void *)strstr(first + 1, "\"store_waiting\""), NULL), "said once only");
+    cr_assert(getcwd(cwd, sizeof(cwd)) != NULL);
+    (void)snprintf(path, sizeof(path), "/proc/%d/root%s/small/filler", (int)pid, cwd);
+    cr_assert(eq(int, unlink(path), 0), "%s", path);
+    cr_expect(eq(int, sandbox_wait(pid, 120), 0), "%s", sandbox_text("err"));
+    cr_expect(sandbox_has("out", "300 trials are stored"), "%s", sandbox_text("out"));
+}
+
+Test(store_faults, a_stop_while_the_disk_is_full_takes_no_longer_than_the_grace)
+{
+    pid_t pid = start_on_small_disk();
+    if (!await_full(pid))
+        cr_skip_test("%s", sandbox_text("err"));
+    (void)kill(pid, SIGTERM);
+    cr_expect(eq(int, sandbox_wait(pid, 30), 6)); /* patience alone would last ten minutes */
 }
 
 /* A file limit stands for a full disk: both refuse in the middle of a write. */

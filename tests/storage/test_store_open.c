@@ -36,10 +36,10 @@ Test(store_open, wrong_urls_say_what_is_wrong)
     REFUSED(ERR_INVALID, try_open("sqlite:///a.db?cache=shared", false));
     cr_expect_not_null(strstr(err.msg, "cache=shared"));
     REFUSED(ERR_INVALID, try_open("sqlite://file.db", false));
-    REFUSED(ERR_UNSUPPORTED, try_open("postgresql://me:secret@host/db", false));
+    REFUSED(ERR_INVALID, try_open("postgresql://me:secret@host/db", false));
     cr_expect_null(strstr(err.msg, "secret"));
     REFUSED(ERR_INVALID, try_open("/tmp", false));
-    REFUSED(ERR_UNAVAILABLE, try_open("/tmp/no/such/directory/s.db", false));
+    REFUSED(ERR_INVALID, try_open("/tmp/no/such/directory/s.db", false));
 }
 
 Test(store_open, schema_is_optunas)
@@ -89,14 +89,14 @@ Test(store_open, reads_while_another_holds_the_write_lock)
     store_destroy(writer);
 }
 
-Test(store_open, what_is_no_database_is_corrupt)
+Test(store_open, what_is_no_database_is_a_wrong_name)
 {
     const char *path = fresh_path();
     int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
     for (int i = 0; i < 200; i++)
         cr_assert_eq(write(fd, "this is no database\n", 20), 20);
     (void)close(fd);
-    REFUSED(ERR_CORRUPT, try_open(path, false));
+    REFUSED(ERR_INVALID, try_open(path, false));
 }
 
 Test(store_open, other_revisions_are_refused_with_advice)

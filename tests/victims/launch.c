@@ -9,6 +9,7 @@
  *   widow -        stdout and stderr are pipes whose reader is gone
  *   blocked -      with SIGTERM and SIGINT blocked
  *   deaf -         stderr is a pipe whose reader does not read
+ *   small DIR      DIR is a disk of 8 MiB, of which the file `filler` takes all but 600 KiB
  *
  * Exits 77 where that is not permitted. */
 #include <errno.h>
@@ -175,6 +176,20 @@ static int deaf(const char *arg)
     return 0;
 }
 
+static int small(const char *dir)
+{
+    static char filler[(8192 - 600) << 10] = {1};
+    char path[256];
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("small", dir, "tmpfs", 0, "size=8m") < 0)
+        return skip("mount a small disk");
+    (void)snprintf(path, sizeof(path), "%s/filler", dir);
+    FILE *f = fopen(path, "we");
+    if (f == NULL || fwrite(filler, sizeof(filler), 1, f) != 1 || fclose(f) != 0)
+        return skip(path);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -182,7 +197,8 @@ int main(int argc, char **argv)
         int (*prepare)(const char *arg);
     } ways[] = {{"tripwire", tripwire}, {"pid1-inner", pid1_inner}, {"user", user},
                 {"fsize", fsize},       {"close", close_fds},       {"widow", widow},
-                {"deaf", deaf},         {"blocked", blocked},       {"crowd", crowd}};
+                {"deaf", deaf},         {"blocked", blocked},       {"crowd", crowd},
+                {"small", small}};
     if (argc < 4)
         return 64;
     if (strcmp(argv[1], "pid1") == 0)
