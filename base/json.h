@@ -17,7 +17,10 @@ void json_put_double(struct buf *b, double v);
 /* Parses one JSON value of n bytes. On success the caller owns it (json_decref). Duplicate keys are
  * refused. Errors: ERR_INVALID with the position. */
 json_t *json_read(const char *text, size_t n, struct err *err);
-/* The same from a file. Errors: ERR_IO, ERR_INVALID with the file's name and the position. */
+/* The same of what Python's json.dumps writes: NaN, Infinity and -Infinity become those texts,
+ * integers of more than 18 digits reals. */
+json_t *json_read_python(const char *text, size_t n, struct err *err);
+/* json_read from a file. Errors: ERR_IO, ERR_INVALID with the file's name and the position. */
 json_t *json_read_file(const char *path, struct err *err);
 
 /* Whether Python's json.loads takes these n bytes: JSON in UTF-8, and the literals NaN, Infinity

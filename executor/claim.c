@@ -100,9 +100,7 @@ static void claim_done(struct storeq_job *job)
             ev.claim = SW_CLAIM_OK;
             c->run->tries = c->tries;
             c->run->retry_of = c->retry_of;
-            if (c->run->message[0] != '\0')
-                executor_notice(ex, "trial %" PRId64 ": %s", c->run->number, c->run->message);
-            c->run->message[0] = '\0';
+            run_tell_enqueued(c->run);
             ex->slots[c->slot].claimed = TAKE(c->run);
             break;
         case CLAIM_LATER:

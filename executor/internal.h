@@ -21,6 +21,7 @@
 #define ATTR_CLASS "forkless:class"
 #define ATTR_MESSAGE "forkless:message"
 #define ATTR_DIR "forkless:dir"
+#define ATTR_ENQUEUED "forkless:enqueued"
 
 struct executor;
 
@@ -256,6 +257,8 @@ void executor_end_run(struct executor *ex, enum sw_reason reason);
 #define RUN_MAX_PARAMS 1000u
 struct run *run_create(struct study *st, const struct store_claim *c);
 void run_unref(struct run *r); /* NULL is fine */
+/* Tells people what is wrong with values that were enqueued for the trial, if something is. */
+void run_tell_enqueued(struct run *r);
 int run_sample(struct run *r, struct err *err);
 int run_prepare_dir(struct run *r, struct err *err);
 /* Makes the directory of the trial after r ahead of time. A guess: it may be somebody else's. */

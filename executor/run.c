@@ -24,21 +24,74 @@ static void fix_stored(struct run *r, const struct trial *t)
     }
 }
 
+/* What is wrong with enqueued values is kept with the trial, whatever becomes of it, as an
+ * attribute; and added to r->message, to be told and cleared. */
+static void note_enqueued(struct run *r, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+static void note_enqueued(struct run *r, const char *fmt, ...)
+{
+    char note[300];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(note, sizeof(note), fmt, ap);
+    va_end(ap);
+    size_t said = strlen(r->message);
+    (void)snprintf(r->message + said, sizeof(r->message) - said, "%s%.200s", said > 0 ? "; " : "",
+                   note);
+    if (r->new_attrs == NULL)
+        r->new_attrs = json_object();
+    json_t *notes = json_object_get(r->new_attrs, ATTR_ENQUEUED);
+    if (notes == NULL) {
+        notes = json_array();
+        (void)json_object_set_new(r->new_attrs, ATTR_ENQUEUED, notes);
+    }
+    AUTO(buf_free) struct buf text = BUF_INIT; /* the note may be cut within a character */
+    json_put_string(&text, note);
+    (void)json_array_append_new(notes, json_read(buf_str(&text), text.len, NULL));
+}
+
+/* Takes an enqueued value for a parameter; false when it cannot be one. As Optuna has it, one out
+ * of range is used. */
+static bool take_enqueued(struct run *r, const char *name, const struct dist *dist,
+                          const json_t *external, double *out, struct err *err)
+{
+    if (dist_internal(dist, external, out, err) < 0) {
+        note_enqueued(r, "enqueued %.60s is not used: %.200s", name, err->msg);
+        return false;
+    }
+    if (!dist_contains(dist, *out)) {
+        AUTO(buf_free) struct buf value = BUF_INIT;
+        dist_put_value_json(&value, dist, *out);
+        note_enqueued(r, "enqueued %.60s is out of range: %.100s", name, buf_str(&value));
+    }
+    return true;
+}
+
 /* Values that a user enqueued (fixed_params). */
 static void fix_enqueued(struct run *r, const char *json)
 {
     const struct space *space = &r->study->spec->space;
-    r->fixed_params = json != NULL ? json_read(json, strlen(json), NULL) : NULL;
+    struct err err;
+    if (json == NULL)
+        return;
+    r->fixed_params = json_read_python(json, strlen(json), &err);
+    if (r->fixed_params == NULL)
+        note_enqueued(r, "enqueued parameters are not used: %.200s", err.msg);
     const char *name;
     json_t *value;
     json_object_foreach(r->fixed_params, name, value)
     {
-        struct err err;
         int at = space_find(space, name);
-        if (at >= 0 && dist_internal(&space->params[at].dist, value, &r->fixed[at], &err) < 0)
-            (void)snprintf(r->message, sizeof(r->message), "enqueued %.60s is not used: %.150s",
-                           name, err.msg);
+        if (at >= 0)
+            (void)take_enqueued(r, name, &space->params[at].dist, value, &r->fixed[at], &err);
     }
+}
+
+void run_tell_enqueued(struct run *r)
+{
+    if (r->message[0] != '\0')
+        executor_notice(r->study->ex, "trial %" PRId64 ": %s", r->number, r->message);
+    r->message[0] = '\0';
 }
 
 struct run *run_create(struct study *st, const struct store_claim *c)
@@ -146,8 +199,12 @@ static int choose(struct run *r, const char *name, const struct dist *dist, doub
                   struct err *err)
 {
     const json_t *enqueued = json_object_get(r->fixed_params, name);
-    if (enqueued != NULL)
-        return dist_internal(dist, enqueued, value, err);
+    if (enqueued != NULL) {
+        bool taken = take_enqueued(r, name, dist, enqueued, value, err);
+        run_tell_enqueued(r);
+        if (taken)
+            return 0;
+    }
     return sampler_suggest(r->study->sampler, r->number, name, dist, value, err);
 }
 

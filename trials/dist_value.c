@@ -181,6 +181,8 @@ int dist_internal(const struct dist *d, const json_t *external, double *internal
         return err_set(err, ERR_INVALID, "%s is not a number", buf_str(&text));
     if (d->kind == DIST_INT && number != trunc(number))
         return err_set(err, ERR_INVALID, "%s is not a whole number", buf_str(&text));
+    if (d->kind == DIST_INT && fabs(number) >= 0x1p63)
+        return err_set(err, ERR_INVALID, "%s does not fit into 64 bits", buf_str(&text));
     if (d->log && number <= 0)
         return err_set(err, ERR_INVALID, "%s is not above 0, as a log scale needs", buf_str(&text));
     *internal = number;

@@ -53,3 +53,27 @@ Test(json, check_takes_what_python_reads)
     memset(deep, '[', sizeof(deep));
     cr_expect_not(json_check(deep, sizeof(deep)));
 }
+
+/* What it is read as, in our own words. */
+static const char *from_python(const char *text)
+{
+    static char out[200];
+    AUTO_JSON json_t *j = json_read_python(text, strlen(text), NULL);
+    AUTO_FREE char *dump = j != NULL ? json_dumps(j, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
+    (void)snprintf(out, sizeof(out), "%s", dump != NULL ? dump : "nothing");
+    return out;
+}
+
+Test(json, numbers_that_only_python_writes_do_not_hide_the_others)
+{
+    cr_expect_str_eq(from_python("{\"a\": 1, \"b\": NaN, \"NaN\": -Infinity}"),
+                     "{\"a\":1,\"b\":\"NaN\",\"NaN\":\"-Infinity\"}");
+    cr_expect_str_eq(from_python("{\"a\": [12345678901234567890, -3], \"b\": 7}"),
+                     "{\"a\":[1.2345678901234567e19,-3],\"b\":7}");
+    cr_expect_str_eq(from_python("{\"a \\\" NaN 12345678901234567890\": NaN}"),
+                     "{\"a \\\" NaN 12345678901234567890\":\"NaN\"}");
+    cr_expect_str_eq(from_python("{\"a\": NaN"), "nothing");
+    cr_expect_str_eq(from_python("{\"a\": 1e999, \"b\": NaN}"), "nothing");
+    cr_expect_str_eq(from_python("\"\\"), "nothing");
+    cr_expect_str_eq(from_python(""), "nothing");
+}
