@@ -79,5 +79,7 @@ static inline _Noreturn void quit(int code)
         (void)call(SYS_exit_group, code, 0, 0, 0);
 }
 
+/* see stub_forks.c */
+void watch_forks(void);
 /* forkless-guardian: see stub_guardian.c */
 _Noreturn void guard(const char *mark);

@@ -1,6 +1,7 @@
 /* What the files of the shell share. executor.c: loop, signals, the sweep's actions; study.c,
  * claim.c, record.c, lost.c, beat.c: the store's jobs; ended.c: outcomes; slot.c: worker processes;
- * run.c: one trial; message.c: what workers say; builtin.c: the XGBoost worker's settings. */
+ * forks.c: their forks; run.c: one trial; message.c: what workers say; builtin.c: the XGBoost
+ * worker's settings. */
 #pragma once
 
 #include <assert.h>
@@ -9,6 +10,7 @@
 #include "base/buf.h"
 #include "executor/capture.h"
 #include "executor/executor.h"
+#include "executor/forks.h"
 #include "executor/guardian.h"
 #include "executor/known.h"
 #include "executor/lines.h"
@@ -22,6 +24,7 @@
 #define ATTR_MESSAGE "forkless:message"
 #define ATTR_DIR "forkless:dir"
 #define ATTR_ENQUEUED "forkless:enqueued"
+#define ATTR_FORKS "forkless:forks"
 
 struct executor;
 
@@ -85,6 +88,7 @@ struct run {
 
     json_t *new_attrs; /* user attributes, not stored yet */
     json_t *new_rungs; /* system attributes of the pruner, not stored yet */
+    struct fork_counts forks;
     unsigned n_attrs;  /* set so far */
     size_t kept_bytes; /* of attributes and rows */
     json_t *rows;      /* result rows, stored with the outcome */
@@ -123,6 +127,7 @@ struct slot {
     bool complained;  /* about a message: once a worker */
     char tail[240];   /* last line of stderr */
 
+    struct forks forks;
     uv_poll_t exit_poll, out_poll, err_poll, channel_poll;
     uv_timer_t timer;
     uint64_t timer_due_ms;
@@ -166,7 +171,9 @@ struct executor {
     uv_timer_t sweep_timer, beat_timer, watch_timer, orphan_timer, stop_timer;
     uv_signal_t sigint, sigterm, sigchld;
     int signals;
-    bool beating; /* a heartbeat job is under way */
+    int64_t forks_found; /* goings on and refusals, of all trials */
+    bool forks_unseen;   /* told that the guard does not work here */
+    bool beating;        /* a heartbeat job is under way */
     bool over;
     struct sw_event *queue; /* events to step, those that come up meanwhile included */
     size_t n_queue, cap_queue;
@@ -301,6 +308,19 @@ void slot_release(struct slot *s);
 void slot_prune(struct slot *s);
 void slot_say(struct slot *s, const char *line);
 void slot_end_trial(struct slot *s);
+
+/* Whether the stub has the forks of its worker stop. */
+bool slot_watches_forks(const struct slot *s);
+/* Counts a closed handle of the slot. */
+void slot_handle_closed(struct slot *s);
+
+/* forks.c */
+/* A new worker process; watched: its stub says whether its forks are seen. */
+void forks_begin(struct slot *s, bool watched);
+/* Takes the stub's word from the channel, if it is due and there: before all reading. */
+void forks_hello(struct slot *s);
+/* Closes what is open; returns how many times slot_handle_closed follows. */
+int forks_end(struct slot *s);
 
 /* message.c */
 int message_line(void *slot, const char *line, size_t n);

@@ -139,17 +139,16 @@ static int env_build(struct env *e, const struct run *r, const struct spec_strin
  */
 
 /* In the spare process, when there is one. */
-static int start(struct spawned *out, struct spawned *spare, const char *stub,
-                 const struct spawn_req *req, struct err *err)
+static int start(struct spawned *out, struct slot *s, const struct spawn_req *req, struct err *err)
 {
-    if (spare->pid != 0) {
-        *out = *spare;
-        *spare = (struct spawned){0};
+    if (s->spare.pid != 0) {
+        *out = s->spare;
+        s->spare = (struct spawned){0};
         if (spawn_order(out, req, err) == 0)
             return 0;
         spawn_abandon(out); /* it was ended by somebody while it waited */
     }
-    return spawn_worker(out, stub, req, err);
+    return spawn_worker(out, s->ex->stub, slot_watches_forks(s), req, err);
 }
 
 static int spawn_with(struct spawned *out, struct slot *s, const struct run *r, char *const *argv,
@@ -170,7 +169,7 @@ static int spawn_with(struct spawned *out, struct slot *s, const struct run *r, 
                                       .cwd = spec->run.cwd,
                                       .memory_bytes = memory_of(r),
                                       .cpus = cpus_of(r, s->index)};
-        rc = start(out, &s->spare, s->ex->stub, &req, err);
+        rc = start(out, s, &req, err);
     }
     env_free(&env);
     free(of_spec.v);

@@ -296,6 +296,7 @@ static void on_channel(uv_poll_t *p, int status, int events)
     struct slot *s = CONTAINER_OF(p, struct slot, channel_poll);
     if (status == 0 && (events & UV_WRITABLE))
         send_replies(s);
+    forks_hello(s);
     if (status < 0 || (events & UV_READABLE))
         pump(s, p, s->proc.channel, NULL, &s->channel_lines, message_line);
     if (s->channel_lines.dropped > 0)
@@ -355,7 +356,7 @@ static void close_fds(struct slot *s)
     }
 }
 
-static void closed(struct slot *s)
+void slot_handle_closed(struct slot *s)
 {
     if (--s->open_handles > 0)
         return;
@@ -379,33 +380,33 @@ void slot_claimed(struct slot *s, struct sw_event ev)
 
 static void on_exit_closed(uv_handle_t *h)
 {
-    closed(CONTAINER_OF((uv_poll_t *)h, struct slot, exit_poll));
+    slot_handle_closed(CONTAINER_OF((uv_poll_t *)h, struct slot, exit_poll));
 }
 
 static void on_out_closed(uv_handle_t *h)
 {
-    closed(CONTAINER_OF((uv_poll_t *)h, struct slot, out_poll));
+    slot_handle_closed(CONTAINER_OF((uv_poll_t *)h, struct slot, out_poll));
 }
 
 static void on_err_closed(uv_handle_t *h)
 {
-    closed(CONTAINER_OF((uv_poll_t *)h, struct slot, err_poll));
+    slot_handle_closed(CONTAINER_OF((uv_poll_t *)h, struct slot, err_poll));
 }
 
 static void on_channel_closed(uv_handle_t *h)
 {
-    closed(CONTAINER_OF((uv_poll_t *)h, struct slot, channel_poll));
+    slot_handle_closed(CONTAINER_OF((uv_poll_t *)h, struct slot, channel_poll));
 }
 
 static void on_timer_closed(uv_handle_t *h)
 {
-    closed(CONTAINER_OF((uv_timer_t *)h, struct slot, timer));
+    slot_handle_closed(CONTAINER_OF((uv_timer_t *)h, struct slot, timer));
 }
 
 static void close_handles(struct slot *s)
 {
     s->closing = true;
-    s->open_handles = 5;
+    s->open_handles = 5 + forks_end(s);
     uv_close((uv_handle_t *)&s->exit_poll, on_exit_closed);
     uv_close((uv_handle_t *)&s->out_poll, on_out_closed);
     uv_close((uv_handle_t *)&s->err_poll, on_err_closed);
@@ -435,6 +436,7 @@ static void on_process_end(uv_poll_t *p, int poll_status, int events)
     (void)events;
     slot_feed(s, WK_EV_EXIT);
     collect(s, &status, &sig);
+    forks_hello(s);
     /* what it said last is in the pipes; a descendant that holds them open is not waited for */
     drain(s, s->proc.channel, NULL, &s->channel_lines, message_line);
     if (s->channel_lines.dropped > 0)
@@ -469,6 +471,11 @@ static void watch(struct slot *s)
     (void)uv_poll_start(&s->channel_poll, UV_READABLE, on_channel);
 }
 
+bool slot_watches_forks(const struct slot *s)
+{
+    return s->ex->spec->watch.fork != WATCH_FORK_OFF; /* the same for all studies of a sweep */
+}
+
 /* A new process in the slot; what the last one left half-said is forgotten. */
 static void begin_life(struct slot *s, struct study *st)
 {
@@ -492,6 +499,7 @@ static void begin_life(struct slot *s, struct study *st)
     s->complained = false;
     s->cpu_ms = 0;
     s->trials_left = (int)st->spec->run.trials_per_worker;
+    forks_begin(s, slot_watches_forks(s));
     wk_init(&s->fsm, &conf, executor_now(s->ex));
     watch(s);
 }
@@ -530,7 +538,7 @@ static void prepare_next(struct slot *s)
     if (!s->brisk || s->trials_left > 0)
         return;
     if (s->spare.pid == 0)
-        (void)spawn_begin(&s->spare, s->ex->stub, &err);
+        (void)spawn_begin(&s->spare, s->ex->stub, slot_watches_forks(s), &err);
     run_prepare_next(s->run);
 }
 

@@ -98,11 +98,12 @@ static int attributes(posix_spawnattr_t *attr)
                                                         POSIX_SPAWN_SETSIGDEF);
 }
 
-static int start(pid_t *pid, const char *stub, const struct ends *e)
+static int start(pid_t *pid, const char *stub, bool watch_forks, const struct ends *e)
 {
     char ppid[16];
     (void)snprintf(ppid, sizeof(ppid), "%d", (int)getpid());
-    char *argv[] = {(char *)"forkless-exec", ppid, (char *)WORKER_OOM_ADJ, NULL};
+    char *argv[] = {(char *)"forkless-exec", ppid, (char *)WORKER_OOM_ADJ,
+                    (char *)(watch_forks ? "1" : "0"), NULL};
     posix_spawn_file_actions_t fa;
     posix_spawnattr_t attr;
     int rc = posix_spawn_file_actions_init(&fa);
@@ -119,14 +120,14 @@ static int start(pid_t *pid, const char *stub, const struct ends *e)
     return rc;
 }
 
-int spawn_begin(struct spawned *out, const char *stub, struct err *err)
+int spawn_begin(struct spawned *out, const char *stub, bool watch_forks, struct err *err)
 {
     AUTO(ends_close) struct ends e;
     int rc = ends_open(&e, err);
     if (rc < 0)
         return rc;
     pid_t pid;
-    int sys = start(&pid, stub, &e);
+    int sys = start(&pid, stub, watch_forks, &e);
     if (sys != 0)
         return err_sys(err, sys, "start %s", stub);
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
@@ -200,10 +201,10 @@ void spawn_abandon(struct spawned *p)
     *p = (struct spawned){0};
 }
 
-int spawn_worker(struct spawned *out, const char *stub, const struct spawn_req *req,
-                 struct err *err)
+int spawn_worker(struct spawned *out, const char *stub, bool watch_forks,
+                 const struct spawn_req *req, struct err *err)
 {
-    int rc = spawn_begin(out, stub, err);
+    int rc = spawn_begin(out, stub, watch_forks, err);
     if (rc == 0 && (rc = spawn_order(out, req, err)) < 0)
         spawn_abandon(out);
     return rc;

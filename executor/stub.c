@@ -1,12 +1,13 @@
 /* forkless-exec: what must happen inside a worker's process before its program starts, and nothing
  * else.
  *
- *   forkless-exec PPID OOM_ADJ
+ *   forkless-exec PPID OOM_ADJ FORKS
  *
  * Under the name forkless-guardian it is another program: see stub_guardian.c.
  *
  *   PPID        the executor's pid: if it is gone already, so are we
  *   OOM_ADJ     oom_score_adj to write
+ *   FORKS       1: its forks are watched, see stub_forks.c; 0: not
  *
  * Then it waits for its orders (orders.h): the program, its arguments and environment, its limits.
  * Descriptors above the channel, which forkless may have been given by whoever started it, are
@@ -127,7 +128,7 @@ static _Noreturn void run(const struct spawn_orders *o)
     quit(rc == -ENOENT ? 127 : 126);
 }
 
-enum { A_PPID = 1, A_OOM, A_COUNT };
+enum { A_PPID = 1, A_OOM, A_FORKS, A_COUNT };
 
 __attribute__((used)) void stub_main(long *stack)
 {
@@ -145,5 +146,7 @@ __attribute__((used)) void stub_main(long *stack)
         quit(127);
     set_oom_score(argv[A_OOM]);
     (void)call(SYS_close_range, SPAWN_ORDERS_FD + 1, UINT_MAX, 0, 0);
+    if (argv[A_FORKS][0] == '1')
+        watch_forks();
     run(await_orders());
 }

@@ -6,6 +6,7 @@
 
 static const char *const directions[] = {"minimize", "maximize", NULL}; /* enum direction - 1 */
 static const char *const builtins[] = {"xgboost", NULL};
+static const char *const forks[] = {"off", "warn", "deny", NULL}; /* enum in spec.watch - 1 */
 static const char *const tables[] = {"finetune_results", NULL};
 
 #define AT(field) offsetof(struct spec, field)
@@ -81,7 +82,7 @@ const struct spec_key spec_keys[] = {
     {"watch.trial", KEY_DURATION, AT(watch.trial_ms), "off", .doc = "hard time limit of a trial: `timeout`", .min = 1, .zero = "off"},
     {"watch.grace", KEY_DURATION, AT(watch.grace_ms), "10s", .doc = "time between SIGTERM and SIGKILL", .min = 1},
     {"watch.deadlock", KEY_LATER, NO_FIELD, NULL, .doc = "proof of a fork deadlock is not looked for: watch.stall catches the hang", .form = "duration"},
-    {"watch.fork", KEY_LATER, NO_FIELD, NULL, .doc = "forks of workers are not watched", .form = "`warn` or `deny`"},
+    {"watch.fork", KEY_WORD, AT(watch.fork), "warn", .doc = "forks in a worker with threads, seen as they happen: `warn` tells of those that go on without exec; `deny` also refuses them (EAGAIN) while gRPC or OpenMP threads live", .words = forks},
     {"watch.on_stall", KEY_LATER, NO_FIELD, NULL, .doc = "a stalled worker is killed, and the trial retried as retry.stalled says", .form = "list"},
 
     {"retry", KEY_OWN, NO_FIELD, NULL, .doc = "further attempts of a trial by failure class: `{oom: 1}` or `{oom: {times: 1, backoff: 1s, memory: x1.5, cpus: 1}}`; `default` is for the classes not named",

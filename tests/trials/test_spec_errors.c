@@ -237,9 +237,9 @@ Test(spec_errors, what_is_missing_is_said)
 Test(spec_errors, what_this_version_cannot_do_is_refused)
 {
     static const struct golden cases[] = {
-        {"watch: {fork: warn}\n",
-         "1:15: watch.fork: not supported in this version: forks of workers are not watched; "
-         "leave the key out"},
+        {"watch: {deadlock: 10s}\n",
+         "1:19: watch.deadlock: not supported in this version: proof of a fork deadlock is not "
+         "looked for: watch.stall catches the hang; leave the key out"},
         {"fallback: [{on: nan}]\n",
          "1:11: fallback: not supported in this version: a failed trial is not repeated "
          "with other values; leave the key out"},

@@ -1,0 +1,303 @@
+#include "executor/guard.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "executor/proc.h"
+
+/* One line a library: what its file is called, and how its threads are known. */
+static const struct {
+    unsigned bit;
+    const char *file;   /* glob, of the file's last part */
+    const char *thread; /* glob, of the names of its threads; NULL: they wait in its own code */
+} libraries[] = {
+    {GUARD_GRPC, "cygrpc*.so*", "grpc_*"},
+    {GUARD_GRPC, "libgrpc*.so*", "grpc_*"},
+    {GUARD_GRPC, "cygrpc*.so*", "event_engine*"},
+    {GUARD_GRPC, "libgrpc*.so*", "event_engine*"},
+    {GUARD_GRPC, "libgrpc*.so*", "default-executo*"},
+    {GUARD_GRPC, "libgrpc*.so*", "resolver-execut*"},
+    {GUARD_OPENMP, "libgomp*.so*", NULL},
+    {GUARD_OPENMP, "libomp*.so*", NULL},
+    {GUARD_OPENMP, "libiomp*.so*", NULL},
+};
+
+int guard_hello(int channel, int *listener, int *why)
+{
+    unsigned char sys;
+    struct iovec text = {&sys, 1};
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct msghdr message = {.msg_iov = &text,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
+    ssize_t n;
+    do
+        n = recvmsg(channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    if (n < 0 && errno == EAGAIN)
+        return 0;
+    if (n <= 0)
+        return -1;
+    const struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+    *why = sys;
+    *listener = -1;
+    if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+        memcpy(listener, CMSG_DATA(c), sizeof(*listener));
+    return 1;
+}
+
+const char *guard_why(int sys)
+{
+    switch (sys) {
+    case EBUSY:
+        return "another program watches system calls here already (a seccomp listener)";
+    case ENOSYS:
+    case EINVAL:
+        return "the kernel has no seccomp notification (Linux before 5.0, or a sandbox such as "
+               "gVisor)";
+    case EACCES:
+    case EPERM:
+        return "the sandbox does not allow seccomp filters";
+    case EMFILE:
+    case ENFILE:
+        return "too many open files";
+    default:
+        return strerror(sys);
+    }
+}
+
+/* --- who calls -------------------------------------------------------------------------------- */
+
+struct name {
+    char text[16];
+    int n;
+};
+
+struct others {
+    struct fork_call *call;
+    struct name names[16];
+    size_t n;
+    struct range {
+        uint64_t from, to;
+        unsigned bit;
+    } code[8];
+    size_t n_code;
+};
+
+static void read_name(pid_t pid, pid_t tid, char name[static 16])
+{
+    char path[64];
+    (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/comm", (int)pid, (int)tid);
+    if (proc_read(path, name, 16) < 0)
+        name[0] = '\0';
+    name[strcspn(name, "\n")] = '\0';
+}
+
+static void count_name(struct others *o, const char *text)
+{
+    size_t i = 0;
+    while (i < o->n && strcmp(o->names[i].text, text) != 0)
+        i++;
+    if (i == ARRAY_LEN(o->names))
+        return;
+    if (i == o->n)
+        (void)snprintf(o->names[o->n++].text, sizeof(o->names[0].text), "%s", text);
+    o->names[i].n++;
+}
+
+/* A thread that sleeps in a library's own code is one of the library's. */
+static void look_where(struct others *o, pid_t tid)
+{
+    char path[64], text[256];
+    unsigned long long pc;
+    (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/syscall", (int)o->call->pid, (int)tid);
+    if (proc_read(path, text, sizeof(text)) <= 0)
+        return;
+    const char *last = strrchr(text, ' '); /* "202 0x… … SP PC" */
+    if (last == NULL || sscanf(last, " %llx", &pc) != 1)
+        return;
+    for (size_t i = 0; i < o->n_code; i++) {
+        if (pc >= o->code[i].from && pc < o->code[i].to)
+            o->call->live |= o->code[i].bit;
+    }
+}
+
+static void look_at_thread(void *ctx, pid_t pid, pid_t tid)
+{
+    struct others *o = ctx;
+    char name[16];
+    if (tid == o->call->tid)
+        return;
+    read_name(pid, tid, name);
+    count_name(o, name);
+    for (size_t i = 0; i < ARRAY_LEN(libraries); i++) {
+        if ((o->call->mapped & libraries[i].bit) != 0 && libraries[i].thread != NULL &&
+            fnmatch(libraries[i].thread, name, 0) == 0)
+            o->call->live |= libraries[i].bit;
+    }
+    if (o->n_code > 0)
+        look_where(o, tid);
+}
+
+static void look_at_mapping(struct others *o, const char *line)
+{
+    unsigned long long from, to;
+    char mode[5];
+    const char *slash = strrchr(line, '/');
+    if (slash == NULL || sscanf(line, "%llx-%llx %4s", &from, &to, mode) != 3)
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(libraries); i++) {
+        if (fnmatch(libraries[i].file, slash + 1, 0) != 0)
+            continue;
+        o->call->mapped |= libraries[i].bit;
+        if (libraries[i].thread == NULL && mode[2] == 'x' && o->n_code < ARRAY_LEN(o->code))
+            o->code[o->n_code++] = (struct range){from, to, libraries[i].bit};
+    }
+}
+
+static void look_at_memory(struct others *o)
+{
+    char path[64];
+    (void)snprintf(path, sizeof(path), "/proc/%d/maps", (int)o->call->pid);
+    FILE *f = fopen(path, "re");
+    AUTO_FREE char *line = NULL;
+    size_t room = 0;
+    while (f != NULL && getline(&line, &room, f) > 0) {
+        line[strcspn(line, "\n")] = '\0';
+        look_at_mapping(o, line);
+    }
+    if (f != NULL)
+        (void)fclose(f);
+}
+
+static void put_names(struct fork_call *f, const struct others *o)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < o->n && len < sizeof(f->names) - 24; i++)
+        len += (size_t)snprintf(f->names + len, sizeof(f->names) - len, "%s%s %d",
+                                i > 0 ? ", " : "", o->names[i].text, o->names[i].n);
+}
+
+/* Without reading anything: a directory has a link for each one in it, and two. */
+static int count_threads(pid_t tid)
+{
+    char path[64];
+    struct stat st;
+    (void)snprintf(path, sizeof(path), "/proc/%d/task", (int)tid);
+    return stat(path, &st) == 0 && st.st_nlink > 2 ? (int)st.st_nlink - 2 : 0;
+}
+
+static pid_t process_of(pid_t tid)
+{
+    char path[64], text[2048];
+    int pid;
+    (void)snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
+    if (proc_read(path, text, sizeof(text)) <= 0)
+        return 0;
+    const char *group = strstr(text, "\nTgid:");
+    return group != NULL && sscanf(group, " Tgid: %d", &pid) == 1 ? pid : 0;
+}
+
+static uint64_t now_ticks(void)
+{
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_BOOTTIME, &ts);
+    return ((uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000) *
+           (uint64_t)sysconf(_SC_CLK_TCK) / 1000;
+}
+
+static void look(struct fork_call *f)
+{
+    struct others o = {.call = f};
+    f->threads = count_threads(f->tid);
+    f->pid = f->threads == 1 ? f->tid : process_of(f->tid);
+    if (f->threads < 2 || f->pid == 0)
+        return; /* alone: most forks end here */
+    f->start_ticks = now_ticks();
+    read_name(f->pid, f->tid, f->command);
+    look_at_memory(&o);
+    proc_each_thread(f->pid, look_at_thread, &o);
+    put_names(f, &o);
+}
+
+/* --- notifications ---------------------------------------------------------------------------- */
+
+int guard_next(int listener, struct fork_call *out)
+{
+    struct pollfd p = {.fd = listener, .events = POLLIN};
+    struct seccomp_notif n = {0};
+    /* receiving would wait */
+    if (poll(&p, 1, 0) <= 0 || (p.revents & POLLIN) == 0)
+        return p.revents != 0 ? -1 : 0;
+    if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &n) < 0)
+        return 0; /* the caller was killed in between */
+    *out = (struct fork_call){.id = n.id, .tid = (pid_t)n.pid};
+    if (out->tid > 0)
+        look(out);
+    /* its number may have become somebody else's while we read */
+    if (ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &n.id) < 0)
+        return 0;
+    return 1;
+}
+
+void guard_answer(int listener, uint64_t id, int sys)
+{
+    struct seccomp_notif_resp n = {
+        .id = id, .error = -sys, .flags = sys == 0 ? SECCOMP_USER_NOTIF_FLAG_CONTINUE : 0};
+    (void)ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &n); /* ENOENT: it was killed */
+}
+
+bool guard_threaded(const struct fork_call *f)
+{
+    return f->threads > 1;
+}
+
+bool guard_deadly(const struct fork_call *f)
+{
+    return f->threads > 1 && f->live != 0;
+}
+
+void guard_say(char *out, size_t n, const struct fork_call *f, const char *verb)
+{
+    static const char *const whose[] = {"", ", gRPC's among them", ", OpenMP's among them",
+                                        ", gRPC's and OpenMP's among them"};
+    (void)snprintf(out, n, "%s (pid %d) %s with %d threads alive%s (%s)", f->command, (int)f->pid,
+                   verb, f->threads, whose[f->live & (GUARD_GRPC | GUARD_OPENMP)], f->names);
+}
+
+struct child_look {
+    uint64_t since;
+    bool found;
+};
+
+static void look_at_child(void *ctx, pid_t pid)
+{
+    struct child_look *l = ctx;
+    struct proc_stat st;
+    if (proc_read_stat(pid, &st) && st.state != 'Z' && (st.flags & PROC_FORKED_NO_EXEC) != 0 &&
+        st.start_ticks >= l->since)
+        l->found = true;
+}
+
+bool guard_goes_on(const struct fork_call *f)
+{
+    struct child_look l = {.since = f->start_ticks};
+    proc_each_child(f->pid, look_at_child, &l);
+    return l.found;
+}

@@ -1,0 +1,54 @@
+/* Forks of workers, looked at while the caller stands still in its call: stub_forks.c has them
+ * stop, this side reads who calls, and answers. No loop and no policy of a sweep here: forks.c. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Libraries whose threads or locks do not survive a fork. */
+enum {
+    GUARD_GRPC = 1 << 0,
+    GUARD_OPENMP = 1 << 1,
+};
+
+/* A fork that waits for its answer. What could not be read is 0 or empty. */
+struct fork_call {
+    uint64_t id;    /* for the answer */
+    pid_t pid, tid; /* who calls; 0: in a namespace that is not seen from here */
+    int threads;    /* of the process */
+    unsigned mapped,
+        live; /* GUARD_ bits: libraries in its memory; those with threads of their own */
+    uint64_t start_ticks; /* the machine's clock at the call, as proc_stat counts */
+    char command[16];
+    char names[160]; /* of the other threads: "event_engine 4, python 2" */
+};
+
+/* Takes the first message of a watched stub from the channel: *listener is the caller's, or -1 and
+ * *why the errno with which the kernel refused. Returns 1; 0 when it is not there yet; -1 when the
+ * stub is gone without it. */
+int guard_hello(int channel, int *listener, int *why);
+
+/* Why forks are not seen here, for people; static. */
+const char *guard_why(int sys);
+
+/* The next call that waits: 1; 0 when there is none (any more); -1 when all who could fork are
+ * gone.
+ */
+int guard_next(int listener, struct fork_call *out);
+
+/* Lets the caller go on: sys 0 makes the fork, else it fails with this errno. */
+void guard_answer(int listener, uint64_t id, int sys);
+
+/* It has threads that the child would lack: locks may be left behind in its memory. */
+bool guard_threaded(const struct fork_call *f);
+
+/* It is known to hang children: a library that does not survive a fork is in use. */
+bool guard_deadly(const struct fork_call *f);
+
+/* "python (pid 12) forked with 7 threads alive, gRPC's among them (event_engine 4, …)". */
+void guard_say(char *out, size_t n, const struct fork_call *f, const char *verb);
+
+/* Whether the caller has a child of that fork or a later one that has not called exec. */
+bool guard_goes_on(const struct fork_call *f);

@@ -1,0 +1,121 @@
+/* Forks of workers are seen as they happen, whoever makes them and however. */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/lib/sandbox.h"
+
+TestSuite(guard, .init = sandbox_enter, .fini = sandbox_leave, .timeout = 120);
+
+#define EVENT "\"event\":\"fork_after_threads\""
+
+/* One trial of a program that makes a child; the errno that it met. */
+static int try_fork(const char *mode, const char *program, const char *threads, const char *how)
+{
+    char fork[32];
+    struct sandbox_trial t[2];
+    (void)snprintf(fork, sizeof(fork), "watch.fork=%s", mode);
+    cr_assert(eq(int, RUN(60, "-n1", "-j1", fork, "x=float:0..1", "--", program, threads, how), 0));
+    cr_assert(eq(int, sandbox_trials(t, 2), 1));
+    return (int)t[0].value;
+}
+
+static void expect_found(const char *program, const char *how)
+{
+    cr_expect(eq(int, try_fork("warn", program, "2", how), 0));
+    cr_expect(sandbox_has("err", EVENT));
+    cr_expect(sandbox_has("err", "\"threads\":3"));
+    cr_expect(sandbox_has("runs/s/0/forks.jsonl", "goes on"));
+}
+
+static void expect_nothing(const char *threads, const char *how)
+{
+    cr_expect(eq(int, try_fork("warn", FORKER, threads, how), 0));
+    cr_expect(not(sandbox_has("err", "fork_after_threads")));
+    cr_expect(eq(long, (long)sandbox_size("runs/s/0/forks.jsonl"), -1));
+}
+
+Test(guard, a_fork_with_threads_that_goes_on_is_found)
+{
+    expect_found(FORKER, "fork");
+}
+
+Test(guard, a_system_call_of_ones_own_is_seen)
+{
+    expect_found(FORKER, "raw");
+}
+
+Test(guard, a_static_program_is_seen)
+{
+    expect_found(FORKER_STATIC, "fork");
+}
+
+Test(guard, a_fork_without_threads_is_nothing)
+{
+    expect_nothing("0", "fork");
+}
+
+Test(guard, a_fork_that_execs_is_nothing)
+{
+    expect_nothing("2", "exec");
+}
+
+Test(guard, vfork_passes)
+{
+    expect_nothing("2", "vfork");
+}
+
+Test(guard, posix_spawn_passes)
+{
+    expect_nothing("2", "spawn");
+}
+
+Test(guard, clone3_is_refused_as_in_containers)
+{
+    cr_expect(eq(int, try_fork("warn", FORKER, "0", "clone3"), ENOSYS));
+}
+
+Test(guard, off_sees_nothing)
+{
+    cr_expect(eq(int, try_fork("off", FORKER, "2", "clone3"), 0));
+    cr_expect(not(sandbox_has("err", "fork_")));
+}
+
+Test(guard, threads_alone_are_no_reason_to_deny)
+{
+    cr_expect(eq(int, try_fork("deny", FORKER, "2", "fork"), 0));
+    cr_expect(sandbox_has("err", EVENT));
+}
+
+Test(guard, with_grpc_alive_deny_refuses_and_says_why)
+{
+    char preload[4200];
+    (void)snprintf(preload, sizeof(preload), "--env=LD_PRELOAD=%s", ATFORK);
+    cr_assert(eq(int,
+                 RUN(60, "-n1", "-j1", "watch.fork=deny", preload, "x=float:0..1", "--", FORKER,
+                     "0", "fork"),
+                 0));
+    struct sandbox_trial t[2];
+    cr_assert(eq(int, sandbox_trials(t, 2), 1));
+    cr_expect(eq(dbl, t[0].value, EAGAIN));
+    cr_expect(sandbox_has("runs/s/0/stderr.log", "fork refused (EAGAIN)"));
+    cr_expect(sandbox_has("runs/s/0/stderr.log", "gRPC's among them"));
+    cr_expect(sandbox_has("runs/s/0/forks.jsonl", "denied"));
+}
+
+/* A second listener cannot be had: said once, and the sweep goes on without. */
+Test(guard, where_another_listener_is_the_run_says_so)
+{
+    cr_expect(eq(int,
+                 RUN(60, "-n1", "-j1", "x=float:0..1", "--", "sh", "-c",
+                     "\"$0\" run --storage sqlite:///inner.db --metric loss -n3 -j1 --dir inner "
+                     "x=float:0..1 -- \"$1\" ok && echo loss=1",
+                     FORKLESS, VICTIM),
+                 0));
+    cr_expect(sandbox_has("runs/s/0/stderr.log", "another program watches system calls"));
+}

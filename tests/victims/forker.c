@@ -1,0 +1,111 @@
+/* A worker that makes one child: `forker THREADS HOW`, and says loss=0, or the errno with which
+ * that failed. THREADS are alive beside the main one. HOW:
+ *
+ *   fork, raw       the child goes on for a while in the parent's memory (raw: by system call)
+ *   exec            fork, and the child execs at once
+ *   vfork, spawn    the ways that copy nothing
+ *   clone3          the system call that filters cannot see into
+ *   loop            a thousand forks whose children exit at once */
+#include <errno.h>
+#include <linux/sched.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static char *const echo[] = {(char *)"true", NULL};
+
+static void *idle(void *arg)
+{
+    (void)pause();
+    return arg;
+}
+
+static _Noreturn void go_on(void)
+{
+    const struct timespec ts = {.tv_nsec = 700000000};
+    (void)nanosleep(&ts, NULL);
+    _exit(0);
+}
+
+static pid_t by_clone3(void)
+{
+    struct clone_args args = {.exit_signal = SIGCHLD};
+    return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+}
+
+static pid_t by_spawn(void)
+{
+    pid_t pid;
+    errno = posix_spawn(&pid, "/bin/true", NULL, NULL, echo, environ);
+    return errno == 0 ? pid : -1;
+}
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+static pid_t by_vfork(void)
+{
+    pid_t pid = vfork();
+    if (pid == 0) {
+        (void)execve("/bin/true", echo, environ);
+        _exit(127);
+    }
+    return pid;
+}
+#pragma GCC diagnostic pop
+
+static pid_t make_child(const char *how)
+{
+    if (strcmp(how, "vfork") == 0)
+        return by_vfork();
+    if (strcmp(how, "spawn") == 0)
+        return by_spawn();
+    pid_t pid;
+    if (strcmp(how, "clone3") == 0)
+        pid = by_clone3();
+    else if (strcmp(how, "raw") == 0)
+        pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    else
+        pid = fork();
+    if (pid == 0 && strcmp(how, "exec") == 0) {
+        (void)execve("/bin/sleep", (char *const[]){(char *)"sleep", (char *)"0.7", NULL}, environ);
+        _exit(127);
+    }
+    if (pid == 0 && strcmp(how, "loop") == 0)
+        _exit(0);
+    if (pid == 0)
+        go_on();
+    return pid;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 3)
+        return 64;
+    for (int i = atoi(argv[1]); i > 0; i--) {
+        pthread_t t;
+        if (pthread_create(&t, NULL, idle, NULL) != 0)
+            return 9;
+    }
+    const struct timespec settle = {.tv_nsec = 200000000}; /* a library's new threads get names */
+    (void)nanosleep(&settle, NULL);
+    int failed = 0;
+    for (int i = strcmp(argv[2], "loop") == 0 ? 1000 : 1; i > 0 && failed == 0; i--) {
+        pid_t pid = make_child(argv[2]);
+        if (pid < 0)
+            failed = errno;
+        else if (waitpid(pid, NULL, 0) != pid)
+            return 9;
+    }
+    (void)printf("loss=%d\n", failed);
+    return 0;
+}
