@@ -9,21 +9,25 @@
 #include "executor/copied.h"
 #include "executor/internal.h"
 
-/* Classes whose tries use up a trial's retries: all but those of a trial that was cut short through
- * no fault of its own. */
-#define ATTEMPTS (~(1u << FAIL_PREEMPTED | 1u << FAIL_LOST))
-
 struct claim_job {
     struct storeq_job job;
     struct study *st;
     int slot;
     struct store_claim claim; /* its pointers are dead after run() */
     struct run *run;
-    int tries;
+    struct sw_tries tries;
     enum fail_class retry_of;
     struct sw_counts counts;
     struct copies news;
 };
+
+static struct sw_tries count_tries(const struct study *st, struct store *s, const struct tries *t)
+{
+    const unsigned preempted = 1u << FAIL_PREEMPTED, lost = 1u << FAIL_LOST;
+    return (struct sw_tries){.preempted = tries_count(st, s, t, preempted),
+                             .lost = tries_count(st, s, t, lost),
+                             .others = tries_count(st, s, t, ~(preempted | lost))};
+}
 
 static int claim_run(struct storeq_job *job, struct store *s, struct err *err)
 {
@@ -47,7 +51,7 @@ static int claim_run(struct storeq_job *job, struct store *s, struct err *err)
         c->run = run_create(st, &c->claim);
         if (c->run == NULL)
             rc = err_set(err, ERR_NOMEM, "trial %" PRId64, c->claim.number);
-        c->tries = tries_count(st, s, &tries, ATTEMPTS);
+        c->tries = count_tries(st, s, &tries);
         c->retry_of = tries_last(st, s, &tries);
     }
     if (rc == 0)
@@ -98,7 +102,7 @@ static void claim_done(struct storeq_job *job)
         case CLAIM_NEW:
         case CLAIM_QUEUED:
             ev.claim = SW_CLAIM_OK;
-            c->run->tries = c->tries;
+            c->run->tries = c->tries.others;
             c->run->retry_of = c->retry_of;
             run_tell_enqueued(c->run);
             ex->slots[c->slot].claimed = TAKE(c->run);

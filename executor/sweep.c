@@ -14,8 +14,8 @@ enum slot_state { SLOT_FREE, SLOT_CLAIMING, SLOT_RUNNING, SLOT_IDLE, SLOT_LEAVIN
 struct slot {
     enum slot_state state;
     int study;
-    bool alive; /* a worker process stands behind it */
-    int tries;  /* of the trial in it, before this one */
+    bool alive;            /* a worker process stands behind it */
+    struct sw_tries tries; /* of the trial in it, before this one */
 };
 
 struct study {
@@ -111,10 +111,11 @@ static int64_t under_way(const struct study *st)
     return st->claiming + st->running + st->saving;
 }
 
-/* Tries of a class that says nothing about the trial itself are free. */
+/* A preempted try is free. One that was lost here, for want of what a process needs, is not: there
+ * might be no end to that. */
 static bool is_attempt(enum trial_state state, enum fail_class fail)
 {
-    return state != TRIAL_FAIL || !fail_class_is_interruption(fail);
+    return state != TRIAL_FAIL || fail != FAIL_PREEMPTED;
 }
 
 static bool is_hang(enum fail_class fail)
@@ -313,6 +314,11 @@ static void on_opened(struct sweep *s, const struct sw_event *ev)
     st->any_good = good(st) > 0;
 }
 
+static int used_tries(const struct sw_tries *t, enum fail_class fail)
+{
+    return fail == FAIL_PREEMPTED ? t->preempted : fail == FAIL_LOST ? t->lost : t->others;
+}
+
 /* A retry without limit, or one that is left. */
 static bool may_retry(const struct sweep *s, enum fail_class fail, int tries)
 {
@@ -334,7 +340,7 @@ static void finish(struct sweep *s, int slot, enum trial_state state, enum fail_
                    uint64_t now_ms)
 {
     struct study *st = &s->studies[s->slots[slot].study];
-    int tries = s->slots[slot].tries;
+    int tries = used_tries(&s->slots[slot].tries, fail);
     struct sw_action *a = act(s, SW_DO_FINISH, slot);
     a->state = state;
     a->fail = fail;
@@ -389,7 +395,7 @@ static void watch_flapping(struct sweep *s, struct study *st, const struct sw_ev
         st->any_good = true;
         return;
     }
-    if (!is_attempt(ev->state, ev->fail))
+    if (fail_class_is_interruption(ev->fail)) /* says nothing about the trials */
         return;
     st->flaps = st->flaps > 0 && st->flap_class == ev->fail ? st->flaps + 1 : 1;
     st->flap_class = ev->fail;

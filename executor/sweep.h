@@ -27,7 +27,8 @@ struct sw_retry {
 struct sw_study_conf {
     int64_t target;     /* trials to have in the end */
     bool complete_only; /* pruned trials don't count towards it */
-    int64_t attempts;   /* trials to try at most (preempted and lost ones aside); 0 = no limit */
+    int64_t attempts; /* trials to try at most (preempted ones and those of dead executors aside); 0
+                       = no limit */
 };
 
 struct sw_conf {
@@ -77,6 +78,12 @@ enum sw_event_type {
     SW_EV_PROVED, /* proven: were the promised rows re-read from the store? */
 };
 
+/* Tries of a trial before this one, by why they failed. Those of the first two classes say nothing
+ * about the trial: they use up their own class's retries alone. */
+struct sw_tries {
+    int preempted, lost, others;
+};
+
 struct sw_event {
     enum sw_event_type type;
     uint64_t now_ms;
@@ -84,8 +91,8 @@ struct sw_event {
     struct sw_counts counts;
     int64_t attempts; /* OPENED: tries made by earlier runs */
     enum sw_claim claim;
-    int tries;       /* CLAIMED: how often this trial was tried before */
-    uint64_t due_ms; /* CLAIMED/LATER */
+    struct sw_tries tries; /* CLAIMED: of this trial */
+    uint64_t due_ms;       /* CLAIMED/LATER */
     enum trial_state state;
     enum fail_class fail;
     bool goes_on, gone;

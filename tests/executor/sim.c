@@ -24,8 +24,9 @@ enum { MAX_SLOTS = 4, MAX_STUDIES = 3, MAX_TRIALS = 4096, MAX_EXECUTORS = 2, MAX
 
 struct model_trial {
     enum trial_state state;
-    int tries;
-    int owner; /* executor, -1 = none */
+    enum fail_class fail;  /* FAIL_NONE unless it failed */
+    struct sw_tries tries; /* of its lineage, before this one */
+    int owner;             /* executor, -1 = none */
     uint64_t not_before;
 };
 
@@ -93,7 +94,8 @@ static struct {
     struct wk_conf wk_conf;
     struct executor executors[MAX_EXECUTORS];
     int n_executors, reuse;
-    int p_fail, p_hang, p_store_fail, p_start_fail, p_taken; /* per mille */
+    int p_fail, p_hang, p_store_fail, p_start_fail, p_taken, p_refused; /* per mille */
+    enum fail_class start_fail;
     bool friendly; /* no fault that could prevent the target */
     bool proof_fails;
     uint64_t seed;
@@ -196,12 +198,48 @@ static int64_t good(int study)
     return c.complete + (w.study_conf[study].complete_only ? 0 : c.pruned);
 }
 
-static int add_trial(struct model_study *m, enum trial_state state, int tries, uint64_t not_before)
+static int add_trial(struct model_study *m, struct model_trial t)
 {
     CHECK(m->n < MAX_TRIALS, "more trials than any sweep needs");
-    m->trials[m->n] =
-        (struct model_trial){.state = state, .tries = tries, .owner = -1, .not_before = not_before};
+    t.owner = -1;
+    m->trials[m->n] = t;
     return m->n++;
+}
+
+/* Tries that a restarted executor counts: those that say something about the trial. */
+static int64_t attempts(const struct model_study *m)
+{
+    struct sw_counts c = count(m);
+    int64_t n = c.complete + c.pruned + c.failed;
+    for (int i = 0; i < m->n; i++)
+        n -= m->trials[i].fail == FAIL_PREEMPTED || m->trials[i].fail == FAIL_LOST;
+    return n;
+}
+
+static int *tries_of_class(struct sw_tries *t, enum fail_class fail)
+{
+    return fail == FAIL_PREEMPTED ? &t->preempted : fail == FAIL_LOST ? &t->lost : &t->others;
+}
+
+static bool retry_left(struct sw_tries tries, enum fail_class fail)
+{
+    int times = w.conf.retry[fail].times;
+    return times < 0 || *tries_of_class(&tries, fail) < times;
+}
+
+/* Ends it as failed; with a retry, its successor is queued. */
+static void fail_trial(struct model_study *m, int trial, enum fail_class fail, bool retry,
+                       uint64_t not_before)
+{
+    struct model_trial *t = &m->trials[trial];
+    struct model_trial next = {.state = TRIAL_WAITING, .tries = t->tries, .not_before = not_before};
+    t->state = TRIAL_FAIL;
+    t->fail = fail;
+    CHECK(!retry || retry_left(t->tries, fail), "a retry too many for class %s",
+          fail_class_name(fail));
+    ++*tries_of_class(&next.tries, fail);
+    if (retry)
+        (void)add_trial(m, next);
 }
 
 static struct sw_event model_claim(int executor, int study, int *trial)
@@ -223,7 +261,7 @@ static struct sw_event model_claim(int executor, int study, int *trial)
             ev.claim = SW_CLAIM_OK;
         }
         if (ev.claim != SW_CLAIM_OK && good(study) + c.running + c.waiting < m->target) {
-            *trial = add_trial(m, TRIAL_RUNNING, 0, 0);
+            *trial = add_trial(m, (struct model_trial){.state = TRIAL_RUNNING});
             ev.claim = SW_CLAIM_OK;
         } else if (ev.claim != SW_CLAIM_OK && soonest != UINT64_MAX) {
             ev.claim = SW_CLAIM_LATER;
@@ -239,23 +277,31 @@ static struct sw_event model_claim(int executor, int study, int *trial)
     return ev;
 }
 
-static void model_finish(int study, int trial, const struct sw_action *a)
+/* Returns whether the outcome stands as it is. */
+static bool model_finish(int study, int trial, const struct sw_action *a)
 {
     struct model_study *m = &w.studies[study];
-    struct model_trial *t = &m->trials[trial];
-    CHECK(t->state == TRIAL_RUNNING, "trial %d of study %d finished twice", trial, study);
-    t->state = a->state;
-    if (a->retry)
-        (void)add_trial(m, TRIAL_WAITING, a->fail == FAIL_PREEMPTED ? t->tries : t->tries + 1,
-                        a->due_ms);
+    CHECK(m->trials[trial].state == TRIAL_RUNNING, "trial %d of study %d finished twice", trial,
+          study);
+    bool refused = a->state != TRIAL_FAIL && per_mille(w.p_refused);
+    if (refused)
+        fail_trial(m, trial, FAIL_STORAGE, false, 0);
+    else if (a->state == TRIAL_FAIL)
+        fail_trial(m, trial, a->fail, a->retry, a->due_ms);
+    else
+        m->trials[trial].state = a->state;
     CHECK(good(study) <= m->target, "study %d has more than its target", study);
+    int64_t most = w.study_conf[study].attempts;
+    CHECK(most == 0 || w.n_executors > 1 || attempts(m) <= most,
+          "study %d has %" PRId64 " attempts of %" PRId64, study, attempts(m), most);
+    return !refused;
 }
 
-static void model_take(int study, int trial)
+/* Somebody thinks that its executor is dead. */
+static void model_lose(int study, int trial)
 {
     struct model_study *m = &w.studies[study];
-    m->trials[trial].state = TRIAL_FAIL;
-    (void)add_trial(m, TRIAL_WAITING, m->trials[trial].tries, 0);
+    fail_trial(m, trial, FAIL_LOST, retry_left(m->trials[trial].tries, FAIL_LOST), 0);
 }
 
 /* --- the modelled shell -------------------------------------------------------------------------
@@ -376,7 +422,8 @@ static void obey(int executor, const struct sw_action *a, bool *failed_start)
             begin_trial(executor, a->slot, a->study, x->claimed[a->slot]);
         break;
     case SW_DO_FINISH: {
-        CHECK(a->retry || a->fail != FAIL_PREEMPTED, "a preempted trial is not queued again");
+        CHECK(a->retry || a->fail != FAIL_PREEMPTED || w.conf.retry[FAIL_PREEMPTED].times >= 0,
+              "a preempted trial is not queued again");
         struct sim_worker *k = &x->workers[a->slot];
         int trial = k->has_trial ? k->trial : x->claimed[a->slot];
         k->has_trial = false;
@@ -445,7 +492,7 @@ static void feed_sweep(int executor, struct sw_event ev)
         struct sw_event end = {.type = SW_EV_ENDED,
                                .slot = slots[i],
                                .state = TRIAL_FAIL,
-                               .fail = FAIL_EXIT,
+                               .fail = w.start_fail,
                                .gone = true};
         x->unaware[slots[i]] = false;
         feed_sweep(executor, end);
@@ -539,15 +586,14 @@ static void start_executor(int executor)
     CHECK(sw_create(&x->sweep, &w.conf, w.now, &err) == 0, "%s", err.msg);
     for (int i = 0; i < w.conf.n_studies; i++) {
         struct model_study *m = &w.studies[i];
-        /* an owner that is gone leaves its running trials lost: they are failed and queued again */
+        /* an owner that is gone leaves its running trials lost */
         for (int t = 0, n = m->n; t < n; t++) {
-            if (m->trials[t].state == TRIAL_RUNNING && m->trials[t].owner == executor) {
-                m->trials[t].state = TRIAL_FAIL;
-                (void)add_trial(m, TRIAL_WAITING, m->trials[t].tries, 0);
-            }
+            if (m->trials[t].state == TRIAL_RUNNING && m->trials[t].owner == executor)
+                model_lose(i, t);
         }
         struct event *e = post(w.now + 1 + below(50), TO_SWEEP, executor, -1);
-        e->ev = (struct sw_event){.type = SW_EV_OPENED, .study = i, .counts = count(m)};
+        e->ev = (struct sw_event){
+            .type = SW_EV_OPENED, .study = i, .counts = count(m), .attempts = attempts(m)};
     }
 }
 
@@ -576,12 +622,12 @@ static void deliver(const struct event *e)
                               .state = e->action.state,
                               .saved = SW_SAVED_FAILED};
         if (!per_mille(w.p_store_fail)) {
-            bool taken = per_mille(w.p_taken);
-            if (taken) /* somebody thought that we were dead, and gave the trial to others */
-                model_take(e->action.study, e->trial);
+            bool ours = !per_mille(w.p_taken);
+            if (ours)
+                ours = model_finish(e->action.study, e->trial, &e->action);
             else
-                model_finish(e->action.study, e->trial, &e->action);
-            ev.saved = taken ? SW_SAVED_OTHERWISE : SW_SAVED_OK;
+                model_lose(e->action.study, e->trial);
+            ev.saved = ours ? SW_SAVED_OK : SW_SAVED_OTHERWISE;
         }
         ev.counts = count(&w.studies[e->action.study]);
         post(w.now + below(5), TO_SWEEP, e->executor, e->slot)->ev = ev;
@@ -641,8 +687,10 @@ static void draw_world(uint64_t seed, bool verbose)
     w.p_fail = w.friendly ? (int)below(300) : (int)below(700);
     w.p_hang = per_mille(700) ? 0 : (int)below(400);
     w.p_store_fail = w.friendly || per_mille(800) ? 0 : 20;
-    w.p_start_fail = per_mille(800) ? 0 : (int)below(300);
+    w.p_start_fail = per_mille(800) ? 0 : w.friendly || per_mille(800) ? (int)below(300) : 1000;
+    w.start_fail = per_mille(500) ? FAIL_LOST : FAIL_EXIT;
     w.p_taken = w.friendly || per_mille(800) ? 0 : 20;
+    w.p_refused = w.friendly || per_mille(800) ? 0 : 50;
     w.n_executors = per_mille(800) ? 1 : 2;
     w.wk_conf = (struct wk_conf){.stall_ms = per_mille(900) ? 20000 : 0,
                                  .trial_ms = per_mille(500) ? 60000 : 0,
@@ -657,7 +705,8 @@ static void draw_world(uint64_t seed, bool verbose)
                               .poll_ms = 1000};
     for (int i = 0; i < FAIL_CLASSES; i++)
         w.conf.retry[i] = (struct sw_retry){.times = (int)below(3), .backoff_ms = below(5000)};
-    w.conf.retry[FAIL_PREEMPTED] = w.conf.retry[FAIL_LOST] = (struct sw_retry){.times = -1};
+    if (per_mille(700))
+        w.conf.retry[FAIL_PREEMPTED].times = w.conf.retry[FAIL_LOST].times = -1;
     w.conf.flap = w.friendly ? 0 : (int)below(6);
     w.conf.wall_ms = !w.friendly && per_mille(200) ? 1 + below(200000) : 0;
     for (int i = 0; i < w.conf.n_studies; i++) {

@@ -49,6 +49,21 @@ Test(edges, no_thread_for_the_store_is_an_error_not_a_crash)
               sandbox_text("err"));
 }
 
+/* That is nobody's fault, so it is tried again; but not for ever. */
+Test(edges, no_process_for_a_worker_ends_the_sweep_in_the_end)
+{
+    crowd("4"); /* itself, its guardian and two threads */
+    int code = RUN(60, "-n1", "-j1", "budget.attempts=3", "retry.lost={times: 2, backoff: 100ms}",
+                   "x=float:0..1", "--", VICTIM, "ok");
+    if (code == 77)
+        cr_skip_test("%s", sandbox_text("err"));
+    cr_expect(eq(int, code, 1));
+    struct sandbox_trial t[4];
+    cr_assert(eq(int, sandbox_trials(t, 4), 3));
+    cr_expect(eq(str, t[2].fail, (char *)"lost"));
+    cr_expect(strstr(t[2].message, "Resource temporarily unavailable") != NULL, "%s", t[2].message);
+}
+
 /* A slot that never had a log must not close somebody else's descriptor. */
 Test(edges, a_start_that_fails_leaves_other_trials_their_logs)
 {

@@ -3,7 +3,7 @@
  *   tripwire -     a fork, or a clone without CLONE_VM, kills the process that makes it
  *   pid1 -         as PID 1 of a PID namespace, with a /proc of its own; signals are passed on
  *   user UID       as this user, if we are root
- *   crowd N        as a user who may have so many processes and threads
+ *   crowd N        as a user of its own who may have so many processes and threads
  *   fsize BYTES    no file may grow beyond it
  *   close FDS      without these descriptors, e.g. 1 or 12
  *   widow -        stdout and stderr are pipes whose reader is gone
@@ -129,7 +129,9 @@ static int crowd(const char *arg)
     const struct rlimit limit = {n, n};
     if (getuid() != 0) /* how many does this user have already? */
         return skip("not root");
-    return setrlimit(RLIMIT_NPROC, &limit) < 0 ? skip("setrlimit") : user("54322");
+    char uid[16]; /* a user for each N: tests run side by side */
+    (void)snprintf(uid, sizeof(uid), "%d", 54400 + (int)n);
+    return setrlimit(RLIMIT_NPROC, &limit) < 0 ? skip("setrlimit") : user(uid);
 }
 
 static int fsize(const char *arg)
