@@ -62,10 +62,11 @@ static void fit_numbers(struct parzen *p, size_t dim, struct ranked *ranked)
 static int reserve(struct parzen *p, size_t n, size_t d, struct err *err)
 {
     parzen_free(p);
-    double *all = calloc(2 * n + 3 * n * d, sizeof(double));
+    double *all = calloc(3 * n + 3 * n * d, sizeof(double));
     if (all == NULL)
         return err_set(err, ERR_NOMEM, "estimator of %zu components", n);
-    *p = (struct parzen){.d = d, .n = n, .weight = all, .mu = all + n};
+    *p = (struct parzen){.d = d, .n = n, .weight = all, .log_weight = all + n};
+    p->mu = p->log_weight + n;
     p->sigma = p->mu + n * d;
     p->scale = p->sigma + n * d;
     p->sums = p->scale + n * d;
@@ -86,6 +87,8 @@ int parzen_fit(struct parzen *p, const struct axis *axes, size_t d, const double
     for (size_t i = 0; i < n_obs; i++)
         p->weight[i] = (i < ramp.n ? ramp.least + (double)i * ramp.slope : 1) / (ramp.total + 1);
     p->weight[n_obs] = 1 / (ramp.total + 1);
+    for (size_t i = 0; i < p->n; i++)
+        p->log_weight[i] = log(p->weight[i]);
     for (size_t dim = 0; dim < d; dim++) {
         for (size_t i = 0; i < n_obs; i++)
             p->mu[dim * p->n + i] = places[dim * n_obs + i];
@@ -168,8 +171,7 @@ static void add_number(const struct parzen *p, size_t dim, double value, double 
 double parzen_log_pdf(const struct parzen *p, const double *values)
 {
     double *sums = p->sums;
-    for (size_t i = 0; i < p->n; i++)
-        sums[i] = log(p->weight[i]);
+    memcpy(sums, p->log_weight, p->n * sizeof(*sums));
     for (size_t dim = 0; dim < p->d; dim++) {
         const struct axis *a = &p->axes[dim];
         if (a->kind != DIST_CHOICE) {
@@ -181,7 +183,7 @@ double parzen_log_pdf(const struct parzen *p, const double *values)
     }
     double top = -INFINITY, sum = 0;
     for (size_t i = 0; i < p->n; i++)
-        top = fmax(top, sums[i]);
+        top = sums[i] > top ? sums[i] : top;
     for (size_t i = 0; i < p->n; i++)
         sum += exp(sums[i] - top);
     return top + log(sum);

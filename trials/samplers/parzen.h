@@ -14,12 +14,13 @@
 struct parzen {
     const struct axis *axes; /* [d], borrowed */
     size_t d;
-    size_t n;       /* components; the prior is the last */
-    double *weight; /* [n], sum 1 */
-    double *mu;     /* [d * n], on the axis; a choice's index */
-    double *sigma;  /* [d * n]; unused for choices */
-    double *scale;  /* [d * n]: log of what normalises a component on its axis */
-    double *sums;   /* [n], scratch */
+    size_t n;           /* components; the prior is the last */
+    double *weight;     /* [n], sum 1 */
+    double *log_weight; /* [n] */
+    double *mu;         /* [d * n], on the axis; a choice's index */
+    double *sigma;      /* [d * n]; unused for choices */
+    double *scale;      /* [d * n]: log of what normalises a component on its axis */
+    double *sums;       /* [n], scratch */
 };
 
 /* places [d * n_obs], axis after axis, observations in order of trial number, none NaN. Replaces
