@@ -75,6 +75,29 @@ static void invert(const double *chol, size_t n, double *scratch, double *out)
     }
 }
 
+/* The mean of the process and alpha = K^-1 (y - mean), given the factor of K: the mean under which
+ * the observations are most probable (generalised least squares, R & W section 2.7). Many trials in
+ * one place count as one: the plain mean of trials that gather near the best would promise as much
+ * of every place where there are none. scratch [n]. */
+static double estimate_mean(const double *chol, const double *y, size_t n, double *alpha,
+                            double *scratch)
+{
+    double sum = 0, weight = 0;
+    for (size_t i = 0; i < n; i++) {
+        alpha[i] = y[i];
+        scratch[i] = 1;
+    }
+    solve(chol, n, alpha);
+    solve(chol, n, scratch);
+    for (size_t i = 0; i < n; i++) {
+        sum += alpha[i];
+        weight += scratch[i];
+    }
+    for (size_t i = 0; i < n; i++)
+        alpha[i] -= sum / weight * scratch[i];
+    return sum / weight;
+}
+
 static double axis_distance2(bool is_choice, double a, double b)
 {
     return is_choice ? (a != b) : (a - b) * (a - b);
@@ -130,20 +153,19 @@ static void add_prior(struct fit *f, double *loss)
     }
 }
 
-/* Minus the log posterior with the best signal variance, and its gradient; infinite where K is
- * singular. R & W eq. 5.9, with dK/dtheta of an axis: slope * distance^2 * weight. */
+/* Minus the log posterior with the best mean and signal variance, and its gradient; infinite where
+ * K is singular. R & W eq. 5.9, with dK/dtheta of an axis: slope * distance^2 * weight. */
 static double evaluate(struct fit *f)
 {
     size_t n = f->n, d = f->d;
     kernel_matrix(f);
     if (!cholesky(f->k, n))
         return INFINITY;
-    memcpy(f->alpha, f->y, n * sizeof(double));
-    solve(f->k, n, f->alpha);
+    double mean = estimate_mean(f->k, f->y, n, f->alpha, f->scratch);
     invert(f->k, n, f->scratch, f->inverse);
     double fit = 1e-12, loss = 0;
     for (size_t i = 0; i < n; i++) {
-        fit += f->y[i] * f->alpha[i];
+        fit += (f->y[i] - mean) * f->alpha[i];
         loss += log(f->k[i * n + i]);
     }
     double signal = fit / (double)n;
@@ -262,12 +284,14 @@ int gp_create(struct gp **out, const struct gp_scales *scales, const double *x, 
     memcpy(g->weight, scales->weight, d * sizeof(double));
     g->chol = calloc(n * n + 1, sizeof(double));
     g->alpha = calloc(n + 1, sizeof(double));
-    if (g->chol == NULL || g->alpha == NULL) {
+    AUTO_FREE double *scratch = calloc(n + 1, sizeof(double));
+    if (g->chol == NULL || g->alpha == NULL || scratch == NULL) {
         gp_destroy(g);
         return no_memory(err);
     }
     double noise = scales->noise;
     do {
+        g->noise = noise;
         for (size_t i = 0; i < n; i++) {
             for (size_t j = 0; j < i; j++)
                 g->chol[i * n + j] = kernel(g, x + i * d, x + j * d);
@@ -275,11 +299,10 @@ int gp_create(struct gp **out, const struct gp_scales *scales, const double *x, 
         }
         noise *= 10; /* points so near that the matrix is singular in double precision */
     } while (!cholesky(g->chol, n));
-    memcpy(g->alpha, y, n * sizeof(double));
-    solve(g->chol, n, g->alpha);
+    g->mean = estimate_mean(g->chol, y, n, g->alpha, scratch);
     g->signal = 1e-12;
     for (size_t i = 0; i < n; i++)
-        g->signal += y[i] * g->alpha[i] / (double)n;
+        g->signal += (y[i] - g->mean) * g->alpha[i] / (double)n;
     *out = g;
     return 0;
 }
@@ -320,7 +343,7 @@ int gp_predict(const struct gp *g, const double *points, size_t m, double *mean,
     for (size_t from = 0; from < m; from += LANE) {
         size_t count = m - from < LANE ? m - from : LANE;
         for (size_t c = 0; c < count; c++) {
-            mean[from + c] = 0;
+            mean[from + c] = g->mean;
             for (size_t i = 0; i < g->n; i++) {
                 v[i * LANE + c] = kernel(g, g->x + i * g->d, points + (from + c) * g->d);
                 mean[from + c] += v[i * LANE + c] * g->alpha[i];

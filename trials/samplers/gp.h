@@ -21,6 +21,8 @@ struct gp {
     const double *x;       /* [n * d] borrowed; a choice is its index */
     double *chol;          /* [n * n] lower triangle; owned */
     double *alpha;         /* [n] owned */
+    double mean;           /* where nothing is known */
+    double noise;          /* relative to the signal */
     double signal;         /* variance */
     double weight[];       /* [d] 1 / length scale^2 */
 };
@@ -35,6 +37,11 @@ int gp_scales_fit(struct gp_scales *scales, const double *x, const double *y, si
 int gp_create(struct gp **out, const struct gp_scales *scales, const double *x, const double *y,
               size_t n, size_t d, const bool *is_choice, struct err *err);
 void gp_destroy(struct gp *g);
+/* What gp_predict gives as the mean at the i-th observation, where y was observed. */
+static inline double gp_mean_at(const struct gp *g, size_t i, double y)
+{
+    return y - g->noise * g->alpha[i];
+}
 
 /* Mean and standard deviation (of the function, without noise) at m points [m * d]. O(m n^2).
  * Errors: ERR_NOMEM. */

@@ -26,6 +26,7 @@ static double log_improvement(double best, double mean, double deviation)
 struct search {
     const struct search_conf *conf;
     const struct cube *c;
+    double best;    /* what is to be improved on */
     double *points; /* [BATCH * d] on the unit cube */
     double *mean, *deviation;
     double *kept;           /* [(KEEP + 1) * d] the best so far, the best first */
@@ -129,7 +130,7 @@ static int judge(struct search *q, size_t n, struct err *err)
     size_t d = q->c->d;
     int rc = gp_predict(q->conf->gp, q->points, n, q->mean, q->deviation, err);
     for (size_t i = 0; rc == 0 && i < n; i++) {
-        double score = log_improvement(q->conf->seen->y[0], q->mean[i], q->deviation[i]);
+        double score = log_improvement(q->best, q->mean[i], q->deviation[i]);
         if (is_seen(q->conf->seen, q->points + i * d, d))
             score -= 50; /* only when there is nothing else */
         keep(q, q->points + i * d, score);
@@ -162,6 +163,16 @@ static int look(struct search *q, struct err *err)
     return 0;
 }
 
+/* The least mean at an observation. Where there is noise the best observation was a lucky one: next
+ * to it nothing could be expected to improve on it, and everything would be looked for far away. */
+static double best_mean(const struct gp *gp, const struct observations *seen)
+{
+    double best = INFINITY;
+    for (size_t i = 0; i < seen->n; i++)
+        best = fmin(best, gp_mean_at(gp, i, seen->y[i]));
+    return best;
+}
+
 static int allocate(struct search *q, double **all, struct err *err)
 {
     size_t d = q->c->d, n = q->c->space != NULL ? q->c->space->n : 0;
@@ -180,7 +191,7 @@ static int allocate(struct search *q, double **all, struct err *err)
 int search_improvement(const struct search_conf *conf, double *values, struct err *err)
 {
     const struct cube *c = conf->cube;
-    struct search q = {.conf = conf, .c = c};
+    struct search q = {.conf = conf, .c = c, .best = best_mean(conf->gp, conf->seen)};
     AUTO_FREE double *all = NULL;
     int rc = allocate(&q, &all, err);
     q.n_best = conf->seen->n < 5 ? conf->seen->n : 5;
