@@ -66,7 +66,7 @@ Test(builtin, a_trials_log_says_what_was_done)
                  0, "%s", sandbox_text("err"));
     for (int i = 0; i < 3; i++) {
         char name[64];
-        (void)snprintf(name, sizeof(name), "forkless-runs/s/%d/stderr.log", i);
+        (void)snprintf(name, sizeof(name), "forkless-runs/s/%d/stdout.log", i);
         cr_expect(sandbox_has(name, "d.csv: 300 rows × 2 columns, label y, 2 folds, "
                                     "binary:logistic, 20 rounds at most\n"),
                   "%s", sandbox_text(name));

@@ -32,14 +32,15 @@ static int on_value(void *arg, int64_t step, double value, bool *prune, struct e
     return rc;
 }
 
-/* ---- the trial's log, for people: a few lines on stderr, written at once ---- */
+/* ---- the trial's log, for people: a few lines on stdout, written at once ---- */
 
 static void log_start(const struct session *s, const struct trial_conf *conf)
 {
-    (void)fprintf(stderr, "%s: %zu rows × %zu columns, label %s, %zu fold%s, %s, %lld rounds%s\n",
-                  s->config->table.path, s->data.rows, s->data.cols, s->config->table.label,
-                  s->plan.n, s->plan.n > 1 ? "s" : "", conf->objective->name,
-                  (long long)conf->rounds, conf->early_stop > 0 ? " at most" : "");
+    (void)printf("%s: %zu rows × %zu columns, label %s, %zu fold%s, %s, %lld rounds%s\n",
+                 s->config->table.path, s->data.rows, s->data.cols, s->config->table.label,
+                 s->plan.n, s->plan.n > 1 ? "s" : "", conf->objective->name,
+                 (long long)conf->rounds, conf->early_stop > 0 ? " at most" : "");
+    (void)fflush(stdout);
 }
 
 static void log_end(const struct worker *w, const struct train_result *r)
@@ -59,7 +60,8 @@ static void log_end(const struct worker *w, const struct train_result *r)
                    k + 1 < r->measures.n ? ", " : "");
     if (r->end == TRAIN_DONE)
         buf_printf(&b, " (%.3g s)\n", r->seconds);
-    (void)fputs(buf_str(&b), stderr);
+    (void)fputs(buf_str(&b), stdout);
+    (void)fflush(stdout);
     buf_free(&b);
 }
 
