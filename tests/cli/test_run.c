@@ -239,8 +239,7 @@ Test(run, skip_if_done_asks_every_study)
 
 Test(run, only_a_store_that_fails_is_called_one)
 {
-    cr_expect_eq(RUN(60, "-n", "1", "--storage", "sqlite:////nonexistent/s.db", WORKER),
-                 EXIT_STORE);
+    cr_expect_eq(RUN(60, "-n", "1", "--storage", "sqlite:////proc/version", WORKER), EXIT_STORE);
     cr_expect_eq(RUN(60, "-n", "1", "--dir", "/proc/forkless", WORKER), EXIT_USAGE);
     cr_expect(sandbox_has("err", "/proc/forkless"));
 }
