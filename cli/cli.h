@@ -40,3 +40,4 @@ int trials_main(int argc, char **argv);
 int best_main(int argc, char **argv);
 int logs_main(int argc, char **argv);
 int export_main(int argc, char **argv);
+int repro_main(int argc, char **argv);

@@ -6,3 +6,14 @@ pkg_check_modules(SQLITE  REQUIRED IMPORTED_TARGET sqlite3>=3.35)
 pkg_check_modules(XGB     REQUIRED IMPORTED_TARGET xgboost>=1.7)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson>=2.13)
 pkg_check_modules(YAML    REQUIRED IMPORTED_TARGET yaml-0.1)
+
+# gRPC's .pc drags in some sixty libraries that a user of the shared one need not name. Only programs of
+# their own load it; without it they are left out.
+find_library(GRPC_LIB grpc)
+find_library(GPR_LIB gpr)
+find_path(GRPC_INCLUDE grpc/grpc.h)
+if(GRPC_LIB AND GPR_LIB AND GRPC_INCLUDE)
+  add_library(grpc_c INTERFACE)
+  target_include_directories(grpc_c SYSTEM INTERFACE ${GRPC_INCLUDE})
+  target_link_libraries(grpc_c INTERFACE ${GRPC_LIB} ${GPR_LIB} Threads::Threads)
+endif()

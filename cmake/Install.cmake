@@ -2,6 +2,13 @@
 # need no RPATH. forkless looks for its helpers beside itself, then in ../libexec/forkless.
 install(TARGETS forkless RUNTIME DESTINATION bin)
 install(TARGETS forkless-exec forkless-xgboost RUNTIME DESTINATION libexec/forkless)
+foreach(program forkless-victims forkless-victims-xgboost forkless-grpc)
+  if(TARGET ${program})
+    install(TARGETS ${program} RUNTIME DESTINATION libexec/forkless)
+  endif()
+endforeach()
+install(DIRECTORY integration/reproducers/python/ DESTINATION libexec/forkless USE_SOURCE_PERMISSIONS
+        FILES_MATCHING PATTERN "*.py" PATTERN "__pycache__" EXCLUDE)
 install(FILES docs/forkless.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES cli/completion/forkless.bash RENAME forkless
         DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)

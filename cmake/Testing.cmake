@@ -1,11 +1,9 @@
 # Tests: Criterion programs under ctest, one per source folder and subject.
 pkg_check_modules(CRITERION REQUIRED IMPORTED_TARGET criterion>=2.4)
 
-# Only tests load gRPC. Its .pc drags in some sixty libraries that a user of the shared one need not name.
-find_library(GRPC_LIB grpc REQUIRED)
-find_library(GPR_LIB gpr REQUIRED)
-add_library(grpc_c INTERFACE)
-target_link_libraries(grpc_c INTERFACE ${GRPC_LIB} ${GPR_LIB} Threads::Threads)
+if(NOT TARGET grpc_c)
+  message(FATAL_ERROR "the tests need libgrpc-dev (./dev packages test)")
+endif()
 
 # criterion_test(name LABELS unit SOURCES test_x.c … LIBS forkless_base …)
 function(criterion_test name)

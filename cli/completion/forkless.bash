@@ -39,6 +39,11 @@ _forkless_trials() {
     "$1" trials --json -n 0 2>/dev/null | sed -n 's/^{"number":\([0-9]*\).*/\1/p'
 }
 
+# Names of the reproducers.
+_forkless_reproducers() {
+    "$1" repro 2>/dev/null | awk '{ print $1 }'
+}
+
 _forkless() {
     local program=${COMP_WORDS[0]} command=${COMP_WORDS[1]-} cur=${COMP_WORDS[COMP_CWORD]}
     local prev=${COMP_WORDS[COMP_CWORD - 1]} words="" i
@@ -82,6 +87,7 @@ _forkless() {
             ;;
         status | trials | best | export) words=$(_forkless_studies "$program") ;;
         help) words=$(_forkless_commands "$program") ;;
+        repro) words=$(_forkless_reproducers "$program") ;;
         logs)
             if [ "$COMP_CWORD" -eq 2 ]; then
                 words=$(_forkless_trials "$program")

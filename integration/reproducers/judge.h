@@ -1,0 +1,28 @@
+/* Is a process tree hung by a fork? Two looks at /proc, some time apart. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+enum { JUDGE_MAX = 64 };
+
+struct judged {
+    pid_t pid, parent;
+    int parent_threads;
+    unsigned long long ticks;
+    bool waits; /* each of its threads, without a time limit */
+};
+
+/* The processes of a tree that were made by fork in a process with threads, and have not called
+ * exec. */
+struct look {
+    struct judged forked[JUDGE_MAX];
+    size_t n;
+};
+
+void judge_look(pid_t root, struct look *out);
+
+/* The first of them, in `now`, if in both looks each one waits without a time limit, and none has
+ * used any CPU, come or gone between them; else NULL. */
+const struct judged *judge(const struct look *before, const struct look *now);
