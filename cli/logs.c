@@ -18,7 +18,7 @@ enum { POLL_MS = 200 };
 static const char *const synopsis[] = {"logs [OPTION …] TRIAL [STUDY]", NULL};
 
 static const char examples[] =
-    "  forkless logs 7             stdout of trial 7\n"
+    "  forkless logs 7             stdout of trial 7, or its stderr where that is empty\n"
     "  forkless logs 7 --stderr    its stderr\n"
     "  forkless logs 7 -f          and what it prints from now on, until it ends\n";
 
@@ -122,22 +122,22 @@ static bool is_orphan(const struct reading *r, int64_t trial)
 }
 
 /* Prints what comes until the trial has ended and its log is read to the end. */
-static int follow(const struct reading *r, int64_t trial, const char *path, int *fd,
-                  struct err *err)
+static int follow(const struct reading *r, int64_t trial, const char *path, struct err *err)
 {
+    AUTO_CLOSE int fd = -1;
     const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
     for (;;) {
         enum trial_state state;
         int rc = store_trial_get(r->store, trial, 0, take_state, &state, err);
-        if (rc == 0 && *fd < 0)
-            *fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (rc == 0 && *fd >= 0)
-            rc = copy_out(*fd, err);
+        if (rc == 0 && fd < 0)
+            fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (rc == 0 && fd >= 0)
+            rc = copy_out(fd, err);
         if (rc != 0)
             return rc;
-        if (*fd >= 0 && rotated(path, *fd)) {
-            (void)close(*fd);
-            *fd = -1;
+        if (fd >= 0 && rotated(path, fd)) {
+            (void)close(fd);
+            fd = -1;
             continue;
         }
         if (trial_state_finished(state) || is_orphan(r, trial))
@@ -146,10 +146,48 @@ static int follow(const struct reading *r, int64_t trial, const char *path, int 
     }
 }
 
-static int show(const struct reading *r, int64_t number, const char *name, bool go_on)
+static char *path_of(const char *dir, int64_t number, const char *name)
+{
+    char *path = NULL;
+    return asprintf(&path, "%s/%lld/%s", dir, (long long)number, name) < 0 ? NULL : path;
+}
+
+static bool has_content(const char *path)
+{
+    struct stat st;
+    return path != NULL && stat(path, &st) == 0 && st.st_size > 0;
+}
+
+/* Which log to print now: a worker that says all on stderr shall not seem to have been silent. */
+static char *choose(const char *dir, int64_t number, bool errors)
+{
+    AUTO_FREE char *out = path_of(dir, number, "stdout.log");
+    AUTO_FREE char *err = path_of(dir, number, "stderr.log");
+    if (errors || has_content(out) || !has_content(err))
+        return errors ? TAKE(err) : TAKE(out);
+    cli_error("trial %lld printed nothing on stdout; this is its stderr:", (long long)number);
+    return TAKE(err);
+}
+
+static int print(const char *path, int64_t number)
+{
+    struct err err;
+    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno != ENOENT) {
+        cli_error("%s: %s", path, strerror(errno));
+        return EXIT_STORE;
+    }
+    if (!has_content(path))
+        cli_error("trial %lld has printed nothing there: %s", (long long)number, path);
+    int rc = print_older(path, &err);
+    if (rc == 0 && fd >= 0)
+        rc = copy_out(fd, &err);
+    return rc < 0 ? reading_failed(&err) : EXIT_OK;
+}
+
+static int show(const struct reading *r, int64_t number, bool errors, bool go_on)
 {
     AUTO_FREE char *dir = NULL;
-    AUTO_FREE char *path = NULL;
     struct err err;
     int64_t trial;
     int rc = store_trial_find(r->store, r->study, number, &trial, &err);
@@ -158,20 +196,15 @@ static int show(const struct reading *r, int64_t number, const char *name, bool 
     int code = run_dir(r, &dir);
     if (code != CLI_GO_ON)
         return code;
-    if (asprintf(&path, "%s/%lld/%s", dir, (long long)number, name) < 0)
+    AUTO_FREE char *path = go_on ? path_of(dir, number, errors ? "stderr.log" : "stdout.log")
+                                 : choose(dir, number, errors);
+    if (path == NULL)
         return EXIT_STORE;
-    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && !go_on) {
-        if (errno == ENOENT) { /* it is made with its first byte */
-            cli_error("trial %lld has printed nothing there: no file %s", (long long)number, path);
-            return EXIT_OK;
-        }
-        cli_error("%s: %s", path, strerror(errno));
-        return EXIT_STORE;
-    }
+    if (!go_on)
+        return print(path, number);
     rc = print_older(path, &err);
     if (rc == 0)
-        rc = go_on ? follow(r, trial, path, &fd, &err) : copy_out(fd, &err);
+        rc = follow(r, trial, path, &err);
     return rc < 0 ? reading_failed(&err) : EXIT_OK;
 }
 
@@ -200,5 +233,5 @@ int logs_main(int argc, char **argv)
         cli_error("logs: expected the number of a trial, found '%s'", args.words.v[0]);
         return EXIT_USAGE;
     }
-    return show(&r, number, errors ? "stderr.log" : "stdout.log", go_on);
+    return show(&r, number, errors, go_on);
 }

@@ -341,9 +341,13 @@ Test(readers, logs_come_from_the_run_directory_older_part_first)
     store_destroy(s);
     cr_expect_str_eq(RUN("logs", "4"), ""); /* nothing printed yet is no mistake */
     cr_expect_eq(code, EXIT_OK);
+    write_log("stdout.log", "");
+    cr_expect_not_null(strstr(COMPLAINT("logs", "4"), "has printed nothing there"));
+    write_log("stderr.log", "oops\n");
+    cr_expect_str_eq(RUN("logs", "4"), "oops\n"); /* what a silent stdout hides */
+    cr_expect_not_null(strstr(COMPLAINT("logs", "4"), "nothing on stdout; this is its stderr"));
     write_log("stdout.log.1", "first\n");
     write_log("stdout.log", "second\n");
-    write_log("stderr.log", "oops\n");
     cr_expect_str_eq(RUN("logs", "4"), "first\nsecond\n");
     cr_expect_str_eq(RUN("logs", "--stderr", "4", "one"), "oops\n");
     (void)COMPLAINT("logs", "99");
