@@ -409,6 +409,6 @@ Test(readers, a_store_that_is_missing_or_foreign_says_so)
     cr_expect_eq(code, EXIT_USAGE);
     cr_expect_not_null(strstr(said, "--storage"));
     cr_expect_neq(access("/tmp/forkless-no-such-file.db", F_OK), 0);
-    (void)COMPLAINT("status", "--storage", FORKLESS);
-    cr_expect_eq(code, EXIT_STORE);
+    (void)COMPLAINT("status", "--storage", FORKLESS); /* a file, but no database */
+    cr_expect_eq(code, EXIT_USAGE);
 }
