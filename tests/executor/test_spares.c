@@ -46,7 +46,7 @@ Test(spares, an_environment_of_a_mebibyte_reaches_the_worker)
     static char value[PIECE + 1];
     memset(value, 'v', PIECE);
     for (int i = 0; i < PIECES; i++) {
-        char name[16];
+        char name[32];
         (void)snprintf(name, sizeof(name), "LARGE_%d", i);
         cr_assert(eq(int, setenv(name, value, 1), 0));
     }
