@@ -24,6 +24,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool taken = json_check(text, size);
     json_t *value = json_read(text, size, NULL);
     assert(value == NULL || taken || deep(text, size));
+    json_t *from_python = json_read_python(text, size, NULL); /* reads more, and the same */
+    assert(value == NULL || json_equal(value, from_python));
+    json_decref(from_python);
     json_decref(value);
     return 0;
 }
