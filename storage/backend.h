@@ -10,7 +10,6 @@
 typedef int store_trial_fn(void *ctx, const struct trial *t);
 typedef int store_running_fn(void *ctx, const struct store_running *r);
 typedef int store_study_fn(void *ctx, const struct study_info *info);
-typedef int store_attr_fn(void *ctx, const struct trial_attr *attr);
 typedef int store_run_fn(void *ctx, const struct store_run *run);
 
 struct store_ops {
@@ -28,14 +27,11 @@ struct store_ops {
     /* *n_directions: in the room of directions, out the number there is. */
     int (*study_directions)(struct store *s, int64_t study, enum direction *directions,
                             size_t *n_directions, struct err *err);
-    int (*study_delete)(struct store *s, int64_t study, struct err *err);
     int (*studies_each)(struct store *s, store_study_fn *fn, void *ctx, struct err *err);
     int (*study_attr_set)(struct store *s, int64_t study, enum attr_kind kind, const char *key,
                           const char *json, struct err *err);
     int (*study_attr_get)(struct store *s, int64_t study, enum attr_kind kind, const char *key,
                           char **json, struct err *err);
-    int (*study_attrs_each)(struct store *s, int64_t study, enum attr_kind kind, store_attr_fn *fn,
-                            void *ctx, struct err *err);
     int (*study_counts)(struct store *s, int64_t study, int64_t counts[static TRIAL_STATES],
                         struct err *err);
 
@@ -55,9 +51,8 @@ struct store_ops {
                        int64_t *retry_id, int64_t *retry_number, struct err *err);
 
     int (*heartbeat)(struct store *s, const int64_t *trials, size_t n, struct err *err);
-    /* grace_s < 0: every running trial. */
-    int (*running_each)(struct store *s, int64_t study, double grace_s, store_running_fn *fn,
-                        void *ctx, struct err *err);
+    int (*running_each)(struct store *s, int64_t study, store_running_fn *fn, void *ctx,
+                        struct err *err);
 
     int (*trials_each)(struct store *s, int64_t study, const struct store_each_opts *opts,
                        store_trial_fn *fn, void *ctx, struct err *err);

@@ -80,8 +80,6 @@ int store_study_find(struct store *s, const char *name, int64_t *study, struct e
 /* Finds or creates. Errors: ERR_CONFLICT when it exists with other directions. */
 int store_study_open(struct store *s, const char *name, const enum direction *directions,
                      size_t n_directions, int64_t *study, struct err *err);
-/* Deletes the study with all its trials. Errors: ERR_NOTFOUND. */
-int store_study_delete(struct store *s, int64_t study, struct err *err);
 /* Calls fn for each study by id; a non-zero return of fn stops and is returned. */
 int store_studies_each(struct store *s, int (*fn)(void *ctx, const struct study_info *info),
                        void *ctx, struct err *err);
@@ -91,9 +89,6 @@ int store_study_attr_set(struct store *s, int64_t study, enum attr_kind kind, co
 /* *json is the caller's to free. Errors: ERR_NOTFOUND. */
 int store_study_attr_get(struct store *s, int64_t study, enum attr_kind kind, const char *key,
                          char **json, struct err *err);
-int store_study_attrs_each(struct store *s, int64_t study, enum attr_kind kind,
-                           int (*fn)(void *ctx, const struct trial_attr *attr), void *ctx,
-                           struct err *err);
 /* Trials of the study by state, exact at the time of the call; O(1) unless others wrote.
  * Errors: ERR_NOTFOUND. */
 int store_study_counts(struct store *s, int64_t study, int64_t counts[static TRIAL_STATES],
@@ -186,12 +181,6 @@ struct store_running {
 int store_running_each(struct store *s, int64_t study,
                        int (*fn)(void *ctx, const struct store_running *r), void *ctx,
                        struct err *err);
-/* The same for those that Optuna calls stale: with a heartbeat older than grace_s seconds
- * (strictly). */
-int store_stale_each(struct store *s, int64_t study, double grace_s,
-                     int (*fn)(void *ctx, const struct store_running *r), void *ctx,
-                     struct err *err);
-
 /* ---- trials: reading ---- */
 
 enum { WANT_PARAMS = 1, WANT_STEPS = 2, WANT_USER_ATTRS = 4, WANT_SYSTEM_ATTRS = 8, WANT_ALL = 15 };
@@ -215,7 +204,7 @@ int store_trial_find(struct store *s, int64_t study, int64_t number, int64_t *tr
 /* What other processes did: the first call on a handle tells all trials of the study, later ones
  * tell what others finished, created or are running since the last; trials claimed or created
  * through this handle are left out until somebody else ends them. Costs next to nothing when nobody
- * else wrote. After a rollback everything is told again. */
+ * else wrote. What was told in a batch that is rolled back is told again. */
 int store_trials_sync(struct store *s, int64_t study, unsigned want,
                       int (*fn)(void *ctx, const struct trial *t), void *ctx, struct err *err);
 

@@ -201,12 +201,6 @@ int store_study_open(struct store *s, const char *name, const enum direction *di
     return rc;
 }
 
-int store_study_delete(struct store *s, int64_t study, struct err *err)
-{
-    int rc = check_write(s, err);
-    return rc < 0 ? rc : s->ops->study_delete(s, study, err);
-}
-
 int store_studies_each(struct store *s, store_study_fn *fn, void *ctx, struct err *err)
 {
     check_owner(s);
@@ -228,13 +222,6 @@ int store_study_attr_get(struct store *s, int64_t study, enum attr_kind kind, co
 {
     check_owner(s);
     return s->ops->study_attr_get(s, study, kind, key, json, err);
-}
-
-int store_study_attrs_each(struct store *s, int64_t study, enum attr_kind kind, store_attr_fn *fn,
-                           void *ctx, struct err *err)
-{
-    check_owner(s);
-    return s->ops->study_attrs_each(s, study, kind, fn, ctx, err);
 }
 
 int store_study_counts(struct store *s, int64_t study, int64_t counts[static TRIAL_STATES],
@@ -330,16 +317,7 @@ int store_running_each(struct store *s, int64_t study, store_running_fn *fn, voi
                        struct err *err)
 {
     check_owner(s);
-    return s->ops->running_each(s, study, -1, fn, ctx, err);
-}
-
-int store_stale_each(struct store *s, int64_t study, double grace_s, store_running_fn *fn,
-                     void *ctx, struct err *err)
-{
-    check_owner(s);
-    if (!(grace_s >= 0))
-        return err_set(err, ERR_INVALID, "a grace period of %g s", grace_s);
-    return s->ops->running_each(s, study, grace_s, fn, ctx, err);
+    return s->ops->running_each(s, study, fn, ctx, err);
 }
 
 int store_trials_each(struct store *s, int64_t study, const struct store_each_opts *opts,

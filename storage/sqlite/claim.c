@@ -77,8 +77,8 @@ static int claim_queued(struct store_sqlite *q, struct trial_index *ix, struct o
         rc = reader_get(q, ix->study, due->id, WANT_ALL, &claim.trial, err);
     if (rc < 0)
         return rc;
-    due->own = true;
     index_changed(ix, due->id, TRIAL_RUNNING);
+    due->own = true;
     claim.fixed_params = system_attr(claim.trial, "fixed_params");
     *out = claim;
     return 0;

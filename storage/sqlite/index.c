@@ -8,11 +8,12 @@ static void index_destroy(struct trial_index *ix)
     dists_free(&ix->dists);
     free(ix->open);
     free(ix->ended);
+    free(ix->undo);
     free(ix->name);
     free(ix);
 }
 
-void index_forget(struct store_sqlite *q)
+void index_free(struct store_sqlite *q)
 {
     for (size_t i = 0; i < q->n_indexes; i++)
         index_destroy(q->indexes[i]);
@@ -29,8 +30,8 @@ static void clear(struct trial_index *ix)
     dists_free(&ix->dists);
     memset(ix->counts, 0, sizeof(ix->counts));
     ix->total = ix->last_id = 0;
-    ix->n_open = ix->n_ended = 0;
-    ix->told = false;
+    ix->n_open = ix->n_ended = ix->ended_now = ix->n_undo = 0;
+    ix->told = ix->told_now = ix->news_now = ix->undo_lost = false;
     ix->stale = true;
 }
 
@@ -69,19 +70,64 @@ static void *grow(void *array, size_t n, size_t *cap, size_t size, struct err *e
     return grown;
 }
 
-int index_created(struct trial_index *ix, const struct open_trial *t, struct err *err)
+static int open_insert(struct trial_index *ix, const struct open_trial *t, struct err *err)
 {
-    if (!trial_state_finished(t->state)) {
-        struct open_trial *open = grow(ix->open, ix->n_open, &ix->cap_open, sizeof(*open), err);
-        if (open == NULL)
-            return -ERR_NOMEM;
-        ix->open = open;
-        open[ix->n_open++] = *t;
+    struct open_trial *open = grow(ix->open, ix->n_open, &ix->cap_open, sizeof(*open), err);
+    if (open == NULL)
+        return -ERR_NOMEM;
+    ix->open = open;
+    size_t at = position(ix, t->id); /* nearly always the end */
+    memmove(&open[at + 1], &open[at], (ix->n_open - at) * sizeof(*open));
+    open[at] = *t;
+    ix->n_open++;
+    return 0;
+}
+
+static void open_remove(struct trial_index *ix, struct open_trial *t)
+{
+    size_t i = (size_t)(t - ix->open);
+    memmove(t, t + 1, (ix->n_open - i - 1) * sizeof(*t));
+    ix->n_open--;
+}
+
+static void note_undo(struct trial_index *ix, const struct undo *u)
+{
+    struct undo *undo = grow(ix->undo, ix->n_undo, &ix->cap_undo, sizeof(*undo), NULL);
+    if (undo == NULL) {
+        ix->undo_lost = true;
+        return;
     }
+    ix->undo = undo;
+    undo[ix->n_undo++] = *u;
+}
+
+static int add_trial(struct trial_index *ix, const struct open_trial *t, struct err *err)
+{
+    if (!trial_state_finished(t->state) && open_insert(ix, t, err) < 0)
+        return -ERR_NOMEM;
     ix->counts[t->state]++;
     ix->total++;
     ix->last_id = t->id;
     return 0;
+}
+
+static void set_state(struct trial_index *ix, struct open_trial *t, enum trial_state state)
+{
+    ix->counts[t->state]--;
+    ix->counts[state]++;
+    t->state = state;
+    if (trial_state_finished(state))
+        open_remove(ix, t);
+}
+
+int index_created(struct trial_index *ix, const struct open_trial *t, struct err *err)
+{
+    const struct undo u = {
+        .before = {.id = t->id}, .created = true, .after = t->state, .last_id = ix->last_id};
+    int rc = add_trial(ix, t, err);
+    if (rc == 0)
+        note_undo(ix, &u);
+    return rc;
 }
 
 void index_changed(struct trial_index *ix, int64_t trial, enum trial_state state)
@@ -89,14 +135,63 @@ void index_changed(struct trial_index *ix, int64_t trial, enum trial_state state
     struct open_trial *t = index_find(ix, trial);
     if (t == NULL)
         return; /* created by another since the last look: the next one sees it */
-    ix->counts[t->state]--;
-    ix->counts[state]++;
-    t->state = state;
-    if (!trial_state_finished(state))
+    const struct undo u = {.before = *t, .after = state, .last_id = ix->last_id};
+    note_undo(ix, &u);
+    set_state(ix, t, state);
+}
+
+static int take_back(struct trial_index *ix, const struct undo *u)
+{
+    struct open_trial *t = index_find(ix, u->before.id);
+    ix->counts[u->after]--;
+    ix->last_id = u->last_id;
+    if (u->created) {
+        ix->total--;
+        if (t != NULL)
+            open_remove(ix, t);
+        return 0;
+    }
+    ix->counts[u->before.state]++;
+    if (t == NULL)
+        return open_insert(ix, &u->before, NULL);
+    *t = u->before;
+    return 0;
+}
+
+static void roll_back(struct trial_index *ix)
+{
+    bool lost = ix->undo_lost;
+    while (!lost && ix->n_undo > 0)
+        lost = take_back(ix, &ix->undo[--ix->n_undo]) < 0;
+    if (lost) {
+        clear(ix);
         return;
-    size_t i = (size_t)(t - ix->open);
-    memmove(t, t + 1, (ix->n_open - i - 1) * sizeof(*t));
-    ix->n_open--;
+    }
+    dists_free(&ix->dists); /* some may never have been written */
+    ix->told = ix->told && !ix->told_now;
+    ix->news = ix->news || ix->news_now;
+    ix->told_now = ix->news_now = false;
+    ix->ended_now = 0;
+    ix->stale = true; /* the study itself may be gone */
+}
+
+void index_roll_back(struct store_sqlite *q)
+{
+    for (size_t i = 0; i < q->n_indexes; i++)
+        roll_back(q->indexes[i]);
+}
+
+void index_commit(struct store_sqlite *q)
+{
+    for (size_t i = 0; i < q->n_indexes; i++) {
+        struct trial_index *ix = q->indexes[i];
+        ix->n_undo = 0;
+        ix->undo_lost = ix->told_now = ix->news_now = false;
+        ix->n_ended -= ix->ended_now;
+        if (ix->ended_now > 0)
+            memmove(ix->ended, ix->ended + ix->ended_now, ix->n_ended * sizeof(*ix->ended));
+        ix->ended_now = 0;
+    }
 }
 
 static int note_ended(struct trial_index *ix, int64_t trial, struct err *err)
@@ -152,7 +247,7 @@ static int refresh_open(struct store_sqlite *q, struct trial_index *ix, bool *go
         if (rc < 0)
             return rc;
         if (state != t.state)
-            index_changed(ix, t.id, state);
+            set_state(ix, &ix->open[i], state);
         if (!trial_state_finished(state))
             i++;
     }
@@ -188,7 +283,7 @@ static int refresh_new(struct store_sqlite *q, struct trial_index *ix, struct er
         if (rc == 0 && t.state == TRIAL_WAITING)
             rc = read_not_before(q, &t, err);
         if (rc == 0)
-            rc = index_created(ix, &t, err);
+            rc = add_trial(ix, &t, err);
         if (rc == 0 && ix->told && trial_state_finished(t.state))
             rc = note_ended(ix, t.id, err);
         if (rc < 0)

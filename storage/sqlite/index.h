@@ -15,6 +15,14 @@ struct open_trial {
     bool own; /* claimed or created through this handle */
 };
 
+/* One change of ours in the transaction that is open, to be taken back with it. */
+struct undo {
+    struct open_trial before; /* its id alone when it was created */
+    bool created;
+    enum trial_state after;
+    int64_t last_id; /* the newest trial's before */
+};
+
 struct trial_index {
     int64_t study;
     char *name;
@@ -31,14 +39,23 @@ struct trial_index {
     bool news;      /* others wrote since the last sync */
     int64_t *ended; /* finished by others since the last sync */
     size_t n_ended, cap_ended;
+    /* of what was told, in the transaction that is open: to be told again if it is rolled back */
+    bool told_now, news_now;
+    size_t ended_now;
+
+    struct undo *undo;
+    size_t n_undo, cap_undo;
+    bool undo_lost; /* memory for it ran out */
 
     struct dists dists; /* what the study's parameters are, as written by us */
 };
 
 /* The study's index, up to date. Only inside a transaction. Errors: ERR_NOTFOUND. */
 int index_get(struct store_sqlite *q, int64_t study, struct trial_index **out, struct err *err);
-/* Forgets everything: a transaction whose writes the indexes know was rolled back. */
-void index_forget(struct store_sqlite *q);
+/* What the indexes know of the open transaction stands, or is taken back. */
+void index_commit(struct store_sqlite *q);
+void index_roll_back(struct store_sqlite *q);
+void index_free(struct store_sqlite *q);
 /* The open trial, or NULL. */
 struct open_trial *index_find(struct trial_index *ix, int64_t trial);
 /* This handle created a trial. Errors: ERR_NOMEM. */

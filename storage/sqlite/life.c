@@ -25,9 +25,9 @@ int sqlite_heartbeat(struct store *s, const int64_t *trials, size_t n, struct er
     return rc < 0 ? rc : tx_leave(q, beat(q, trials, n, err), err);
 }
 
-/* Calls fn for a running trial, unless its heartbeat is within grace_s (>= 0). */
-static int tell(struct store_sqlite *q, int64_t trial, double grace_s, store_running_fn *fn,
-                void *ctx, struct err *err)
+/* Calls fn for a running trial. */
+static int tell(struct store_sqlite *q, int64_t trial, store_running_fn *fn, void *ctx,
+                struct err *err)
 {
     AUTO_RESET sqlite3_stmt *st = NULL;
     struct store_running r = {.id = trial, .heartbeat_age = -1};
@@ -42,21 +42,18 @@ static int tell(struct store_sqlite *q, int64_t trial, double grace_s, store_run
     if (!decode_time((const char *)sqlite3_column_text(st, 1), &r.start_us))
         return err_set(err, ERR_CORRUPT, "%s: trial id %lld: datetime_start is no time", q->path,
                        (long long)trial);
-    bool beats = sqlite3_column_type(st, 2) != SQLITE_NULL;
-    if (beats) {
+    if (sqlite3_column_type(st, 2) != SQLITE_NULL) {
         double age = sqlite3_column_double(st, 2);
         r.heartbeat_age = age > 0 ? age : 0; /* clocks of several machines */
     }
-    if (grace_s >= 0 && !(beats && r.heartbeat_age > grace_s))
-        return 0;
     const char *json = sql_text(st, 3);
     AUTO_JSON json_t *owner = json_read(json, strlen(json), NULL);
     r.owner = json_string_value(owner);
     return fn(ctx, &r);
 }
 
-int sqlite_running_each(struct store *s, int64_t study, double grace_s, store_running_fn *fn,
-                        void *ctx, struct err *err)
+int sqlite_running_each(struct store *s, int64_t study, store_running_fn *fn, void *ctx,
+                        struct err *err)
 {
     struct store_sqlite *q = SELF(s);
     struct trial_index *ix;
@@ -66,7 +63,7 @@ int sqlite_running_each(struct store *s, int64_t study, double grace_s, store_ru
     rc = index_get(q, study, &ix, err);
     for (size_t i = 0; rc == 0 && i < ix->n_open; i++) {
         if (ix->open[i].state == TRIAL_RUNNING)
-            rc = tell(q, ix->open[i].id, grace_s, fn, ctx, err);
+            rc = tell(q, ix->open[i].id, fn, ctx, err);
     }
     return tx_leave_read(q, rc);
 }

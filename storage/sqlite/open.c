@@ -17,7 +17,7 @@ static void sqlite_destroy(struct store *s)
 {
     struct store_sqlite *q = CONTAINER_OF(s, struct store_sqlite, base);
     sqlite_rollback(s);
-    index_forget(q);
+    index_free(q);
     reader_destroy(q->reader);
     for (size_t i = 0; i < ARRAY_LEN(q->stmts); i++)
         (void)sqlite3_finalize(q->stmts[i]); /* repeats an error of its last step */
@@ -36,11 +36,9 @@ static const struct store_ops sqlite_ops = {
     .study_create = sqlite_study_create,
     .study_find = sqlite_study_find,
     .study_directions = sqlite_study_directions,
-    .study_delete = sqlite_study_delete,
     .studies_each = sqlite_studies_each,
     .study_attr_set = sqlite_study_attr_set,
     .study_attr_get = sqlite_study_attr_get,
-    .study_attrs_each = sqlite_study_attrs_each,
     .study_counts = sqlite_study_counts,
     .trial_create = sqlite_trial_create,
     .trial_claim = sqlite_trial_claim,

@@ -38,10 +38,6 @@ static const char *const texts[SQL_COUNT] = {
         "SELECT value_json FROM study_user_attributes WHERE study_id=?1 AND key=?2",
     [SQL_STUDY_SYSTEM_ATTR_GET] =
         "SELECT value_json FROM study_system_attributes WHERE study_id=?1 AND key=?2",
-    [SQL_STUDY_USER_ATTRS] =
-        "SELECT key, value_json FROM study_user_attributes WHERE study_id=?1 ORDER BY key",
-    [SQL_STUDY_SYSTEM_ATTRS] =
-        "SELECT key, value_json FROM study_system_attributes WHERE study_id=?1 ORDER BY key",
 
     [SQL_TRIAL_INSERT] = "INSERT INTO trials(number, study_id, state, datetime_start,"
                          " datetime_complete) VALUES(?1, ?2, ?3, ?4, ?5)",

@@ -106,14 +106,11 @@ int sqlite_study_create(struct store *s, const char *name, const enum direction 
 int sqlite_study_find(struct store *s, const char *name, int64_t *study, struct err *err);
 int sqlite_study_directions(struct store *s, int64_t study, enum direction *directions,
                             size_t *n_directions, struct err *err);
-int sqlite_study_delete(struct store *s, int64_t study, struct err *err);
 int sqlite_studies_each(struct store *s, store_study_fn *fn, void *ctx, struct err *err);
 int sqlite_study_attr_set(struct store *s, int64_t study, enum attr_kind kind, const char *key,
                           const char *json, struct err *err);
 int sqlite_study_attr_get(struct store *s, int64_t study, enum attr_kind kind, const char *key,
                           char **json, struct err *err);
-int sqlite_study_attrs_each(struct store *s, int64_t study, enum attr_kind kind, store_attr_fn *fn,
-                            void *ctx, struct err *err);
 int sqlite_study_counts(struct store *s, int64_t study, int64_t counts[static TRIAL_STATES],
                         struct err *err);
 
@@ -133,8 +130,8 @@ int sqlite_trial_retry(struct store *s, int64_t trial, const struct store_retry 
                        int64_t *retry_id, int64_t *retry_number, struct err *err);
 
 int sqlite_heartbeat(struct store *s, const int64_t *trials, size_t n, struct err *err);
-int sqlite_running_each(struct store *s, int64_t study, double grace_s, store_running_fn *fn,
-                        void *ctx, struct err *err);
+int sqlite_running_each(struct store *s, int64_t study, store_running_fn *fn, void *ctx,
+                        struct err *err);
 
 int sqlite_trials_each(struct store *s, int64_t study, const struct store_each_opts *opts,
                        store_trial_fn *fn, void *ctx, struct err *err);

@@ -84,32 +84,6 @@ int sqlite_study_directions(struct store *s, int64_t study, enum direction *dire
     return rc;
 }
 
-static int delete_rows(struct store_sqlite *q, int64_t study, struct err *err)
-{
-    static const char *const of_trials[] = {
-        "trial_user_attributes", "trial_system_attributes",   "trial_params",
-        "trial_values",          "trial_intermediate_values", "trial_heartbeats",
-    };
-    static const char *const of_study[] = {
-        "trials", "study_directions", "study_user_attributes", "study_system_attributes", "studies",
-    };
-    char sql[160];
-    int rc = 0;
-    for (size_t i = 0; i < ARRAY_LEN(of_trials) && rc == 0; i++) {
-        (void)snprintf(sql, sizeof(sql),
-                       "DELETE FROM %s WHERE trial_id IN"
-                       " (SELECT trial_id FROM trials WHERE study_id=%lld)",
-                       of_trials[i], (long long)study);
-        rc = sql_exec(q, sql, err);
-    }
-    for (size_t i = 0; i < ARRAY_LEN(of_study) && rc == 0; i++) {
-        (void)snprintf(sql, sizeof(sql), "DELETE FROM %s WHERE study_id=%lld", of_study[i],
-                       (long long)study);
-        rc = sql_exec(q, sql, err);
-    }
-    return rc;
-}
-
 int study_check(struct store_sqlite *q, int64_t study, struct err *err)
 {
     AUTO_RESET sqlite3_stmt *st = NULL;
@@ -121,20 +95,6 @@ int study_check(struct store_sqlite *q, int64_t study, struct err *err)
     if (rc == 0)
         return err_set(err, ERR_NOTFOUND, "there is no study with id %lld", (long long)study);
     return rc < 0 ? rc : 0;
-}
-
-int sqlite_study_delete(struct store *s, int64_t study, struct err *err)
-{
-    struct store_sqlite *q = SELF(s);
-    int rc = tx_enter(q, err);
-    if (rc < 0)
-        return rc;
-    rc = study_check(q, study, err);
-    if (rc == 0)
-        rc = delete_rows(q, study, err);
-    if (rc == 0)
-        index_forget(q);
-    return tx_leave(q, rc, err);
 }
 
 static int summarise(struct store_sqlite *q, struct study_info *info, struct err *err)
@@ -239,25 +199,6 @@ int sqlite_study_attr_get(struct store *s, int64_t study, enum attr_kind kind, c
         return err_set(err, ERR_NOMEM, "attribute '%s'", key);
     *json = copy;
     return 0;
-}
-
-int sqlite_study_attrs_each(struct store *s, int64_t study, enum attr_kind kind, store_attr_fn *fn,
-                            void *ctx, struct err *err)
-{
-    struct store_sqlite *q = SELF(s);
-    AUTO_RESET sqlite3_stmt *st = NULL;
-    int rc =
-        sql_get(q, kind == ATTR_USER ? SQL_STUDY_USER_ATTRS : SQL_STUDY_SYSTEM_ATTRS, &st, err);
-    if (rc < 0)
-        return rc;
-    (void)sqlite3_bind_int64(st, 1, study);
-    while ((rc = sql_step(q, st, err)) == 1) {
-        struct trial_attr attr = {.key = sql_text(st, 0), .json = sql_text(st, 1)};
-        rc = fn(ctx, &attr);
-        if (rc != 0)
-            return rc;
-    }
-    return rc;
 }
 
 int sqlite_study_counts(struct store *s, int64_t study, int64_t counts[static TRIAL_STATES],

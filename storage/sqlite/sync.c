@@ -21,7 +21,7 @@ static int tell_news(struct store_sqlite *q, struct trial_index *ix, unsigned wa
                      store_trial_fn *fn, void *ctx, struct err *err)
 {
     int rc = 0;
-    for (size_t i = 0; i < ix->n_ended && rc == 0; i++)
+    for (size_t i = ix->ended_now; i < ix->n_ended && rc == 0; i++)
         rc = tell_one(q, ix->study, ix->ended[i], want, fn, ctx, err);
     for (size_t i = 0; i < ix->n_open && rc == 0; i++) {
         const struct open_trial *t = &ix->open[i];
@@ -45,9 +45,11 @@ int sqlite_trials_sync(struct store *s, int64_t study, unsigned want, store_tria
     else if (rc == 0 && ix->news)
         rc = tell_news(q, ix, want, fn, ctx, err);
     if (rc == 0) {
+        ix->told_now = ix->told_now || !ix->told;
+        ix->news_now = ix->news_now || ix->news;
+        ix->ended_now = ix->n_ended;
         ix->told = true;
         ix->news = false;
-        ix->n_ended = 0;
     }
     return tx_leave_read(q, rc);
 }

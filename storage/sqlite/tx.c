@@ -52,12 +52,12 @@ int tx_log_grown(void *ctx, sqlite3 *db, const char *name, int frames)
     return SQLITE_OK;
 }
 
-/* Leaves no transaction behind, and forgets what was known of one that is gone. */
+/* Leaves no transaction behind. */
 static void roll_back(struct store_sqlite *q)
 {
     if (!sqlite3_get_autocommit(q->db))       /* some errors have rolled back already */
         (void)sql_run(q, SQL_ROLLBACK, NULL); /* fails only when there is nothing to roll back */
-    index_forget(q);
+    index_roll_back(q);
 }
 
 static int commit(struct store_sqlite *q, bool durable, struct err *err)
@@ -67,6 +67,7 @@ static int commit(struct store_sqlite *q, bool durable, struct err *err)
         roll_back(q);
         return rc;
     }
+    index_commit(q);
     return durable ? make_durable(q, err) : 0;
 }
 
@@ -96,10 +97,7 @@ int tx_leave(struct store_sqlite *q, int rc, struct err *err)
     }
     if (rc >= 0)
         return commit(q, true, err);
-    if (refusal(rc))
-        (void)sql_run(q, SQL_ROLLBACK, NULL); /* nothing was written */
-    else
-        roll_back(q);
+    roll_back(q);
     return rc;
 }
 
@@ -110,8 +108,11 @@ int tx_enter_read(struct store_sqlite *q, struct err *err)
 
 int tx_leave_read(struct store_sqlite *q, int rc)
 {
-    if (!q->in_batch && !sqlite3_get_autocommit(q->db))
+    if (q->in_batch)
+        return rc;
+    if (!sqlite3_get_autocommit(q->db))
         (void)sql_run(q, SQL_COMMIT, NULL); /* the end of a snapshot cannot fail */
+    index_commit(q);
     return rc;
 }
 

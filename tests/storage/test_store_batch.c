@@ -27,6 +27,54 @@ Test(store_batch, commits_all_or_nothing)
     store_destroy(s);
 }
 
+static void expect_counts_as_of_a_new_handle(struct store *s, int64_t study, const char *path)
+{
+    int64_t known[TRIAL_STATES], stored[TRIAL_STATES];
+    struct store *fresh = must_open(path);
+    MUST(store_study_counts(s, study, known, &err));
+    MUST(store_study_counts(fresh, study, stored, &err));
+    for (int i = 0; i < TRIAL_STATES; i++)
+        cr_expect_eq(known[i], stored[i], "%s: %lld, not %lld",
+                     trial_state_name((enum trial_state)i), (long long)known[i],
+                     (long long)stored[i]);
+    store_destroy(fresh);
+}
+
+Test(store_batch, a_rollback_takes_back_what_the_handle_knew)
+{
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    int64_t a = must_study(s, "a");
+    const struct trial waiting = {.state = TRIAL_WAITING};
+    const struct store_retry retry = {.max_retries = -1};
+    static const struct dist unit = {.kind = DIST_FLOAT, .low = 0, .high = 1};
+    static const struct dist integer = {.kind = DIST_INT, .low = 0, .high = 1, .step = 1};
+    const struct trial_param x = {"x", &unit, 0.5}, other_x = {"x", &integer, 1};
+    int64_t ids[3];
+    for (int i = 0; i < 3; i++)
+        MUST(store_trial_create(s, a, i < 2 ? &waiting : NULL, &ids[i], NULL, &err));
+    for (int i = 0; i < 3; i++) {
+        MUST(store_begin(s, &err));
+        cr_expect_eq(must_claim(s, a, -1, CLAIM_QUEUED).id, ids[0]);
+        MUST(store_trial_params(s, ids[0], &x, 1, &err));
+        MUST(store_trial_finish(s, ids[0], TRIAL_FAIL, NULL, 0, &err));
+        MUST(store_trial_retry(s, ids[2], &retry, NULL, NULL, &err));
+        cr_expect_eq(must_claim(s, a, -1, CLAIM_QUEUED).id, ids[1]);
+        cr_expect_eq(must_claim(s, a, -1, CLAIM_QUEUED).number, 3); /* the clone */
+        cr_expect_eq(must_claim(s, a, -1, CLAIM_NEW).number, 4);
+        store_rollback(s);
+        expect_counts_as_of_a_new_handle(s, a, path);
+    }
+    MUST(store_begin(s, &err)); /* a study that is never stored */
+    int64_t b = must_study(s, "b");
+    (void)must_claim(s, b, -1, CLAIM_NEW);
+    store_rollback(s);
+    REFUSED(ERR_NOTFOUND, store_trial_create(s, b, NULL, NULL, NULL, &err));
+    MUST(store_trial_params(s, ids[2], &other_x, 1, &err)); /* x was never a float */
+    expect_counts_as_of_a_new_handle(s, a, path);
+    store_destroy(s);
+}
+
 Test(store_batch, a_refusal_leaves_the_rest_to_commit)
 {
     const char *path = fresh_path();

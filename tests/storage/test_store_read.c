@@ -196,3 +196,49 @@ Test(store_read, sync_tells_all_once_and_then_what_others_did)
     store_destroy(other);
     store_destroy(s);
 }
+
+static int count_told(void *ctx, const struct trial *t)
+{
+    (void)t;
+    ++*(int *)ctx;
+    return 0;
+}
+
+Test(store_read, a_rollback_tells_again_only_what_was_told_since_the_commit_before)
+{
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    struct store *other = must_open(path);
+    int64_t a = must_study(s, "a");
+    const double v = 3;
+    int told = 0;
+    for (int i = 0; i < 20; i++)
+        MUST(store_trial_finish(other, must_claim(other, a, -1, CLAIM_NEW).id, TRIAL_COMPLETE, &v,
+                                1, &err));
+    for (int again = 0; again < 2; again++) { /* the first telling, rolled back */
+        told = 0;
+        MUST(store_begin(s, &err));
+        MUST(store_trials_sync(s, a, 0, count_told, &told, &err));
+        cr_expect_eq(told, 20);
+        again == 0 ? store_rollback(s) : (void)store_commit(s, true, &err);
+    }
+    MUST(store_trial_finish(other, must_claim(other, a, -1, CLAIM_NEW).id, TRIAL_COMPLETE, &v, 1,
+                            &err));
+    for (int again = 0; again < 3; again++) {
+        told = 0;
+        MUST(store_begin(s, &err));
+        MUST(store_trials_sync(s, a, 0, count_told, &told, &err));
+        cr_expect_eq(told, 1);
+        MUST(store_trials_sync(s, a, 0, count_told, &told, &err));
+        cr_expect_eq(told, 1);
+        cr_expect_eq(must_claim(s, a, -1, CLAIM_NEW).number, 21);
+        store_rollback(s);
+    }
+    told = 0;
+    MUST(store_trials_sync(s, a, 0, count_told, &told, &err));
+    cr_expect_eq(told, 1);
+    MUST(store_trials_sync(s, a, 0, count_told, &told, &err));
+    cr_expect_eq(told, 1);
+    store_destroy(other);
+    store_destroy(s);
+}

@@ -49,13 +49,6 @@ Test(store_study, names_must_be_utf8_and_at_most_512_characters)
     store_destroy(s);
 }
 
-static int count_attr(void *ctx, const struct trial_attr *a)
-{
-    (void)a;
-    ++*(int *)ctx;
-    return 0;
-}
-
 Test(store_study, attributes_are_json_and_the_last_one_stays)
 {
     struct store *s = must_open(fresh_path());
@@ -67,42 +60,9 @@ Test(store_study, attributes_are_json_and_the_last_one_stays)
     MUST(store_study_attr_get(s, a, ATTR_USER, "k", &json, &err));
     cr_expect_str_eq(json, "{\"x\": 2.0}");
     free(json);
-    int n = 0;
-    MUST(store_study_attrs_each(s, a, ATTR_USER, count_attr, &n, &err));
-    cr_expect_eq(n, 1);
     REFUSED(ERR_INVALID, store_study_attr_set(s, a, ATTR_USER, "k", "{x: 2}", &err));
     REFUSED(ERR_NOTFOUND, store_study_attr_set(s, a + 1, ATTR_USER, "k", "1", &err));
     REFUSED(ERR_NOTFOUND, store_study_attr_get(s, a, ATTR_USER, "other", &json, &err));
-    store_destroy(s);
-}
-
-Test(store_study, deletion_leaves_no_row_and_no_other_study_is_touched)
-{
-    const char *path = fresh_path();
-    struct store *s = must_open(path);
-    int64_t a = must_study(s, "a");
-    int64_t b = must_study(s, "b");
-    const struct trial_step step = {1, 2};
-    const struct trial_attr attr = {"k", "1"};
-    const double v = 1;
-    for (int i = 0; i < 2; i++) {
-        int64_t id;
-        MUST(store_trial_create(s, i == 0 ? a : b, NULL, &id, NULL, &err));
-        MUST(store_trial_steps(s, id, &step, 1, &err));
-        MUST(store_trial_attrs(s, id, ATTR_USER, &attr, 1, &err));
-        MUST(store_heartbeat(s, &id, 1, &err));
-        MUST(store_trial_finish(s, id, TRIAL_COMPLETE, &v, 1, &err));
-    }
-    MUST(store_study_attr_set(s, a, ATTR_USER, "k", "1", &err));
-    MUST(store_study_delete(s, a, &err));
-    cr_expect_str_eq(rows(path,
-                          "SELECT (SELECT count(*) FROM studies), (SELECT count(*) FROM trials),"
-                          " (SELECT count(*) FROM trial_values), (SELECT count(*) FROM"
-                          " trial_heartbeats), (SELECT count(*) FROM study_user_attributes),"
-                          " (SELECT count(*) FROM trial_intermediate_values)"),
-                     "1|1|1|1|0|1");
-    REFUSED(ERR_NOTFOUND, store_study_delete(s, a, &err));
-    REFUSED(ERR_NOTFOUND, store_trial_create(s, a, NULL, NULL, NULL, &err));
     store_destroy(s);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "trials/samplers/history.h"
 #include "trials/samplers/sampler.h"
 
 static struct param params[5];
@@ -364,4 +365,35 @@ Test(sampler, trials_of_another_space_teach_auto_nothing_and_do_no_harm)
         observe(s, i, TRIAL_COMPLETE, &a, a.values[1]);
     }
     sampler_destroy(s);
+}
+
+Test(sampler, a_trial_told_twice_is_no_change)
+{
+    struct history h;
+    struct dist unit = {.kind = DIST_FLOAT, .low = 0, .high = 1};
+    struct dist wider = {.kind = DIST_FLOAT, .low = 0, .high = 2};
+    double value = 3;
+    struct trial_param p[] = {{"x", &unit, 0.5}, {"y", &unit, 0.25}};
+    struct trial t = {.state = TRIAL_RUNNING, .params = p, .n_params = 2};
+    history_init(&h, DIRECTION_MINIMIZE);
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(history_observe(&h, &t, NULL), 0);
+    cr_expect_eq(h.n_changes, 1);
+    t.state = TRIAL_COMPLETE;
+    t.values = &value;
+    t.n_values = 1;
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(history_observe(&h, &t, NULL), 0);
+    cr_expect_eq(h.n_changes, 2);
+    value = 2;
+    cr_assert_eq(history_observe(&h, &t, NULL), 0);
+    p[0].value = 0.75;
+    cr_assert_eq(history_observe(&h, &t, NULL), 0);
+    p[1].dist = &wider; /* the parameters in common are others then */
+    cr_assert_eq(history_observe(&h, &t, NULL), 0);
+    t.n_params = 1;
+    cr_assert_eq(history_observe(&h, &t, NULL), 0);
+    cr_expect_eq(h.n_changes, 6);
+    cr_expect_eq(h.n_complete, 1);
+    history_free(&h);
 }

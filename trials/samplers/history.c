@@ -244,6 +244,24 @@ static uint32_t new_row(struct history *h, int64_t number)
     return row;
 }
 
+/* Whether a row says already what it is about to be told. */
+static bool same_row(const struct history *h, uint32_t row, const struct row *r,
+                     const struct joint *own, const struct trial *t)
+{
+    const struct row *old = &h->rows[row];
+    if (old->state != r->state || old->loss != r->loss || old->step != r->step ||
+        old->step_loss != r->step_loss)
+        return false;
+    size_t n = 0;
+    for (size_t c = 0; c < h->n_columns; c++)
+        n += isnan(h->columns[c].values[row]) ? 0 : 1;
+    for (size_t i = 0; i < t->n_params; i++) {
+        if (h->columns[own[i].column].values[row] != t->params[i].value)
+            return false;
+    }
+    return n == t->n_params;
+}
+
 int history_observe(struct history *h, const struct trial *t, struct err *err)
 {
     struct row r = row_of(h, t);
@@ -257,8 +275,11 @@ int history_observe(struct history *h, const struct trial *t, struct err *err)
     if (rc < 0)
         return rc;
     bool finished = r.state == TRIAL_COMPLETE || r.state == TRIAL_PRUNED;
+    size_t joint = h->n_joint;
     if (finished && !intersect(h, own, t->n_params))
         return no_memory(err);
+    if (known >= 0 && h->n_joint == joint && same_row(h, (uint32_t)known, &r, own, t))
+        return 0;
     uint32_t row = known >= 0 ? (uint32_t)known : new_row(h, t->number);
     unrank(h, row);
     h->rows[row] = r;

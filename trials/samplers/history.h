@@ -46,7 +46,7 @@ struct history {
 
 void history_init(struct history *h, enum direction direction);
 void history_free(struct history *h);
-/* See sampler_observe. */
+/* See sampler_observe. What is known already is no change. */
 int history_observe(struct history *h, const struct trial *t, struct err *err);
 /* Adds parameters that a RUNNING row lacks. Errors: ERR_NOMEM. */
 int history_add_params(struct history *h, int64_t number, const struct trial_param *params,
