@@ -33,7 +33,7 @@ static int run(const char *spec)
     cr_assert(f != NULL);
     (void)fprintf(f,
                   "study: {name: s, storage: 'sqlite:///s.db', metric: %s\n"
-                  "budget: {trials: 3}\n",
+                  "budget: {trials: 3}\nslots: {jobs: 1, memory: off}\n",
                   spec);
     cr_assert_eq(fflush(f), 0);
     return sandbox_wait(sandbox_start(argv), 100);
@@ -62,7 +62,7 @@ Test(builtin, a_trials_log_says_what_was_done)
 {
     cr_expect_eq(run("auc}\nrun: {builtin: xgboost, data: d.csv, label: y, drop: [z], rounds: 20,\n"
                      "  early_stop: 3, folds: {walk_forward: 2}, trials_per_worker: 2}\n"
-                     "slots: {jobs: 1}\nspace: {eta: {float: [0.1, 0.5]}}\n"),
+                     "space: {eta: {float: [0.1, 0.5]}}\n"),
                  0, "%s", sandbox_text("err"));
     for (int i = 0; i < 3; i++) {
         char name[64];
