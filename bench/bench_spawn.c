@@ -39,7 +39,7 @@ static double spawn_ms(void)
         struct spawned p;
         struct err err;
         double from = bench_now_ms();
-        if (spawn_worker(&p, STUB, false, &req, &err) < 0) {
+        if (spawn_worker(&p, STUB, 0, &req, &err) < 0) {
             errno = 0;
             bench_die(err.msg);
         }

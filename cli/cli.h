@@ -41,3 +41,4 @@ int best_main(int argc, char **argv);
 int logs_main(int argc, char **argv);
 int export_main(int argc, char **argv);
 int repro_main(int argc, char **argv);
+int guard_main(int argc, char **argv);

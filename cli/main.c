@@ -20,6 +20,7 @@ static const struct command commands[] = {
     {"logs", "what a trial's worker printed", logs_main},
     {"export", "all trials of a study as CSV or JSON", export_main},
     {"repro", "reproduce a fork deadlock, and the way out of it", repro_main},
+    {"guard", "any command, with its dangerous forks told or refused", guard_main},
     {NULL, NULL, NULL},
 };
 

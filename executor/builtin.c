@@ -144,7 +144,7 @@ static int prepare(struct study *st, struct err *err)
     (void)sigaddset(&stop, SIGTERM);
     (void)sigprocmask(SIG_BLOCK, &stop, &before);
     w.signals = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
-    int rc = w.signals >= 0 ? spawn_worker(&w.p, st->ex->stub, false, &req, err)
+    int rc = w.signals >= 0 ? spawn_worker(&w.p, st->ex->stub, 0, &req, err)
                             : err_sys(err, errno, "signalfd");
     if (rc == 0)
         rc = supervise(&w, err);

@@ -11,26 +11,11 @@
 #include "executor/internal.h"
 
 /* A child that has not called exec after so long goes on in the parent's memory. */
-#define EXEC_MS 200u
+#define EXEC_MS 50u
 /* Written down of one trial; counted are all. */
 #define MAX_RECORDS 100u
 
 /* --- what is known of them -------------------------------------------------------------------- */
-
-static void put_call(struct buf *b, const struct fork_call *f, const char *how)
-{
-    buf_printf(b, "{\"how\":\"%s\",\"pid\":%d,\"command\":", how, (int)f->pid);
-    json_put_string(b, f->command);
-    buf_printf(b, ",\"threads\":%d,\"others\":", f->threads);
-    json_put_string(b, f->names);
-    buf_printf(b, ",\"grpc\":\"%s\",\"openmp\":\"%s\"}",
-               f->live & GUARD_GRPC     ? "live"
-               : f->mapped & GUARD_GRPC ? "loaded"
-                                        : "no",
-               f->live & GUARD_OPENMP     ? "live"
-               : f->mapped & GUARD_OPENMP ? "loaded"
-                                          : "no");
-}
 
 /* forks.jsonl in the trial's directory: part of the evidence, should it hang. */
 static void write_record(const struct run *r, const struct fork_call *f, const char *how)
@@ -38,7 +23,7 @@ static void write_record(const struct run *r, const struct fork_call *f, const c
     struct buf b = BUF_INIT;
     if (r->forks.threaded > MAX_RECORDS)
         return;
-    put_call(&b, f, how);
+    guard_put_json(&b, f, how);
     buf_putc(&b, '\n');
     AUTO_CLOSE int fd =
         openat(r->dir_fd, "forks.jsonl", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
@@ -54,7 +39,7 @@ static void set_attribute(struct run *r, const struct fork_call *f, const char *
     struct err err;
     buf_printf(&b, "{\"threaded\":%u,\"going_on\":%u,\"denied\":%u,\"last\":", r->forks.threaded,
                r->forks.going_on, r->forks.denied);
-    put_call(&b, f, how);
+    guard_put_json(&b, f, how);
     buf_putc(&b, '}');
     json_t *value = b.failed ? NULL : json_read(b.data, b.len, &err);
     buf_free(&b);

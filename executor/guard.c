@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/json.h"
 #include "executor/proc.h"
 
 /* One line a library: what its file is called, and how its threads are known. */
@@ -279,6 +280,21 @@ void guard_say(char *out, size_t n, const struct fork_call *f, const char *verb)
                                         ", gRPC's and OpenMP's among them"};
     (void)snprintf(out, n, "%s (pid %d) %s with %d threads alive%s (%s)", f->command, (int)f->pid,
                    verb, f->threads, whose[f->live & (GUARD_GRPC | GUARD_OPENMP)], f->names);
+}
+
+static const char *how_present(const struct fork_call *f, unsigned library)
+{
+    return (f->live & library) != 0 ? "live" : (f->mapped & library) != 0 ? "loaded" : "no";
+}
+
+void guard_put_json(struct buf *b, const struct fork_call *f, const char *how)
+{
+    buf_printf(b, "{\"how\":\"%s\",\"pid\":%d,\"command\":", how, (int)f->pid);
+    json_put_string(b, f->command);
+    buf_printf(b, ",\"threads\":%d,\"others\":", f->threads);
+    json_put_string(b, f->names);
+    buf_printf(b, ",\"grpc\":\"%s\",\"openmp\":\"%s\"}", how_present(f, GUARD_GRPC),
+               how_present(f, GUARD_OPENMP));
 }
 
 struct child_look {

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/buf.h"
+
 /* Libraries whose threads or locks do not survive a fork. */
 enum {
     GUARD_GRPC = 1 << 0,
@@ -49,6 +51,9 @@ bool guard_deadly(const struct fork_call *f);
 
 /* "python (pid 12) forked with 7 threads alive, gRPC's among them (event_engine 4, …)". */
 void guard_say(char *out, size_t n, const struct fork_call *f, const char *verb);
+
+/* Appends the call as a JSON object; how: what became of it. */
+void guard_put_json(struct buf *b, const struct fork_call *f, const char *how);
 
 /* Whether the caller has a child of that fork or a later one that has not called exec. */
 bool guard_goes_on(const struct fork_call *f);

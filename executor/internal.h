@@ -309,8 +309,8 @@ void slot_prune(struct slot *s);
 void slot_say(struct slot *s, const char *line);
 void slot_end_trial(struct slot *s);
 
-/* Whether the stub has the forks of its worker stop. */
-bool slot_watches_forks(const struct slot *s);
+/* SPAWN_ flags of its workers. */
+unsigned slot_spawn_flags(const struct slot *s);
 /* Counts a closed handle of the slot. */
 void slot_handle_closed(struct slot *s);
 

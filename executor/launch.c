@@ -148,7 +148,7 @@ static int start(struct spawned *out, struct slot *s, const struct spawn_req *re
             return 0;
         spawn_abandon(out); /* it was ended by somebody while it waited */
     }
-    return spawn_worker(out, s->ex->stub, slot_watches_forks(s), req, err);
+    return spawn_worker(out, s->ex->stub, slot_spawn_flags(s), req, err);
 }
 
 static int spawn_with(struct spawned *out, struct slot *s, const struct run *r, char *const *argv,

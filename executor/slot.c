@@ -471,9 +471,10 @@ static void watch(struct slot *s)
     (void)uv_poll_start(&s->channel_poll, UV_READABLE, on_channel);
 }
 
-bool slot_watches_forks(const struct slot *s)
+unsigned slot_spawn_flags(const struct slot *s)
 {
-    return s->ex->spec->watch.fork != WATCH_FORK_OFF; /* the same for all studies of a sweep */
+    /* the same for all studies of a sweep */
+    return s->ex->spec->watch.fork != WATCH_FORK_OFF ? SPAWN_WATCH_FORKS : 0;
 }
 
 /* A new process in the slot; what the last one left half-said is forgotten. */
@@ -499,7 +500,7 @@ static void begin_life(struct slot *s, struct study *st)
     s->complained = false;
     s->cpu_ms = 0;
     s->trials_left = (int)st->spec->run.trials_per_worker;
-    forks_begin(s, slot_watches_forks(s));
+    forks_begin(s, (slot_spawn_flags(s) & SPAWN_WATCH_FORKS) != 0);
     wk_init(&s->fsm, &conf, executor_now(s->ex));
     watch(s);
 }
@@ -538,7 +539,7 @@ static void prepare_next(struct slot *s)
     if (!s->brisk || s->trials_left > 0)
         return;
     if (s->spare.pid == 0)
-        (void)spawn_begin(&s->spare, s->ex->stub, slot_watches_forks(s), &err);
+        (void)spawn_begin(&s->spare, s->ex->stub, slot_spawn_flags(s), &err);
     run_prepare_next(s->run);
 }
 

@@ -56,54 +56,58 @@ static int above_child_fds(int *fd)
     return 0;
 }
 
-static int ends_open(struct ends *e, struct err *err)
+static int ends_open(struct ends *e, bool foreground, struct err *err)
 {
     *e = (struct ends){{-1, -1}, {-1, -1}, {-1, -1}, -1};
-    if (pipe2(e->out, O_CLOEXEC) < 0 || pipe2(e->err, O_CLOEXEC) < 0 ||
+    if ((!foreground && (pipe2(e->out, O_CLOEXEC) < 0 || pipe2(e->err, O_CLOEXEC) < 0)) ||
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, e->channel) < 0 ||
         (e->orders = memfd_create("forkless orders", MFD_CLOEXEC)) < 0)
         return err_sys(err, errno, "pipes for a worker");
     int ours[] = {e->out[0], e->err[0], e->channel[0]};
     int *theirs[] = {&e->out[1], &e->err[1], &e->channel[1], &e->orders};
     for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
-        if (fcntl(ours[i], F_SETFL, O_NONBLOCK) < 0)
+        if (ours[i] >= 0 && fcntl(ours[i], F_SETFL, O_NONBLOCK) < 0)
             return err_sys(err, errno, "pipes for a worker");
     }
     for (size_t i = 0; i < ARRAY_LEN(theirs); i++) {
-        int rc = above_child_fds(theirs[i]);
+        int rc = *theirs[i] >= 0 ? above_child_fds(theirs[i]) : 0;
         if (rc < 0)
             return err_sys(err, -rc, "pipes for a worker");
     }
     return 0;
 }
 
-static int file_actions(posix_spawn_file_actions_t *fa, const struct ends *e)
+static int file_actions(posix_spawn_file_actions_t *fa, bool foreground, const struct ends *e)
 {
-    int rc = posix_spawn_file_actions_addopen(fa, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    int rc = posix_spawn_file_actions_adddup2(fa, e->channel[1], SPAWN_CHANNEL_FD);
+    rc = rc != 0 ? rc : posix_spawn_file_actions_adddup2(fa, e->orders, SPAWN_ORDERS_FD);
+    if (foreground)
+        return rc;
+    rc =
+        rc != 0 ? rc : posix_spawn_file_actions_addopen(fa, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     rc = rc != 0 ? rc : posix_spawn_file_actions_adddup2(fa, e->out[1], STDOUT_FILENO);
-    rc = rc != 0 ? rc : posix_spawn_file_actions_adddup2(fa, e->err[1], STDERR_FILENO);
-    rc = rc != 0 ? rc : posix_spawn_file_actions_adddup2(fa, e->channel[1], SPAWN_CHANNEL_FD);
-    return rc != 0 ? rc : posix_spawn_file_actions_adddup2(fa, e->orders, SPAWN_ORDERS_FD);
+    return rc != 0 ? rc : posix_spawn_file_actions_adddup2(fa, e->err[1], STDERR_FILENO);
 }
 
-static int attributes(posix_spawnattr_t *attr)
+static int attributes(posix_spawnattr_t *attr, bool foreground)
 {
     sigset_t none, all;
     (void)sigemptyset(&none);
     (void)sigfillset(&all);
     int rc = posix_spawnattr_setsigmask(attr, &none);
     rc = rc != 0 ? rc : posix_spawnattr_setsigdefault(attr, &all);
-    return rc != 0 ? rc
-                   : posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
-                                                        POSIX_SPAWN_SETSIGDEF);
+    int flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
+    flags |= foreground ? 0 : POSIX_SPAWN_SETSID;
+    return rc != 0 ? rc : posix_spawnattr_setflags(attr, (short)flags);
 }
 
-static int start(pid_t *pid, const char *stub, bool watch_forks, const struct ends *e)
+static int start(pid_t *pid, const char *stub, unsigned flags, const struct ends *e)
 {
     char ppid[16];
+    bool foreground = (flags & SPAWN_FOREGROUND) != 0;
     (void)snprintf(ppid, sizeof(ppid), "%d", (int)getpid());
-    char *argv[] = {(char *)"forkless-exec", ppid, (char *)WORKER_OOM_ADJ,
-                    (char *)(watch_forks ? "1" : "0"), NULL};
+    char *argv[] = {(char *)"forkless-exec", ppid, (char *)(foreground ? "-" : WORKER_OOM_ADJ),
+                    (char *)((flags & SPAWN_WATCH_FORKS) != 0 ? "1" : "0"), NULL};
     posix_spawn_file_actions_t fa;
     posix_spawnattr_t attr;
     int rc = posix_spawn_file_actions_init(&fa);
@@ -111,8 +115,8 @@ static int start(pid_t *pid, const char *stub, bool watch_forks, const struct en
         return rc;
     rc = posix_spawnattr_init(&attr);
     if (rc == 0) {
-        rc = file_actions(&fa, e);
-        rc = rc != 0 ? rc : attributes(&attr);
+        rc = file_actions(&fa, foreground, e);
+        rc = rc != 0 ? rc : attributes(&attr, foreground);
         rc = rc != 0 ? rc : posix_spawn(pid, stub, &fa, &attr, argv, environ);
         (void)posix_spawnattr_destroy(&attr);
     }
@@ -120,14 +124,14 @@ static int start(pid_t *pid, const char *stub, bool watch_forks, const struct en
     return rc;
 }
 
-int spawn_begin(struct spawned *out, const char *stub, bool watch_forks, struct err *err)
+int spawn_begin(struct spawned *out, const char *stub, unsigned flags, struct err *err)
 {
     AUTO(ends_close) struct ends e;
-    int rc = ends_open(&e, err);
+    int rc = ends_open(&e, (flags & SPAWN_FOREGROUND) != 0, err);
     if (rc < 0)
         return rc;
     pid_t pid;
-    int sys = start(&pid, stub, watch_forks, &e);
+    int sys = start(&pid, stub, flags, &e);
     if (sys != 0)
         return err_sys(err, sys, "start %s", stub);
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
@@ -201,10 +205,10 @@ void spawn_abandon(struct spawned *p)
     *p = (struct spawned){0};
 }
 
-int spawn_worker(struct spawned *out, const char *stub, bool watch_forks,
-                 const struct spawn_req *req, struct err *err)
+int spawn_worker(struct spawned *out, const char *stub, unsigned flags, const struct spawn_req *req,
+                 struct err *err)
 {
-    int rc = spawn_begin(out, stub, watch_forks, err);
+    int rc = spawn_begin(out, stub, flags, err);
     if (rc == 0 && (rc = spawn_order(out, req, err)) < 0)
         spawn_abandon(out);
     return rc;

@@ -33,12 +33,17 @@ struct spawned {
 /* The descriptor number of the channel in the worker. */
 #define SPAWN_CHANNEL_FD 3
 
-/* Starts the stub, whose path is given, up to where it waits for orders. With watch_forks the first
- * thing on the channel is guard_hello's. On success the process and
- * its descriptors are the caller's: spawn_order, then wait and close; or spawn_abandon. stdin is
- * /dev/null. Runs no pthread_atfork handler and copies no page table. Errors: ERR_IO, ERR_NOMEM,
- * ERR_UNSUPPORTED (no pidfd_open: Linux before 5.3). */
-int spawn_begin(struct spawned *out, const char *stub, bool watch_forks, struct err *err);
+enum {
+    SPAWN_WATCH_FORKS = 1 << 0, /* the first thing on the channel is guard_hello's */
+    /* it keeps our stdin, stdout, stderr, session and oom_score_adj; out_fd and err_fd are -1 */
+    SPAWN_FOREGROUND = 1 << 1,
+};
+
+/* Starts the stub, whose path is given, up to where it waits for orders. flags: SPAWN_. On success
+ * the process and its descriptors are the caller's: spawn_order, then wait and close; or
+ * spawn_abandon. stdin is /dev/null. Runs no pthread_atfork handler and copies no page table.
+ * Errors: ERR_IO, ERR_NOMEM, ERR_UNSUPPORTED (no pidfd_open: Linux before 5.3). */
+int spawn_begin(struct spawned *out, const char *stub, unsigned flags, struct err *err);
 
 /* Has the waiting stub become the program. What the exec itself says against it (no permission, no
  * such directory) is on the process's stderr, its exit code 126 or 127. Errors: ERR_IO (the process
@@ -49,8 +54,8 @@ int spawn_order(struct spawned *p, const struct spawn_req *req, struct err *err)
 void spawn_abandon(struct spawned *p);
 
 /* spawn_begin and spawn_order. */
-int spawn_worker(struct spawned *out, const char *stub, bool watch_forks,
-                 const struct spawn_req *req, struct err *err);
+int spawn_worker(struct spawned *out, const char *stub, unsigned flags, const struct spawn_req *req,
+                 struct err *err);
 
 /* Finds a program as execvp would: with a slash as it is (relative to cwd, which may be NULL), else
  * along PATH. *path is the caller's to free. Errors: ERR_NOTFOUND naming where it was looked for.

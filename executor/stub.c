@@ -6,7 +6,7 @@
  * Under the name forkless-guardian it is another program: see stub_guardian.c.
  *
  *   PPID        the executor's pid: if it is gone already, so are we
- *   OOM_ADJ     oom_score_adj to write
+ *   OOM_ADJ     oom_score_adj to write, - = leave
  *   FORKS       1: its forks are watched, see stub_forks.c; 0: not
  *
  * Then it waits for its orders (orders.h): the program, its arguments and environment, its limits.
@@ -144,7 +144,8 @@ __attribute__((used)) void stub_main(long *stack)
     /* died before that took effect: nobody would ever end us */
     if (call(SYS_getppid, 0, 0, 0, 0) != (long)number(argv[A_PPID], 10))
         quit(127);
-    set_oom_score(argv[A_OOM]);
+    if (argv[A_OOM][0] != '-')
+        set_oom_score(argv[A_OOM]);
     (void)call(SYS_close_range, SPAWN_ORDERS_FD + 1, UINT_MAX, 0, 0);
     if (argv[A_FORKS][0] == '1')
         watch_forks();

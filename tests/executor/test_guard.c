@@ -3,6 +3,7 @@
 #include <criterion/new/assert.h>
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,4 +119,48 @@ Test(guard, where_another_listener_is_the_run_says_so)
                      FORKLESS, VICTIM),
                  0));
     cr_expect(sandbox_has("runs/s/0/stderr.log", "another program watches system calls"));
+}
+
+/* --- forkless guard -------------------------------------------------------------------------- */
+
+static int guard(const char *option, const char *threads, const char *how)
+{
+    pid_t pid = sandbox_start((const char *const[]){FORKLESS, "guard", "--json", option, "--",
+                                                    FORKER, threads, how, NULL});
+    return sandbox_wait(pid, 60);
+}
+
+Test(guard, a_command_with_a_finding_keeps_its_exit_code)
+{
+    cr_expect(eq(int, guard("--json", "2", "fork"), 0));
+    cr_expect(sandbox_has("err", "with 3 threads alive"));
+    cr_expect(sandbox_has("out", "loss=0"));
+    cr_expect(sandbox_has("out", "\"forks\":1,\"threaded\":1,\"going_on\":1,\"denied\":0"));
+}
+
+Test(guard, a_command_fails_on_a_finding_when_it_shall)
+{
+    cr_expect(eq(int, guard("--fail-on=fork-after-threads", "2", "fork"), 1));
+}
+
+Test(guard, a_command_without_one_passes)
+{
+    cr_expect(eq(int, guard("--fail-on=fork-after-threads", "2", "exec"), 0));
+    cr_expect(sandbox_has("out", "\"forks\":1,\"threaded\":1,\"going_on\":0"));
+}
+
+Test(guard, a_command_in_a_sweep_cannot_be_seen_and_a_lint_says_so)
+{
+    cr_expect(eq(int,
+                 RUN(60, "-n1", "-j1", "x=float:0..1", "--", "sh", "-c",
+                     "\"$0\" guard --fail-on fork-after-threads -- true || echo loss=$?", FORKLESS),
+                 0));
+    cr_expect(sandbox_has("runs/s/0/stderr.log", "forks are not seen: another program"));
+}
+
+Test(guard, a_command_that_is_killed_is_told_as_shells_do)
+{
+    pid_t pid = sandbox_start(
+        (const char *const[]){FORKLESS, "guard", "--", "sh", "-c", "kill -9 $$", NULL});
+    cr_expect(eq(int, sandbox_wait(pid, 60), 128 + SIGKILL));
 }
