@@ -366,6 +366,11 @@ int run_main(int argc, char **argv)
     struct run_options o = {0};
     struct spec_doc *doc = NULL;
     int code = parse(argc, argv, &o, &args);
+    if (code == CLI_GO_ON && args.words.n == 0 && args.command.n == 0) {
+        cli_error(
+            "run: expected a spec file, or parameters and a command: see forkless run --help");
+        code = EXIT_USAGE;
+    }
     if (code == CLI_GO_ON)
         code = cli_load_spec(&doc, &args, &o.sweep);
     if (code == CLI_GO_ON)

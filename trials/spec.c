@@ -329,6 +329,7 @@ int spec_load(struct spec_doc **out, const struct spec_source *src, struct buf *
                          : strcmp(src->path, "-") == 0 ? "stdin"
                                                        : src->path;
     doc->origin = pool_strdup(doc->pool, origin);
+    doc->from_file = src->path != NULL;
     doc->stem = make_stem(doc, src);
     struct problems p = {0};
     int rc = doc->origin == NULL || doc->stem == NULL ? -ERR_NOMEM : read_document(doc, src, &p);

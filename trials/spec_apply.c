@@ -175,7 +175,9 @@ static int apply_setting(struct spec_doc *doc, const char *setting, bool file, s
     struct yaml_node at = {.origin = origin};
     if (n == 0 || setting[n] == '\0') {
         problem_at(p, &at, "", "expected key=value%s",
-                   strchr(setting, '.') != NULL && file ? " (one spec file at a time)" : "");
+                   !file                          ? " (a command stands after --)"
+                   : strchr(setting, '.') != NULL ? " (one spec file at a time)"
+                                                  : "");
         return 0;
     }
     struct yaml_node *value;

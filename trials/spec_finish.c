@@ -126,7 +126,9 @@ static void finish_budget(struct spec_reader *r)
                    "trials (completed and pruned) and complete (completed only): choose one");
     if (target == 0 && s->budget.wall_ms == 0 && !(names_end(r) && r->problems->n > 0))
         problem_at(r->problems, place(r, "budget", ""), "budget",
-                   "missing: expected {trials: 50}, {complete: 50} or a time limit {wall: 2h}");
+                   r->doc->from_file
+                       ? "missing: expected {trials: 50}, {complete: 50} or a time limit {wall: 2h}"
+                       : "missing: expected a number of trials, -n 50, or a time limit, --wall 2h");
     if (s->budget.attempts == 0 && target > 0)
         s->budget.attempts = 2 * target + 10;
     if (s->budget.attempts > 0 && s->budget.attempts < target)

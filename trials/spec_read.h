@@ -42,6 +42,7 @@ struct env_var {
 struct spec_doc {
     struct pool *pool;
     const char *origin; /* file name, or "command line" */
+    bool from_file;     /* and not from the command line alone */
     const char *stem;   /* study name when none is given */
     struct yaml_node *root;
     struct matrix_key *matrix;

@@ -286,7 +286,11 @@ void spec_finish_run(struct spec_reader *r)
     const struct yaml_node *run = yaml_get(r->root, "run");
     if (run == NULL || run->kind == YAML_NULL) {
         problem_at(r->problems, r->root, "run",
-                   "missing: expected {command: [program, argument, …]} or {builtin: xgboost, …}");
+                   r->doc->from_file
+                       ? "missing: expected {command: [program, argument, …]} or {builtin: "
+                         "xgboost, …}"
+                       : "missing: expected the command after --, like -- python train.py "
+                         "--lr='${lr}'");
         return;
     }
     const struct yaml_node *builtin = yaml_get(run, "builtin"), *cwd = yaml_get(run, "cwd");

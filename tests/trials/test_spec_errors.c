@@ -332,6 +332,21 @@ Test(spec_errors, arguments_are_named_as_typed)
                      "number is seconds), or 'off', found 'soon'");
 }
 
+Test(spec_errors, a_command_line_is_told_what_command_lines_need)
+{
+    static const char *const settings[] = {"lr=float:0..1", "python"};
+    struct spec_source src = {.settings = settings, .n_settings = 1};
+    cr_expect_str_eq(
+        mistakes(&src),
+        "command line: budget: missing: expected a number of trials, -n 50, or a time limit, "
+        "--wall 2h\n"
+        "command line: run: missing: expected the command after --, like -- python train.py "
+        "--lr='${lr}'");
+    src.n_settings = 2;
+    cr_expect_str_eq(mistakes(&src),
+                     "argument 'python': expected key=value (a command stands after --)");
+}
+
 Test(spec_errors, a_missing_file_is_said)
 {
     struct spec_doc *doc;
