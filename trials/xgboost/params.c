@@ -7,16 +7,17 @@
 #include "base/text.h"
 #include "trials/xgboost/config.h"
 
-/* Ours first, then XGBoost's: what its documentation has listed from 0.90 to 3.2 and what its saved
- * configurations name (tests/trials/xgboost/interop.py compares them). A library that does not know
- * one of them says so in the trial's log. */
+/* Ours first, then XGBoost's: what its documentation has ever listed, parameters of its old command
+ * line apart, and what its saved configurations name (tests/trials/xgboost/interop.py compares
+ * them). A library that does not know one of them says so on the trial's stderr. */
 /* clang-format off */
 static const char *const known[] = {
     "objective", "rounds", "early_stop", "threshold", "focal_alpha", "focal_gamma", "eval_metric",
     /* general */
     "booster", "device", "gpu_id", "n_gpus", "fail_on_invalid_gpu_id", "verbosity", "silent",
     "validate_parameters", "disable_default_eval_metric", "nthread", "n_jobs", "seed",
-    "random_state", "seed_per_iteration", "debug_synchronize", "single_precision_histogram",
+    "random_state", "seed_per_iteration", "debug_synchronize", "use_rmm", "use_cuda_async_pool",
+    "single_precision_histogram",
     /* trees */
     "eta", "learning_rate", "gamma", "min_split_loss", "max_depth", "max_leaves",
     "min_child_weight", "max_delta_step", "subsample", "sampling_method", "colsample_bytree",
@@ -24,17 +25,18 @@ static const char *const known[] = {
     "tree_method", "grow_policy", "max_bin", "scale_pos_weight", "num_parallel_tree",
     "monotone_constraints", "interaction_constraints", "updater", "refresh_leaf", "process_type",
     "predictor", "multi_strategy", "max_cat_to_onehot", "max_cat_threshold",
-    "max_cached_hist_node", "extmem_single_page", "default_direction", "sketch_eps",
-    "sketch_ratio", "sparse_threshold", "opt_dense_col", "enable_feature_grouping",
-    "max_conflict_rate", "max_search_group", "gpu_batch_nrows", "gpu_page_size",
+    "max_cached_hist_node", "extmem_single_page", "extmem_concat_pages", "default_direction",
+    "sketch_eps", "sketch_ratio", "deterministic_histogram", "sparse_threshold", "opt_dense_col",
+    "enable_feature_grouping", "max_conflict_rate", "max_search_group", "gpu_batch_nrows",
+    "gpu_page_size",
     /* dart */
     "sample_type", "normalize_type", "rate_drop", "one_drop", "skip_drop",
     /* linear */
     "feature_selector", "top_k", "tolerance", "max_row_perbatch", "lambda_bias", "reg_lambda_bias",
     /* objectives */
-    "base_score", "boost_from_average", "num_class", "num_target", "tweedie_variance_power",
-    "huber_slope", "quantile_alpha", "expectile_alpha", "aft_loss_distribution",
-    "aft_loss_distribution_scale", "lambdarank_pair_method", "lambdarank_num_pair_per_sample",
+    "base_score", "boost_from_average", "num_class", "num_target", "num_feature", "num_pbuffer",
+    "tweedie_variance_power", "huber_slope", "quantile_alpha", "expectile_alpha",
+    "aft_loss_distribution", "aft_loss_distribution_scale", "lambdarank_pair_method", "lambdarank_num_pair_per_sample",
     "lambdarank_normalization", "lambdarank_score_normalization", "lambdarank_unbiased",
     "lambdarank_bias_norm", "ndcg_exp_gain", "num_pairsample", "fix_list_weight",
 };

@@ -79,7 +79,7 @@ def names_in(config):
 
 def every_parameter_of_xgboost_is_accepted(frame):
     """Those that a saved configuration of Python's release names, and those of its scikit-learn interface."""
-    of_saved_files = {"name", "num_feature", "num_trees", "updater_seq", "specified_updater", "version"}
+    of_saved_files = {"name", "num_trees", "updater_seq", "specified_updater", "version"}
     other_words = {"n_estimators", "early_stopping_rounds", "missing", "enable_categorical", "feature_types",
                    "importance_type", "callbacks", "feature_weights"}
     names = set(xgb.XGBModel().get_params()) - other_words

@@ -198,6 +198,20 @@ Test(params, ours_do_not_reach_xgboost)
     config_finish(&config);
 }
 
+Test(params, what_xgboost_knows_is_never_refused)
+{
+    static const char *const names[] = {"process_type",   "gpu_id",     "lambda_bias",
+                                        "n_jobs",         "num_class",  "device",
+                                        "multi_strategy", "sketch_eps", "max_cat_threshold"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct err err = {0};
+        cr_expect_eq(params_check_name(names[i], &err), 0, "%s", err.msg);
+    }
+    load("{\"nthread\":4}");
+    cr_expect_str_eq(told("{\"n_jobs\":3}", NULL), "seed=7 nthread=3 verbosity=1");
+    config_finish(&config);
+}
+
 Test(params, mistakes_are_found_before_training)
 {
     load("{}");
