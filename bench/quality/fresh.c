@@ -1,5 +1,4 @@
-/* Functions written after the samplers, from other families than those in
- * functions.c. */
+/* Functions written after the samplers, from other families than those in functions.c. */
 #include <math.h>
 #include <stdint.h>
 

@@ -346,5 +346,9 @@ const struct quality_function *quality_function(size_t i)
 {
     if (i < N(known))
         return &known[i];
-    return i - N(known) < n_quality_fresh ? &quality_fresh[i - N(known)] : NULL;
+    i -= N(known);
+    if (i < n_quality_fresh)
+        return &quality_fresh[i];
+    i -= n_quality_fresh;
+    return i < n_quality_last ? &quality_last[i] : NULL;
 }

@@ -11,8 +11,8 @@ struct quality_param {
 
 struct quality_function {
     const char *name;
-    /* "tune": looked at while the sampler was built; "held": only at the end; "fresh": written when
-     * it was done */
+    /* "tune": looked at while the samplers were built; "held": only at the end; "fresh": written
+     * then, and led to a change; "last": written after it */
     const char *set;
     /* v: the values in internal representation (a choice is its index); an inactive one is 0 */
     double (*eval)(const double *v);
@@ -26,6 +26,8 @@ const struct quality_function *quality_function(size_t i);
 
 extern const struct quality_function quality_fresh[];
 extern const size_t n_quality_fresh;
+extern const struct quality_function quality_last[];
+extern const size_t n_quality_last;
 
 /* Reads the table of the XGBoost task. Returns 0, or -1 with errno set. */
 int quality_load_table(const char *path);

@@ -4,6 +4,7 @@ import os
 from math import cos, exp, log, log10, log2, pi, sin, sqrt
 
 from fresh import *
+from last import *
 
 
 def shifted_sphere(v, scale):
