@@ -6,6 +6,7 @@ pkg_check_modules(SQLITE  REQUIRED IMPORTED_TARGET sqlite3>=3.35)
 pkg_check_modules(XGB     REQUIRED IMPORTED_TARGET xgboost>=1.7)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson>=2.13)
 pkg_check_modules(YAML    REQUIRED IMPORTED_TARGET yaml-0.1)
+pkg_check_modules(DW      REQUIRED IMPORTED_TARGET libdw>=0.180)
 
 # gRPC's .pc drags in some sixty libraries that a user of the shared one need not name. Only programs of
 # their own load it; without it they are left out.

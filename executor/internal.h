@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "executor/capture.h"
+#include "executor/evidence/job.h"
 #include "executor/executor.h"
 #include "executor/forks.h"
 #include "executor/guardian.h"
@@ -25,6 +26,7 @@
 #define ATTR_DIR "forkless:dir"
 #define ATTR_ENQUEUED "forkless:enqueued"
 #define ATTR_FORKS "forkless:forks"
+#define ATTR_EVIDENCE "forkless:evidence"
 
 struct executor;
 
@@ -122,10 +124,13 @@ struct slot {
     int trials_left;
     uint64_t cpu_ms; /* of the tree at the last probe */
     uint64_t probed_ms;
-    bool pruning;     /* it is being stopped because the pruner said so */
-    bool sent_signal; /* TERM or KILL came from us */
-    bool complained;  /* about a message: once a worker */
-    char tail[240];   /* last line of stderr */
+    bool pruning;                  /* it is being stopped because the pruner said so */
+    bool sent_signal;              /* TERM or KILL came from us */
+    bool complained;               /* about a message: once a worker */
+    struct evidence_job *evidence; /* being collected; NULL: none */
+    struct run *hung;              /* of which; counted */
+    struct verdict verdict;        /* what it said */
+    char tail[240];                /* last line of stderr */
 
     struct forks forks;
     uv_poll_t exit_poll, out_poll, err_poll, channel_poll;

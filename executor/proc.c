@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/json.h"
 
 /* Deeper trees than this are somebody's fork bomb: what lies deeper is met again after its parents
  * died. */
@@ -127,6 +126,13 @@ bool proc_read_stat(pid_t pid, struct proc_stat *out)
     return read_stat(path, out);
 }
 
+bool proc_read_thread_stat(pid_t pid, pid_t tid, struct proc_stat *out)
+{
+    char path[64];
+    (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)pid, (int)tid);
+    return read_stat(path, out);
+}
+
 void proc_each_child(pid_t pid, void (*visit)(void *ctx, pid_t pid), void *ctx)
 {
     struct walk w = {.visit = visit, .ctx = ctx}; /* depth 0: no further */
@@ -140,11 +146,16 @@ static void add_cpu(void *ctx, pid_t pid)
         *(unsigned long long *)ctx += st.ticks + st.ended_ticks;
 }
 
+uint64_t proc_ticks_ms(unsigned long long ticks)
+{
+    return ticks * 1000u / (unsigned long)sysconf(_SC_CLK_TCK);
+}
+
 uint64_t proc_tree_cpu_ms(pid_t pid)
 {
     unsigned long long ticks = 0;
     proc_walk(pid, add_cpu, &ticks);
-    return ticks * 1000u / (unsigned long)sysconf(_SC_CLK_TCK);
+    return proc_ticks_ms(ticks);
 }
 
 static void send_signal(void *ctx, pid_t pid)
@@ -205,59 +216,4 @@ bool proc_environ(pid_t pid, const char *name, char *out, size_t n)
         }
     }
     return false;
-}
-
-static void put_file(struct buf *b, const char *key, pid_t pid, pid_t tid, const char *file)
-{
-    char path[96], text[512];
-    (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/%s", (int)pid, (int)tid, file);
-    ssize_t n = proc_read(path, text, sizeof(text));
-    if (n <= 0)
-        return;
-    text[strcspn(text, "\n")] = '\0';
-    buf_printf(b, ",\"%s\":", key);
-    json_put_string(b, text);
-}
-
-static void put_thread(void *ctx, pid_t pid, pid_t tid)
-{
-    struct buf *b = ctx;
-    char path[96];
-    struct proc_stat st = {.state = '?'};
-    (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)pid, (int)tid);
-    (void)read_stat(path, &st);
-    if (b->len > 0 && b->data[b->len - 1] == '}')
-        buf_putc(b, ',');
-    buf_printf(b, "{\"tid\":%d,\"state\":\"%c\",\"cpu_ms\":%llu", (int)tid, st.state,
-               st.ticks * 1000u / (unsigned long)sysconf(_SC_CLK_TCK));
-    put_file(b, "name", pid, tid, "comm");
-    put_file(b, "wchan", pid, tid, "wchan");
-    put_file(b, "syscall", pid, tid, "syscall");
-    buf_putc(b, '}');
-}
-
-static void put_process(void *ctx, pid_t pid)
-{
-    struct buf *b = ctx;
-    char path[64], command[1024];
-    (void)snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
-    ssize_t n = proc_read(path, command, sizeof(command));
-    for (ssize_t i = 0; i + 1 < n; i++) {
-        if (command[i] == '\0')
-            command[i] = ' ';
-    }
-    if (b->len > 0 && b->data[b->len - 1] == '}')
-        buf_putc(b, ',');
-    buf_printf(b, "{\"pid\":%d,\"command\":", (int)pid);
-    json_put_string(b, n > 0 ? command : "");
-    buf_puts(b, ",\"threads\":[");
-    proc_each_thread(pid, put_thread, b);
-    buf_puts(b, "]}");
-}
-
-void proc_put_evidence(struct buf *b, pid_t pid)
-{
-    buf_puts(b, "{\"processes\":[");
-    proc_walk(pid, put_process, b);
-    buf_puts(b, "]}");
 }

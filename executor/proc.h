@@ -6,8 +6,6 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "base/buf.h"
-
 /* What /proc/PID/stat says of one process. */
 struct proc_stat {
     char state; /* R, S, D, Z, T … */
@@ -24,6 +22,9 @@ struct proc_stat {
 
 /* False when the process is gone; readable for everybody, whoever owns it. */
 bool proc_read_stat(pid_t pid, struct proc_stat *out);
+/* The same of one of its threads: state and CPU time are the thread's. */
+bool proc_read_thread_stat(pid_t pid, pid_t tid, struct proc_stat *out);
+uint64_t proc_ticks_ms(unsigned long long ticks);
 
 /* Reads a file of /proc, at most n-1 bytes, and ends it with a NUL; -1 when it cannot be opened. */
 ssize_t proc_read(const char *path, char *out, size_t n);
@@ -51,7 +52,3 @@ int proc_reap_orphans(bool (*is_worker)(void *ctx, pid_t pid),
 /* Value of a variable in the environment of another process: writes at most n-1 characters; false
  * when the process, the variable or the permission is missing. */
 bool proc_environ(pid_t pid, const char *name, char *out, size_t n);
-
-/* Appends a JSON object about pid and its descendants, thread by thread (name, state, wait channel,
- * system call): what /proc tells without stopping anybody. */
-void proc_put_evidence(struct buf *b, pid_t pid);

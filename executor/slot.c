@@ -28,6 +28,7 @@
             */
 #define DRAIN_LIMIT (8u << 20) /* taken after the worker's end */
 #define EVIDENCE_MS 5000u
+#define EVIDENCE_SPARE_MS 500u /* for writing it, on a busy disk */
 /* A slot whose last trial was shorter has the process for the next one started ahead. */
 #define BRISK_MS 100u
 /* A timer later than that: we were stopped (Ctrl-Z, docker pause), perhaps the worker with us. */
@@ -118,6 +119,8 @@ static void conclude(struct slot *s, int status, int sig)
         (void)snprintf(last, sizeof(last), "; last on stderr: %.170s", s->tail);
     if (s->pruning && s->fsm.reason == WK_STOPPED) {
         run_pruned(r);
+    } else if (s->fsm.reason == WK_STALLED && s->verdict.kind == VERDICT_PROVEN) {
+        run_fail(r, FAIL_FORK_DEADLOCK, "%s", s->verdict.why);
     } else if (s->fsm.reason == WK_STALLED) {
         run_fail(r, FAIL_STALLED, "no progress for %" PRIu64 " s%s", s->fsm.conf.stall_ms / 1000,
                  last);
@@ -162,23 +165,66 @@ static void probe(struct slot *s)
         slot_feed(s, WK_EV_ACTIVITY);
 }
 
+/* It is known what there is of the evidence: in the trial's row, and as an event. */
+static void tell_evidence(struct run *r, const struct evidence_result *e)
+{
+    const struct verdict *v = &e->verdict;
+    AUTO_FREE char *file = NULL;
+    if (asprintf(&file, "%s/evidence.json", r->dir) < 0)
+        file = NULL;
+    log_event(e->saved ? LOG_INFO : LOG_ERROR, "evidence_saved",
+              LOG_TEXT("study", r->study->view.name), LOG_INT("trial", r->number),
+              LOG_FLAG("saved", e->saved), LOG_FLAG("whole", e->whole), LOG_TEXT("file", file),
+              LOG_TEXT("error", e->error[0] != '\0' ? e->error : NULL),
+              LOG_TEXT("deadlock", verdict_name(v->kind)),
+              LOG_TEXT("why", v->why[0] != '\0' ? v->why : NULL), LOG_INT("ms", e->took_ms));
+    if (!e->saved || file == NULL || r->ended)
+        return;
+    if (r->new_attrs == NULL)
+        r->new_attrs = json_object();
+    (void)json_object_set_new(r->new_attrs, ATTR_EVIDENCE, json_string(file));
+}
+
+static void on_evidence(void *ctx, const struct evidence_result *e)
+{
+    struct slot *s = ctx;
+    s->evidence = NULL;
+    s->verdict = e->verdict;
+    tell_evidence(s->hung, e);
+    run_unref(TAKE(s->hung));
+    slot_feed(s, WK_EV_EVIDENCE);
+}
+
+/* The worker is over: what came too late is not waited for. */
+static void end_evidence(struct slot *s)
+{
+    struct evidence_result e;
+    if (s->evidence == NULL)
+        return;
+    evidence_cancel(TAKE(s->evidence), &e);
+    tell_evidence(s->hung, &e);
+    run_unref(TAKE(s->hung));
+}
+
+/* A thread of its own writes it down; the machine waits so long, not the loop. */
 static void save_evidence(struct slot *s)
 {
     struct run *r = s->run;
-    struct buf b = BUF_INIT;
     uint64_t idle = executor_now(s->ex) - s->fsm.active_ms;
-    proc_put_evidence(&b, s->proc.pid);
-    buf_putc(&b, '\n');
-    AUTO_CLOSE int fd =
-        openat(r->dir_fd, "evidence.json", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    bool saved = fd >= 0 && !b.failed && write(fd, b.data, b.len) == (ssize_t)b.len;
-    buf_free(&b);
+    const char *reason = s->fsm.reason == WK_TIMEOUT ? "timeout" : "stalled";
     log_event(LOG_ERROR, "trial_stalled", LOG_TEXT("study", r->study->view.name),
               LOG_INT("trial", r->number), LOG_INT("pid", s->proc.pid), LOG_INT("idle_ms", idle),
-              LOG_TEXT("reason", s->fsm.reason == WK_TIMEOUT ? "timeout" : "stalled"));
-    log_event(saved ? LOG_INFO : LOG_ERROR, "evidence_saved", LOG_INT("trial", r->number),
-              LOG_TEXT("dir", r->dir), LOG_FLAG("saved", saved));
-    slot_feed(s, WK_EV_EVIDENCE);
+              LOG_TEXT("reason", reason));
+    json_t *about = json_pack("{s:s, s:I, s:s, s:I}", "study", r->study->view.name, "trial",
+                              (json_int_t)r->number, "reason", reason, "idle_ms", (json_int_t)idle);
+    s->hung = r;
+    r->refs++;
+    s->evidence = evidence_start(&s->ex->loop, s->proc.pid, r->dir_fd, about,
+                                 EVIDENCE_MS - EVIDENCE_SPARE_MS, on_evidence, s);
+    if (s->evidence == NULL) {
+        const struct evidence_result none = {.error = "out of memory or descriptors"};
+        on_evidence(s, &none);
+    }
 }
 
 static void send_signal(struct slot *s, int sig)
@@ -445,6 +491,7 @@ static void on_process_end(uv_poll_t *p, int poll_status, int events)
     drain(s, s->proc.err_fd, &s->err_log, &s->err_lines, stderr_line);
     s->alive = false;
     guardian_tell(&s->ex->guardian, s->index, 0);
+    end_evidence(s);
     close_handles(s);
     open_logs(s, -1);
     if (s->run != NULL) {
@@ -498,6 +545,7 @@ static void begin_life(struct slot *s, struct study *st)
     s->closing = false;
     s->sent_signal = false;
     s->complained = false;
+    s->verdict = (struct verdict){0};
     s->cpu_ms = 0;
     s->trials_left = (int)st->spec->run.trials_per_worker;
     forks_begin(s, (slot_spawn_flags(s) & SPAWN_WATCH_FORKS) != 0);

@@ -86,7 +86,7 @@ const struct spec_key spec_keys[] = {
     {"watch.on_stall", KEY_LATER, NO_FIELD, NULL, .doc = "a stalled worker is killed, and the trial retried as retry.stalled says", .form = "list"},
 
     {"retry", KEY_OWN, NO_FIELD, NULL, .doc = "further attempts of a trial by failure class: `{oom: 1}` or `{oom: {times: 1, backoff: 1s, memory: x1.5, cpus: 1}}`; `default` is for the classes not named",
-     .form = "mapping", .read = spec_read_retry, .shown = "`{lost: 3, stalled: 1, preempted: unlimited, default: 0}`"},
+     .form = "mapping", .read = spec_read_retry, .shown = "`{lost: 3, stalled: 1, fork_deadlock: 1, preempted: unlimited, default: 0}`"},
     {"flap", KEY_COUNT, AT(flap), "4", .doc = "stop when the first so many trials all fail the same way", .min = 1, .max = 1e6, .zero = "off"},
     {"fallback", KEY_LATER, NO_FIELD, NULL, .doc = "a failed trial is not repeated with other values", .form = "list"},
 

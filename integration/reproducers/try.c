@@ -6,12 +6,13 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "executor/proc.h"
+#include "executor/evidence/evidence.h"
 #include "integration/reproducers/judge.h"
 #include "integration/reproducers/run.h"
 
 /* Between the two looks of a verdict. */
 enum { STILL_MS = 1000 };
+enum { EVIDENCE_MS = 5000 };
 
 static const char skipped[] = "skipping fork() handlers";
 
@@ -29,13 +30,23 @@ const char *repro_end_name(enum repro_end end)
     return names[end];
 }
 
+static void put_evidence(struct buf *b, pid_t pid)
+{
+    const struct evidence_req req = {
+        .root = pid, .dir = -1, .deadline_ms = clock_mono_ms() + EVIDENCE_MS};
+    struct verdict verdict;
+    AUTO_JSON json_t *doc = evidence_collect(&req, &verdict);
+    AUTO_FREE char *text = doc != NULL ? json_dumps(doc, JSON_COMPACT) : NULL;
+    buf_puts(b, text != NULL ? text : "{}");
+}
+
 static void condemn(struct repro_result *out, const struct running *w, const struct judged *stuck)
 {
     out->end = REPRO_HUNG;
     out->child = stuck->pid;
     out->parent = stuck->parent;
     out->parent_threads = stuck->parent_threads;
-    proc_put_evidence(&out->evidence, w->proc.pid);
+    put_evidence(&out->evidence, w->proc.pid);
 }
 
 /* Its time is up: a hang, or only slow? Returns as run_watch. */

@@ -8,7 +8,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/json.h"
 #include "executor/proc.h"
 #include "tests/lib/sandbox.h"
 
@@ -105,24 +104,4 @@ Test(proc, an_environment_is_read_by_whole_names)
     (void)kill(pid, SIGKILL);
     (void)sandbox_wait(pid, 30);
     cr_expect(proc_environ(pid, "ABC", out, sizeof(out)) == false);
-}
-
-Test(proc, evidence_names_the_threads_of_the_tree)
-{
-    struct buf b = BUF_INIT;
-    pid_t pid = sandbox_start((const char *const[]){"/bin/sh", "-c", VICTIM " hang; exit 1", NULL});
-    for (int i = 0; i < 600 && strstr(buf_str(&b), "victim hang\"") == NULL; i++) {
-        (void)usleep(i > 0 ? 100000 : 0); /* the shell has started it */
-        buf_clear(&b);
-        proc_put_evidence(&b, pid);
-    }
-    json_t *j = json_read(b.data, b.len, NULL);
-    cr_assert(j != NULL, "%s", buf_str(&b));
-    cr_expect(eq(sz, json_array_size(json_object_get(j, "processes")), 2), "%s", buf_str(&b));
-    cr_expect(strstr(buf_str(&b), "victim hang\"") != NULL, "%s", buf_str(&b));
-    cr_expect(strstr(buf_str(&b), "\"syscall\"") != NULL, "%s", buf_str(&b));
-    json_decref(j);
-    buf_free(&b);
-    proc_kill_tree(pid, SIGKILL);
-    (void)sandbox_wait(pid, 30);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "storage/storage.h"
 #include "tests/lib/sandbox.h"
 
 #define PEAK_KIB 40960 /* the executor's memory, whatever a worker says */
@@ -208,6 +209,44 @@ Test(workers, a_silent_hang_is_class_stalled_with_evidence_from_before_the_kill)
     /* a dead process has no command line */
     cr_expect(sandbox_has("runs/s/0/evidence.json", "victim hang"));
     cr_expect(sandbox_has("runs/s/0/evidence.json", "\"wchan\""));
+    cr_expect(sandbox_has("runs/s/0/evidence.txt", "trial 0 of study s\nstalled: silent for 1"));
+    cr_expect(sandbox_has("err", "\"saved\":true,\"whole\":true"));
+}
+
+static int take_evidence(void *ctx, const struct trial *t)
+{
+    for (size_t i = 0; i < t->n_user_attrs; i++) {
+        if (strcmp(t->user_attrs[i].key, "forkless:evidence") == 0)
+            (void)snprintf(ctx, 512, "%s", t->user_attrs[i].json);
+    }
+    return 0;
+}
+
+Test(workers, a_fork_deadlock_is_named_in_its_row_with_its_evidence)
+{
+    AUTO_STORE struct store *s = NULL;
+    const struct store_each_opts each = {.want = WANT_USER_ATTRS};
+    struct err err = {0};
+    char evidence[512] = "";
+    int64_t study;
+    cr_expect(eq(int, TRY("--stall=1s", "retry.fork_deadlock=0", "--", DEADLOCK, "mutex"), 5));
+    expect_fail("fork_deadlock", "waits for a mutex that belongs to thread");
+    cr_expect(sandbox_has("runs/s/0/evidence.json", "\"lost_owner\""));
+    cr_expect(sandbox_has("runs/s/0/evidence.json", "pthread_mutex_lock"));
+    cr_expect(sandbox_has("err", "\"deadlock\":\"proven\""));
+    cr_assert(store_open(&s, "sqlite:///s.db", NULL, &err) == 0 &&
+                  store_study_find(s, "s", &study, &err) == 0 &&
+                  store_trials_each(s, study, &each, take_evidence, evidence, &err) == 0,
+              "%s", err.msg);
+    cr_expect(strstr(evidence, "/runs/s/0/evidence.json\"") != NULL, "%s", evidence);
+    cr_expect(sandbox_await_none("deadlock", 30));
+}
+
+Test(workers, a_worker_that_does_not_stop_for_its_evidence_is_ended_in_time)
+{
+    cr_expect(eq(int, TRY("--stall=1s", "retry.stalled=0", "--", DEADLOCK, "vfork"), 5));
+    expect_fail("stalled", "no progress for 1 s");
+    cr_expect(sandbox_has("runs/s/0/evidence.json", "did not stop"));
 }
 
 Test(workers, a_silent_one_that_burns_cpu_is_not_stalled)

@@ -1,0 +1,28 @@
+/* What a stack gives away: the places where processes stand that a fork has broken. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "executor/evidence/stacks.h"
+
+enum pattern_kind {
+    PATTERN_AFTER_FORK, /* in a handler that runs before or after a fork */
+    PATTERN_ALLOCATOR,  /* in a memory allocator, waiting */
+    PATTERN_LIBRARY,    /* in a library whose threads and locks do not survive a fork */
+    PATTERN_GIL,        /* asking for Python's interpreter lock */
+};
+
+struct pattern {
+    const char *name;
+    enum pattern_kind kind;
+    const char *function; /* glob, of a frame's function; NULL: any */
+    const char *file;     /* glob, of its file's last part; NULL: any */
+    const char
+        *inside;      /* glob: a frame further in must lie in another file than this; NULL: none */
+    const char *says; /* "it stands …" */
+};
+
+/* The first pattern, in the order of the table, that one of the frames shows; NULL: none. */
+const struct pattern *pattern_find(const struct frame *frames, size_t n);
+const char *pattern_kind_name(enum pattern_kind kind);

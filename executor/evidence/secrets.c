@@ -1,0 +1,171 @@
+#include "executor/evidence/secrets.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/cleanup.h"
+
+#define MASK "***"
+
+static bool has(const char *name, size_t n, const char *word)
+{
+    size_t len = strlen(word);
+    for (size_t i = 0; i + len <= n; i++) {
+        if (strncasecmp(name + i, word, len) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool ends(const char *name, size_t n, const char *word)
+{
+    size_t len = strlen(word);
+    return n >= len && strncasecmp(name + n - len, word, len) == 0;
+}
+
+/* Rather one too many than one too few: a masked value loses nothing that a dump is read for. */
+bool secret_variable(const char *name)
+{
+    static const char *const words[] = {"TOKEN",  "SECRET", "PASS",   "KEY",     "CRED",
+                                        "AUTH",   "DSN",    "COOKIE", "PRIVATE", "SIGNATURE",
+                                        "BEARER", "JWT",    "CONN",   "SESSION", "CERT"};
+    size_t n = strlen(name);
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        if (has(name, n, words[i]))
+            return true;
+    }
+    return ends(name, n, "PWD") && strcmp(name, "PWD") != 0 && strcmp(name, "OLDPWD") != 0;
+}
+
+/* In running text a name must end so: "KeyError: 'loss'" is no secret. */
+static bool secret_word(const char *name, size_t n)
+{
+    static const char *const tails[] = {
+        "token",  "secret",      "password",    "passwd", "passphrase",    "key",    "pwd",
+        "cookie", "credential",  "credentials", "dsn",    "authorization", "auth",   "apikey",
+        "jwt",    "private_key", "signature",   "sas",    "access_key_id", "secrets"};
+    for (size_t i = 0; i < ARRAY_LEN(tails); i++) {
+        if (ends(name, n, tails[i]))
+            return true;
+    }
+    return false;
+}
+
+static bool in_name(char c)
+{
+    return isalnum((unsigned char)c) || c == '_' || c == '-' || c == '.';
+}
+
+static bool ends_value(char c)
+{
+    return c == '\0' || isspace((unsigned char)c) || strchr("&;,\"'<>()[]{}", c) != NULL;
+}
+
+/* How far a value reaches that may stand in quotes. */
+static size_t value_length(const char *p, char quote)
+{
+    size_t n = 0;
+    if (quote == '\0') {
+        while (!ends_value(p[n]))
+            n++;
+        return n;
+    }
+    while (p[n] != '\0' && p[n] != quote)
+        n += p[n] == '\\' && p[n + 1] != '\0' ? 2 : 1;
+    return n;
+}
+
+/* After a secret's name: `=`, `: `, with quotes and spaces as in JSON, YAML and Python. Copies
+ * that, masks the value, and returns what lies behind; p when no value follows. */
+static const char *mask_value(struct buf *out, const char *p, bool option)
+{
+    const char *at = p;
+    while (*at == '"' || *at == '\'' || *at == ' ')
+        at++;
+    bool spaced = option && at > p && *at != '=' && *at != ':';
+    if (!spaced && *at != '=' && *at != ':')
+        return p;
+    at += !spaced;
+    while (*at == ' ')
+        at++;
+    char quote = *at == '"' || *at == '\'' ? *at : '\0';
+    at += quote != '\0';
+    size_t n = value_length(at, quote);
+    if (n == 0 || (spaced && *at == '-'))
+        return p;
+    buf_add(out, p, (size_t)(at - p));
+    /* the scheme of an Authorization header is none; what follows it is */
+    if ((n == 6 && strncasecmp(at, "Bearer", n) == 0) ||
+        (n == 5 && strncasecmp(at, "Basic", n) == 0))
+        return at;
+    buf_puts(out, MASK);
+    return at + n;
+}
+
+/* scheme://user:password@host: p stands behind the slashes. Returns what lies behind the @; p when
+ * there is none. */
+static const char *mask_user(struct buf *out, const char *p)
+{
+    size_t n = 0, at = 0, user = 0; /* user: the length of it and its colon */
+    for (; p[n] != '\0' && !isspace((unsigned char)p[n]) && strchr("/?#\"'<>", p[n]) == NULL; n++) {
+        if (p[n] == '@')
+            at = n;
+        else if (p[n] == ':' && user == 0)
+            user = n + 1;
+    }
+    if (at == 0)
+        return p;
+    if (user <= at)
+        buf_add(out, p, user); /* is no secret */
+    buf_puts(out, MASK);
+    return p + at;
+}
+
+static const char *mask_scheme_word(struct buf *out, const char *p)
+{
+    size_t n = value_length(p, '\0');
+    if (n < 8) /* "Bearer of bad news" */
+        return p;
+    buf_puts(out, MASK);
+    return p + n;
+}
+
+void secret_mask(struct buf *out, const char *text)
+{
+    for (const char *p = text; *p != '\0';) {
+        size_t n = 0;
+        while (in_name(p[n]))
+            n++;
+        if (n > 0) {
+            const char *name = p;
+            buf_add(out, p, n);
+            p += n;
+            if (secret_word(name, n))
+                p = mask_value(out, p, name[0] == '-');
+            else if ((n == 6 && strncasecmp(name, "Bearer", n) == 0) && *p == ' ') {
+                buf_putc(out, ' ');
+                p = mask_scheme_word(out, p + 1);
+            } else if ((n == 5 && strncasecmp(name, "Basic", n) == 0) && *p == ' ') {
+                buf_putc(out, ' ');
+                p = mask_scheme_word(out, p + 1);
+            }
+        } else if (strncmp(p, "://", 3) == 0) {
+            buf_add(out, p, 3);
+            p = mask_user(out, p + 3);
+        } else {
+            buf_putc(out, *p++);
+        }
+    }
+}
+
+void secret_mask_words(struct buf *out, const char *words, size_t n)
+{
+    struct buf line = BUF_INIT;
+    for (size_t i = 0; i < n; i++)
+        buf_putc(&line, words[i] != '\0' ? words[i] : ' ');
+    while (line.len > 0 && line.data[line.len - 1] == ' ')
+        line.data[--line.len] = '\0';
+    secret_mask(out, buf_str(&line));
+    buf_free(&line);
+}

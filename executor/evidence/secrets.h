@@ -1,0 +1,17 @@
+/* Keeping secrets out of what is written down about others. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+
+/* Whether the name of an environment variable says that its value is a secret. */
+bool secret_variable(const char *name);
+
+/* Appends text with *** in place of what reads like a secret: the password of a URL, what follows
+ * `password=`, `--token `, `"api_key": ` and the like, and `Bearer …`. */
+void secret_mask(struct buf *out, const char *text);
+
+/* The same for NUL-separated words, as in /proc/PID/cmdline; a space stands between them. */
+void secret_mask_words(struct buf *out, const char *words, size_t n);

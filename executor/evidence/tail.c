@@ -1,0 +1,92 @@
+#include "executor/evidence/tail.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "executor/evidence/evidence.h"
+#include "executor/evidence/secrets.h"
+
+#define READ_LIMIT (128 << 10) /* of a file, from its end */
+#define LINE_LIMIT 1000u
+
+/* Appends the end of a file; true when all of it came. */
+static bool read_end(struct buf *b, int dir, const char *name)
+{
+    struct stat st;
+    AUTO_CLOSE int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return true;
+    off_t from = st.st_size > READ_LIMIT ? st.st_size - READ_LIMIT : 0;
+    while (buf_reserve(b, 16384)) {
+        ssize_t n = pread(fd, b->data + b->len, 16384, from);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        b->len += (size_t)n;
+        b->data[b->len] = '\0';
+        from += n;
+    }
+    return st.st_size <= READ_LIMIT;
+}
+
+static const char *last_lines(const struct buf *b, unsigned n)
+{
+    const char *p = b->data + b->len;
+    if (p > b->data && p[-1] == '\n')
+        p--;
+    for (; p > b->data; p--) {
+        if (p[-1] == '\n' && --n == 0)
+            break;
+    }
+    return p;
+}
+
+static void put_lines(json_t *list, const char *from, const char *end)
+{
+    while (from < end) {
+        const char *nl = memchr(from, '\n', (size_t)(end - from));
+        size_t n = (size_t)((nl != NULL ? nl : end) - from);
+        char line[LINE_LIMIT + 1];
+        struct buf masked = BUF_INIT;
+        size_t kept = n < LINE_LIMIT ? n : LINE_LIMIT;
+        memcpy(line, from, kept);
+        line[kept] = '\0';
+        for (size_t i = 0; i < kept; i++)
+            line[i] = line[i] == '\0' ? '?' : line[i];
+        secret_mask(&masked, line);
+        doc_add_text(list, buf_str(&masked));
+        buf_free(&masked);
+        from += n + 1;
+    }
+}
+
+static void put_log(json_t *log, const char *key, int dir, const char *name, const char *older)
+{
+    struct buf b = BUF_INIT, both = BUF_INIT;
+    json_t *list = json_array();
+    bool whole = read_end(&b, dir, name);
+    if (b.len > 0 && whole && last_lines(&b, EVIDENCE_LOG_LINES) == b.data)
+        (void)read_end(&both, dir, older); /* it was rotated a moment ago */
+    if (b.len > 0)
+        buf_add(&both, b.data, b.len);
+    if (both.len > 0 && !both.failed)
+        put_lines(list, last_lines(&both, EVIDENCE_LOG_LINES), both.data + both.len);
+    (void)json_object_set_new(log, key, list);
+    buf_free(&b);
+    buf_free(&both);
+}
+
+void tail_put_logs(json_t *doc, int dir)
+{
+    json_t *log = json_object();
+    put_log(log, "stdout", dir, "stdout.log", "stdout.log.1");
+    put_log(log, "stderr", dir, "stderr.log", "stderr.log.1");
+    (void)json_object_set_new(doc, "log", log);
+}

@@ -1,0 +1,96 @@
+#include "executor/evidence/tool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+static int set_files(posix_spawn_file_actions_t *fa, int in, int out)
+{
+    int rc = in >= 0 ? posix_spawn_file_actions_adddup2(fa, in, STDIN_FILENO)
+                     : posix_spawn_file_actions_addopen(fa, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    rc = rc != 0 ? rc : posix_spawn_file_actions_adddup2(fa, out, STDOUT_FILENO);
+    return rc != 0 ? rc
+                   : posix_spawn_file_actions_addopen(fa, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+}
+
+static int set_signals(posix_spawnattr_t *attr)
+{
+    sigset_t none, all;
+    (void)sigemptyset(&none);
+    (void)sigfillset(&all);
+    int rc = posix_spawnattr_setsigmask(attr, &none);
+    rc = rc != 0 ? rc : posix_spawnattr_setsigdefault(attr, &all);
+    return rc != 0 ? rc
+                   : posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+}
+
+static int start(pid_t *pid, char *const *argv, int in, int out)
+{
+    char *envp[] = {NULL};
+    posix_spawn_file_actions_t fa;
+    posix_spawnattr_t attr;
+    int rc = posix_spawn_file_actions_init(&fa);
+    if (rc != 0)
+        return rc;
+    rc = posix_spawnattr_init(&attr);
+    if (rc == 0) {
+        rc = set_files(&fa, in, out);
+        rc = rc != 0 ? rc : set_signals(&attr);
+        rc = rc != 0 ? rc : posix_spawn(pid, argv[0], &fa, &attr, argv, envp);
+        (void)posix_spawnattr_destroy(&attr);
+    }
+    (void)posix_spawn_file_actions_destroy(&fa);
+    return rc;
+}
+
+/* Until it closes its stdout, or time is up. */
+static void collect(int fd, uint64_t deadline_ms, size_t limit, struct buf *out)
+{
+    for (;;) {
+        uint64_t now = clock_mono_ms();
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        if (now >= deadline_ms || out->len >= limit || !buf_reserve(out, 16384))
+            return;
+        int n = poll(&p, 1, (int)(deadline_ms - now));
+        if (n < 0 && errno == EINTR)
+            continue;
+        ssize_t k = n > 0 ? read(fd, out->data + out->len, 16384) : 0;
+        if (k <= 0)
+            return;
+        out->len += (size_t)k;
+        out->data[out->len] = '\0';
+    }
+}
+
+int tool_run(char *const *argv, int fd, uint64_t deadline_ms, size_t limit, struct buf *out,
+             struct err *err)
+{
+    int ends[2];
+    pid_t pid;
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return err_sys(err, errno, "pipe of %s", argv[0]);
+    int sys = start(&pid, argv, fd, ends[1]);
+    (void)close(ends[1]);
+    AUTO_CLOSE int read_end = ends[0];
+    if (sys != 0)
+        return err_sys(err, sys, "start %s", argv[0]);
+    /* the executor collects its orphans, and this child with them: a pid may be somebody else's
+     * then */
+    AUTO_CLOSE int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    collect(read_end, deadline_ms, limit, out);
+    if (pidfd >= 0) {
+        siginfo_t info;
+        (void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0); /* as a rule it is over */
+        (void)waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG);
+    }
+    return out->failed ? err_set(err, ERR_NOMEM, "output of %s", argv[0]) : 0;
+}

@@ -1,0 +1,38 @@
+/* Is a process deadlocked by a fork? What /proc and the memory of its locks prove, in about a
+ * millisecond a process, stopping nobody. */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+enum verdict_kind {
+    VERDICT_NONE,
+    VERDICT_SUSPICIOUS, /* it looks like one: its stacks may tell */
+    VERDICT_PROVEN,     /* nothing can end this wait but a signal */
+};
+
+struct verdict {
+    enum verdict_kind kind;
+    pid_t pid, tid; /* who waits */
+    char why[320];  /* a sentence */
+};
+
+/* "none", "suspicious", "proven". Static. */
+const char *verdict_name(enum verdict_kind kind);
+
+/* What a process that was forked and has not called exec may be judged by. */
+struct verdict_facts {
+    bool forked;
+    pid_t parent;
+    int parent_threads; /* 0: unknown */
+    int threads;
+    bool all_stuck;   /* every thread waits, without a time limit, for what only they could wake */
+    bool behind_lock; /* one of them for a lock that is taken */
+};
+/* false when the process is gone. */
+bool verdict_facts_read(pid_t pid, struct verdict_facts *out);
+
+/* Judges one process. */
+void verdict_look(pid_t pid, struct verdict *out);
+/* Keeps the stronger one in *best. */
+void verdict_join(struct verdict *best, const struct verdict *other);

@@ -1,0 +1,378 @@
+/* What is told about a process from outside, and what is concluded. */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "executor/evidence/evidence.h"
+#include "executor/proc.h"
+#include "executor/spawn.h"
+#include "tests/lib/sandbox.h"
+
+TestSuite(evidence, .init = sandbox_enter, .fini = sandbox_leave, .timeout = 120);
+
+static json_t *doc;
+
+static pid_t start(const char *mode)
+{
+    pid_t pid = sandbox_start((const char *const[]){DEADLOCK, mode, NULL});
+    cr_assert(sandbox_await("out", "ready", 60));
+    return pid;
+}
+
+static void end(pid_t pid)
+{
+    proc_kill_tree(pid, SIGKILL);
+    (void)sandbox_wait(pid, 30);
+    json_decref(doc);
+    doc = NULL;
+}
+
+static struct verdict collect(pid_t pid)
+{
+    struct verdict v;
+    const struct evidence_req req = {
+        .root = pid, .dir = -1, .deadline_ms = clock_mono_ms() + 20000};
+    doc = evidence_collect(&req, &v);
+    cr_assert(doc != NULL);
+    return v;
+}
+
+/* The i-th process. */
+static const json_t *process(size_t i)
+{
+    const json_t *p = json_array_get(json_object_get(doc, "processes"), i);
+    cr_assert(p != NULL, "no process %zu", i);
+    return p;
+}
+
+static bool says(const json_t *part, const char *words)
+{
+    AUTO_FREE char *text = json_dumps(part, JSON_COMPACT | JSON_ENCODE_ANY);
+    return text != NULL && strstr(text, words) != NULL;
+}
+
+/* --- verdicts ------------------------------------------------------------------------------------
+ */
+
+static struct verdict look(const char *mode, bool with_stacks)
+{
+    struct verdict v;
+    pid_t pid = start(mode);
+    evidence_verdict(pid, with_stacks ? clock_mono_ms() + 20000 : 0, &v);
+    end(pid);
+    return v;
+}
+
+#define EXPECT_VERDICT(v, wanted)                                                                  \
+    cr_expect(eq(int, (int)(v).kind, (int)(wanted)), "%s: %s", verdict_name((v).kind), (v).why)
+
+Test(evidence, a_mutex_of_a_thread_that_was_not_forked_is_proof)
+{
+    struct verdict v = look("mutex", false);
+    EXPECT_VERDICT(v, VERDICT_PROVEN);
+    cr_expect(strstr(v.why, "waits for a mutex that belongs to thread") != NULL, "%s", v.why);
+    cr_expect(strstr(v.why, "which has 2 threads") != NULL, "%s", v.why);
+}
+
+Test(evidence, it_is_proof_also_while_other_threads_burn_the_cpu)
+{
+    EXPECT_VERDICT(look("mutex-and-burn", false), VERDICT_PROVEN);
+}
+
+Test(evidence, an_allocator_s_lock_without_anybody_to_release_it_is_proof)
+{
+    struct verdict v = look("malloc", false);
+    EXPECT_VERDICT(v, VERDICT_PROVEN);
+    cr_expect(strstr(v.why, "lock that is taken") != NULL, "%s", v.why);
+}
+
+Test(evidence, a_wait_in_an_after_fork_handler_is_proof_by_its_stack)
+{
+    struct verdict v = look("atfork", false);
+    EXPECT_VERDICT(v, VERDICT_SUSPICIOUS);
+    v = look("atfork", true);
+    EXPECT_VERDICT(v, VERDICT_PROVEN);
+    cr_expect(strstr(v.why, "in a handler of pthread_atfork") != NULL, "%s", v.why);
+}
+
+Test(evidence, a_wait_that_nobody_can_end_is_suspicious_but_no_proof)
+{
+    EXPECT_VERDICT(look("alone", true), VERDICT_SUSPICIOUS);
+}
+
+Test(evidence, a_pool_that_waits_for_work_is_healthy)
+{
+    EXPECT_VERDICT(look("pool", true), VERDICT_NONE);
+}
+
+Test(evidence, a_mutex_that_the_forking_thread_holds_is_its_child_s)
+{
+    EXPECT_VERDICT(look("inherited", true), VERDICT_NONE);
+}
+
+Test(evidence, threads_that_pass_a_mutex_round_are_healthy)
+{
+    struct verdict v;
+    pid_t pid = start("contention");
+    for (int i = 0; i < 300; i++) {
+        evidence_verdict(pid, 0, &v);
+        EXPECT_VERDICT(v, VERDICT_NONE);
+    }
+    end(pid);
+}
+
+Test(evidence, threads_that_wait_for_one_another_without_a_fork_are_no_fork_deadlock)
+{
+    EXPECT_VERDICT(look("threads", true), VERDICT_NONE);
+}
+
+/* --- what is collected ---------------------------------------------------------------------------
+ */
+
+Test(evidence, every_thread_has_its_stack_and_the_process_goes_on)
+{
+    pid_t pid = start("threads");
+    (void)collect(pid);
+    const json_t *p = process(0), *threads = json_object_get(p, "threads"), *t;
+    size_t i;
+    cr_expect(eq(sz, json_array_size(threads), 8));
+    json_array_foreach(threads, i, t)
+    {
+        const json_t *stack = json_object_get(t, "stack");
+        size_t here = 0, k;
+        const json_t *f;
+        json_array_foreach(stack, k, f) here += says(f, "\"victim_waits_here\"");
+        cr_expect(eq(sz, here, 4), "thread %zu", i);
+        cr_expect(says(t, "\"private\":true"));
+    }
+    char path[64], status[4096];
+    (void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    (void)proc_read(path, status, sizeof(status));
+    cr_expect(strstr(status, "TracerPid:\t0\n") != NULL, "%s", status);
+    end(pid);
+}
+
+Test(evidence, a_deadlock_is_told_with_its_lock_and_its_stack)
+{
+    pid_t pid = start("malloc");
+    struct verdict v = collect(pid);
+    EXPECT_VERDICT(v, VERDICT_PROVEN);
+    const json_t *child = process(1);
+    cr_expect(says(child, "\"forked_without_exec\":true"));
+    cr_expect(says(child, "\"parent_threads\":2"));
+    cr_expect(says(child, "\"taken_lock\":true"));
+    cr_expect(says(child, "\"pattern\":\"allocator\""));
+    cr_expect(says(json_object_get(doc, "verdict"), "\"kind\":\"proven\""));
+    struct buf text = BUF_INIT;
+    evidence_put_text(&text, doc);
+    cr_expect(strstr(buf_str(&text), "fork deadlock: proven: ") != NULL, "%s", buf_str(&text));
+    cr_expect(strstr(buf_str(&text), "a lock that is taken") != NULL, "%s", buf_str(&text));
+    buf_free(&text);
+    end(pid);
+}
+
+Test(evidence, a_process_in_an_uninterruptible_wait_does_not_hold_us)
+{
+    pid_t pid = start("vfork");
+    (void)collect(pid);
+    cr_expect(says(process(0), "vfork"));
+    cr_expect(says(process(0), "did not stop"));
+    end(pid);
+}
+
+Test(evidence, a_process_that_somebody_traces_is_told_as_far_as_it_goes)
+{
+    pid_t pid = start("traced");
+    (void)collect(pid);
+    cr_expect(says(process(1), "may not be stopped"));
+    cr_expect(says(process(1), "futex"));
+    end(pid);
+}
+
+Test(evidence, a_stopped_process_stays_stopped)
+{
+    struct proc_stat st = {0};
+    pid_t pid = start("threads");
+    (void)kill(pid, SIGSTOP);
+    for (int i = 0; i < 1000 && (!proc_read_stat(pid, &st) || st.state != 'T'); i++)
+        (void)usleep(10000);
+    (void)collect(pid);
+    cr_expect(says(process(0), "victim_waits_here"));
+    (void)usleep(100000);
+    cr_expect(proc_read_stat(pid, &st));
+    cr_expect(eq(chr, st.state, 'T'));
+    end(pid);
+}
+
+Test(evidence, no_signal_is_lost_while_it_looks)
+{
+    char want[32];
+    int sent = 0;
+    pid_t pid = start("signals");
+    for (int i = 0; i < 20; i++) {
+        for (int k = 0; k < 20; k++)
+            sent += sigqueue(pid, SIGRTMIN, (union sigval){.sival_int = k}) == 0;
+        (void)collect(pid);
+        json_decref(doc);
+        doc = NULL;
+    }
+    (void)kill(pid, SIGTERM);
+    cr_expect(eq(int, sandbox_wait(pid, 60), 0));
+    (void)snprintf(want, sizeof(want), "arrived %d\n", sent);
+    cr_expect(sandbox_has("out", want), "%d sent: %s", sent, sandbox_text("out"));
+}
+
+Test(evidence, a_process_that_is_gone_is_no_mistake)
+{
+    pid_t pid = start("threads");
+    end(pid);
+    struct verdict v = collect(pid);
+    EXPECT_VERDICT(v, VERDICT_NONE);
+    cr_expect(eq(sz, json_array_size(json_object_get(doc, "processes")), 0));
+    json_decref(doc);
+    doc = NULL;
+}
+
+Test(evidence, the_environment_and_the_command_have_no_secrets)
+{
+    (void)setenv("DB_PASSWORD", "hunter1", 1);
+    (void)setenv("STORE_URL", "postgresql://user:hunter2@db/x?sslmode=off", 1);
+    (void)setenv("GREETING", "hello", 1);
+    pid_t pid =
+        sandbox_start((const char *const[]){DEADLOCK, "threads", "--token=hunter3", "--password",
+                                            "hunter4", "https://hunter5@git.example/x", NULL});
+    cr_assert(sandbox_await("out", "ready", 60));
+    (void)collect(pid);
+    cr_expect(says(process(0), "hunter") == false);
+    cr_expect(says(process(0), "\"DB_PASSWORD\":\"***\""));
+    cr_expect(says(process(0), "postgresql://user:***@db/x?sslmode=off"));
+    cr_expect(says(process(0), "\"GREETING\":\"hello\""));
+    end(pid);
+}
+
+static void write_file(const char *name, const char *text)
+{
+    int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    cr_assert(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    (void)close(fd);
+}
+
+Test(evidence, the_last_200_lines_of_the_logs_are_in_it)
+{
+    struct buf lines = BUF_INIT;
+    struct verdict v;
+    pid_t pid = start("threads");
+    for (int i = 0; i < 150; i++)
+        buf_printf(&lines, "old %d\n", i);
+    write_file("stdout.log.1", buf_str(&lines));
+    buf_clear(&lines);
+    for (int i = 0; i < 120; i++)
+        buf_printf(&lines, "new %d password=hunter2\n", i);
+    write_file("stdout.log", buf_str(&lines));
+    buf_free(&lines);
+    int dir = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const struct evidence_req req = {
+        .root = pid, .dir = dir, .deadline_ms = clock_mono_ms() + 20000};
+    doc = evidence_collect(&req, &v);
+    const json_t *list = json_object_get(json_object_get(doc, "log"), "stdout");
+    cr_expect(eq(sz, json_array_size(list), 200));
+    cr_expect(says(json_array_get(list, 0), "old 70"));
+    cr_expect(says(json_array_get(list, 199), "new 119 password=***"));
+    struct err err;
+    cr_expect(eq(int, evidence_save(dir, doc, &err), 0));
+    cr_expect(sandbox_has("evidence.txt", "new 119 password=***"));
+    cr_expect(sandbox_has("evidence.json", "victim_waits_here"));
+    (void)close(dir);
+    end(pid);
+}
+
+/* --- Python --------------------------------------------------------------------------------------
+ */
+
+static const char frames_py[] = "import threading, time\n"
+                                "def in_thread():\n"
+                                "    time.sleep(600)\n"
+                                "class Caf\xc3\xa9:\n"
+                                "    def innermost(self):\n"
+                                "        print('ready', flush=True)\n"
+                                "        time.sleep(\n"
+                                "            600)\n"
+                                "threading.Thread(target=in_thread, daemon=True).start()\n"
+                                "Caf\xc3\xa9().innermost()\n";
+
+/* $variable, else the first of the names along PATH; without one the test is skipped. */
+static const char *find_python(const char *variable, const char *name)
+{
+    static char path[512];
+    AUTO_FREE char *found = NULL;
+    const char *chosen = getenv(variable);
+    if (chosen == NULL && spawn_resolve(&found, name, NULL, NULL) == 0)
+        chosen = found;
+    /* what stands along PATH may be a word for something that is not there */
+    if (chosen == NULL ||
+        sandbox_wait(sandbox_start((const char *const[]){chosen, "-c", "", NULL}), 60) != 0)
+        cr_skip_test("no %s", name);
+    (void)snprintf(path, sizeof(path), "%s", chosen != NULL ? chosen : "");
+    return path;
+}
+
+static pid_t start_python(const char *python, const char *script)
+{
+    pid_t pid = sandbox_start((const char *const[]){python, "-c", script, NULL});
+    cr_assert(sandbox_await("out", "ready", 60), "%s", sandbox_text("err"));
+    return pid;
+}
+
+static const char pool_py[] =
+    "import multiprocessing as mp, threading, time\n"
+    "for i in range(4): threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
+    "pool = mp.get_context('fork').Pool(3)\n"
+    "pool.map(abs, range(30))\n"
+    "print('ready', flush=True)\n"
+    "time.sleep(600)\n";
+
+Test(evidence, a_multiprocessing_pool_of_python_that_waits_for_work_is_healthy)
+{
+    struct verdict v;
+    pid_t pid = start_python(find_python("FORKLESS_PYTHON", "python3"), pool_py);
+    for (int i = 0; i < 20; i++) {
+        evidence_verdict(pid, clock_mono_ms() + 20000, &v);
+        EXPECT_VERDICT(v, VERDICT_NONE);
+    }
+    end(pid);
+}
+
+Test(evidence, python_frames_are_read_by_its_own_offsets)
+{
+    pid_t pid = start_python(find_python("FORKLESS_PYTHON313", "python3.13"), frames_py);
+    (void)collect(pid);
+    const json_t *python = json_object_get(process(0), "python");
+    cr_expect(says(python, "\"version\":\"3.13."));
+    cr_expect(says(python, "\"function\":\"in_thread\",\"file\":\"<string>\",\"line\":3"));
+    cr_expect(
+        says(python, "\"function\":\"Caf\xc3\xa9.innermost\",\"file\":\"<string>\",\"line\":7"));
+    cr_expect(says(python, "\"function\":\"<module>\",\"file\":\"<string>\",\"line\":10"));
+    cr_expect(says(python, "of_parent") == false);
+    end(pid);
+}
+
+Test(evidence, a_python_without_offsets_says_so)
+{
+    (void)setenv("PATH", "/usr/bin:/bin", 1); /* no py-spy there */
+    if (access("/usr/bin/py-spy", X_OK) == 0)
+        cr_skip_test("py-spy is installed");
+    pid_t pid = start_python(find_python("FORKLESS_PYTHON", "python3"), frames_py);
+    (void)collect(pid);
+    if (says(process(0), "its debug offsets")) {
+        end(pid);
+        cr_skip_test("this Python describes itself");
+    }
+    cr_expect(says(process(0), "py-spy is not installed"));
+    end(pid);
+}

@@ -1,0 +1,86 @@
+/* What may be written down about others. */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "executor/evidence/secrets.h"
+
+TestSuite(secrets);
+
+Test(secrets, names_of_variables_tell)
+{
+    static const char *const secret[] = {"API_TOKEN",
+                                         "DB_PASSWORD",
+                                         "aws_secret_access_key",
+                                         "AWS_ACCESS_KEY_ID",
+                                         "SENTRY_DSN",
+                                         "PGPASSWORD",
+                                         "MYSQL_PWD",
+                                         "GOOGLE_APPLICATION_CREDENTIALS",
+                                         "AIRFLOW_CONN_X",
+                                         "KUBE_AUTH",
+                                         "JWT",
+                                         "SESSION_COOKIE",
+                                         "PASSPHRASE",
+                                         "SSH_PASSWORD",
+                                         "PRIVATE_THING",
+                                         "MLFLOW_TRACKING_TOKEN"};
+    static const char *const plain[] = {"PATH", "PWD",   "OLDPWD",         "HOME",
+                                        "LANG", "SHELL", "FORKLESS_TRIAL", "OMP_NUM_THREADS"};
+    for (size_t i = 0; i < ARRAY_LEN(secret); i++)
+        cr_expect(secret_variable(secret[i]), "%s", secret[i]);
+    for (size_t i = 0; i < ARRAY_LEN(plain); i++)
+        cr_expect(secret_variable(plain[i]) == false, "%s", plain[i]);
+}
+
+static void expect_masked(const char *text, const char *wanted)
+{
+    struct buf b = BUF_INIT;
+    secret_mask(&b, text);
+    cr_expect(eq(str, (char *)(uintptr_t)buf_str(&b), (char *)(uintptr_t)wanted));
+    buf_free(&b);
+}
+
+Test(secrets, running_text_loses_secrets_and_nothing_else)
+{
+    static const char *const cases[][2] = {
+        {"", ""},
+        {"plain text, 1=2; a: b", "plain text, 1=2; a: b"},
+        {"postgresql://u:pa55@h:5432/db", "postgresql://u:***@h:5432/db"},
+        {"postgresql://u:p@a@h/db x@y", "postgresql://u:***@h/db x@y"},
+        {"redis://:pw@h/0", "redis://:***@h/0"},
+        {"https://ghp_x@github.com/a", "https://***@github.com/a"},
+        {"https://example.com/a@b?c=d", "https://example.com/a@b?c=d"},
+        {"https://e.com/?token=abc&page=2", "https://e.com/?token=***&page=2"},
+        {"password=hunter2, user=me", "password=***, user=me"},
+        {"{\"api_key\": \"a b\\\"c\", \"n\": 1}", "{\"api_key\": \"***\", \"n\": 1}"},
+        {"{'secret': 'x'}", "{'secret': '***'}"},
+        {"Authorization: Bearer abcdefghijkl", "Authorization: Bearer ***"},
+        {"authorization: Basic dXNlcjpwYXNz=", "authorization: Basic ***"},
+        {"Bearer of bad news", "Bearer of bad news"},
+        {"--password hunter2 --lr 0.1", "--password *** --lr 0.1"},
+        {"--token=x --seed 1", "--token=*** --seed 1"},
+        {"--use-auth --lr 0.1", "--use-auth --lr 0.1"},
+        {"KeyError: 'loss'", "KeyError: 'loss'"},
+        {"max_tokens=512", "max_tokens=512"},
+        {"the key is under the mat", "the key is under the mat"},
+        {"password=", "password="},
+        {"dsn: host=db password=pw user=me", "dsn: *** password=*** user=me"},
+        {"://", "://"},
+        {"a://b", "a://b"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        expect_masked(cases[i][0], cases[i][1]);
+}
+
+Test(secrets, words_of_a_command_are_masked_across_their_borders)
+{
+    static const char words[] = "train\0--password\0hunter2\0--lr=0.1\0";
+    struct buf b = BUF_INIT;
+    secret_mask_words(&b, words, sizeof(words) - 1);
+    cr_expect(eq(str, (char *)(uintptr_t)buf_str(&b), (char *)"train --password *** --lr=0.1"));
+    buf_free(&b);
+}
