@@ -22,21 +22,6 @@ static const char examples[] =
     "  forkless logs 7 --stderr    its stderr\n"
     "  forkless logs 7 -f          and what it prints from now on, until it ends\n";
 
-/* The study's run directory: its attribute forkless:dir. */
-static int run_dir(const struct reading *r, char **out)
-{
-    AUTO_FREE char *json = NULL;
-    struct err err;
-    int rc = store_study_attr_get(r->store, r->study, ATTR_USER, "forkless:dir", &json, &err);
-    AUTO_JSON json_t *text = rc == 0 ? json_read(json, strlen(json), NULL) : NULL;
-    if (!json_is_string(text)) {
-        cli_error("study '%s' has no run directory: its trials were not run by forkless", r->name);
-        return EXIT_USAGE;
-    }
-    *out = strdup(json_string_value(text));
-    return *out != NULL ? CLI_GO_ON : EXIT_STORE;
-}
-
 /* On a terminal a log may have lines, tabs and returns, but nothing else that steers it: C0 and DEL
  * become '?', a C1 in UTF-8 a no-break space. *last is the byte before, over all blocks. */
 static void tame(unsigned char *block, size_t n, unsigned char *last)
@@ -193,7 +178,7 @@ static int show(const struct reading *r, int64_t number, bool errors, bool go_on
     int rc = store_trial_find(r->store, r->study, number, &trial, &err);
     if (rc < 0)
         return reading_failed(&err);
-    int code = run_dir(r, &dir);
+    int code = reading_run_dir(r, &dir);
     if (code != CLI_GO_ON)
         return code;
     AUTO_FREE char *path = go_on ? path_of(dir, number, errors ? "stderr.log" : "stdout.log")

@@ -18,6 +18,7 @@ static const struct command commands[] = {
     {"trials", "the trials of a study", trials_main},
     {"best", "the best trials of a study", best_main},
     {"logs", "what a trial's worker printed", logs_main},
+    {"dump", "where a process and its descendants stand, from outside", dump_main},
     {"export", "all trials of a study as CSV or JSON", export_main},
     {"repro", "reproduce a fork deadlock, and the way out of it", repro_main},
     {"guard", "any command, with its dangerous forks told or refused", guard_main},

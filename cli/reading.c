@@ -149,6 +149,20 @@ int reading_begin(struct reading *r, const struct cli_usage *usage, int argc, ch
     return code;
 }
 
+int reading_run_dir(const struct reading *r, char **out)
+{
+    AUTO_FREE char *json = NULL;
+    struct err err;
+    int rc = store_study_attr_get(r->store, r->study, ATTR_USER, "forkless:dir", &json, &err);
+    AUTO_JSON json_t *text = rc == 0 ? json_read(json, strlen(json), NULL) : NULL;
+    if (!json_is_string(text)) {
+        cli_error("study '%s' has no run directory: its trials were not run by forkless", r->name);
+        return EXIT_USAGE;
+    }
+    *out = strdup(json_string_value(text));
+    return *out != NULL ? CLI_GO_ON : EXIT_STORE;
+}
+
 const char *trial_attr_find(const struct trial_attr *attrs, size_t n, const char *key)
 {
     for (size_t i = 0; i < n; i++) {

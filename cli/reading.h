@@ -39,6 +39,8 @@ int reading_begin(struct reading *r, const struct cli_usage *usage, int argc, ch
                   enum reading_words words, struct cli_args *args);
 /* Opens the store of the url and picks the study of the name. As reading_begin. */
 int reading_open_study(struct reading *r, const char *url, const char *name);
+/* The study's run directory (its attribute forkless:dir); the caller's to free. As reading_open. */
+int reading_run_dir(const struct reading *r, char **out);
 /* Reports an error of the store; the exit_code for it. */
 int reading_failed(const struct err *err);
 

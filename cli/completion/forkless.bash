@@ -44,6 +44,11 @@ _forkless_reproducers() {
     "$1" repro 2>/dev/null | awk '{ print $1 }'
 }
 
+# Numbers of the trials that run.
+_forkless_running() {
+    "$1" status --json 2>/dev/null | grep -o '"running_trials":\[[^]]*' | grep -o '"number":[0-9]*' | cut -d: -f2
+}
+
 _forkless() {
     local program=${COMP_WORDS[0]} command=${COMP_WORDS[1]-} cur=${COMP_WORDS[COMP_CWORD]}
     local prev=${COMP_WORDS[COMP_CWORD - 1]} words="" i
@@ -86,6 +91,7 @@ _forkless() {
             return
             ;;
         status | trials | best | export) words=$(_forkless_studies "$program") ;;
+        dump) words=$(_forkless_running "$program") ;;
         help) words=$(_forkless_commands "$program") ;;
         repro) words=$(_forkless_reproducers "$program") ;;
         logs)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/json.h"
 #include "storage/storage.h"
 #include "tests/lib/sandbox.h"
 
@@ -247,6 +248,27 @@ Test(workers, a_worker_that_does_not_stop_for_its_evidence_is_ended_in_time)
     cr_expect(eq(int, TRY("--stall=1s", "retry.stalled=0", "--", DEADLOCK, "vfork"), 5));
     expect_fail("stalled", "no progress for 1 s");
     cr_expect(sandbox_has("runs/s/0/evidence.json", "did not stop"));
+}
+
+Test(workers, a_running_trial_can_be_dumped)
+{
+    pid_t pid = sandbox_run(
+        (const char *const[]){"-n1", "-j1", "x=float:0..1", "--", DEADLOCK, "threads", NULL});
+    cr_assert(sandbox_await("runs/s/0/stdout.log", "ready", 60));
+    const char *const dump[] = {FORKLESS, "dump", "--storage", "sqlite:///s.db", "0", NULL};
+    cr_expect(eq(int, sandbox_wait(sandbox_start(dump), 60), 0));
+    cr_expect(sandbox_has("out", "trial 0 of study s\n"), "%s", sandbox_text("out"));
+    cr_expect(sandbox_has("out", "victim_waits_here+"));
+    cr_expect(sandbox_has("out", "the end of stdout:\n    ready\n"));
+    const char *const json[] = {FORKLESS,         "dump", "--json", "--storage",
+                                "sqlite:///s.db", "0",    "s",      NULL};
+    cr_expect(eq(int, sandbox_wait(sandbox_start(json), 60), 0));
+    AUTO_JSON json_t *doc = json_read(sandbox_text("out"), strlen(sandbox_text("out")), NULL);
+    cr_expect(json_object_get(doc, "processes") != NULL);
+    const char *const other[] = {FORKLESS, "dump", "--storage", "sqlite:///s.db", "1", NULL};
+    cr_expect(eq(int, sandbox_wait(sandbox_start(other), 60), 2));
+    (void)kill(pid, SIGKILL);
+    (void)sandbox_wait(pid, 60);
 }
 
 Test(workers, a_silent_one_that_burns_cpu_is_not_stalled)
