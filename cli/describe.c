@@ -3,9 +3,11 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "cli/cli.h"
 
@@ -113,6 +115,25 @@ static void put_retry(struct buf *b, const struct spec *s)
     buf_puts(b, *comma == '\0' ? "nothing\n" : "\n");
 }
 
+/* A line for each setting that the spec makes; the metric and the space are told elsewhere. */
+static void put_xgboost(struct buf *b, const struct spec *s)
+{
+    AUTO_JSON json_t *config = json_read(s->run.config, strlen(s->run.config), NULL);
+    const char *key;
+    json_t *value;
+    buf_puts(b, "the built-in XGBoost worker\n");
+    json_object_foreach(config, key, value)
+    {
+        if (strcmp(key, "builtin") == 0 || strcmp(key, "metric") == 0 || strcmp(key, "space") == 0)
+            continue;
+        AUTO_FREE char *text = json_dumps(value, JSON_ENCODE_ANY);
+        buf_printf(b, "  %-18s %s\n", key,
+                   json_is_string(value) ? json_string_value(value)
+                   : text != NULL        ? text
+                                         : "");
+    }
+}
+
 static void put_search(struct buf *b, const struct spec *s)
 {
     static const char *const samplers[] = {"auto", "tpe", "random"};
@@ -212,7 +233,7 @@ void describe_spec(struct buf *b, const struct spec_doc *doc, const struct spec 
     put_budget(b, s);
     label(b, "run", colour);
     if (s->run.runner == RUN_XGBOOST)
-        buf_printf(b, "the built-in XGBoost worker: %s\n", s->run.config);
+        put_xgboost(b, s);
     else
         buf_puts(b, "a command of your own, shown with the trials below\n");
     label(b, "slots", colour);

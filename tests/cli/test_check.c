@@ -155,7 +155,11 @@ Test(check, what_a_spec_needs_lies_beside_it)
               fputs("run: {builtin: xgboost, data: d.csv, label: late}\nbudget: {trials: 1}\n",
                     spec) >= 0 &&
               fflush(spec) == 0);
+    char out[4000];
     cr_expect_eq(check("", (const char *[]){"sub/t.yaml", NULL}), EXIT_OK);
+    read_all(cr_get_redirected_stdout(), out, sizeof(out));
+    cr_expect_not_null(strstr(out, "\n  data               sub/d.csv\n  label              late\n"),
+                       "%s", out);
     cr_expect_eq(check("", (const char *[]){"sub/t.yaml", "run.cwd=sub", NULL}), EXIT_OK);
     cr_expect_eq(check("", (const char *[]){"sub/t.yaml", "run.data=sub/d.csv", NULL}), EXIT_OK);
     cr_expect_eq(check("", (const char *[]){"sub/t.yaml", "run.data=d.csv", NULL}), EXIT_USAGE);
