@@ -217,9 +217,11 @@ static void run_list_free(struct run_list *l)
     free(l->v);
 }
 
+/* The row may be another program's. */
 static char *owner_of(const struct store_run *run)
 {
-    AUTO_JSON json_t *config = json_read(run->config, strlen(run->config), NULL);
+    const char *text = run->config != NULL ? run->config : "";
+    AUTO_JSON json_t *config = json_read(text, strlen(text), NULL);
     const char *owner = json_string_value(json_object_get(config, "owner"));
     return run->ended_us == 0 && owner != NULL ? strdup(owner) : NULL;
 }
