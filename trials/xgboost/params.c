@@ -36,9 +36,10 @@ static const char *const known[] = {
     /* objectives */
     "base_score", "boost_from_average", "num_class", "num_target", "num_feature", "num_pbuffer",
     "tweedie_variance_power", "huber_slope", "quantile_alpha", "expectile_alpha",
-    "aft_loss_distribution", "aft_loss_distribution_scale", "lambdarank_pair_method", "lambdarank_num_pair_per_sample",
-    "lambdarank_normalization", "lambdarank_score_normalization", "lambdarank_unbiased",
-    "lambdarank_bias_norm", "ndcg_exp_gain", "num_pairsample", "fix_list_weight",
+    "aft_loss_distribution", "aft_loss_distribution_scale", "lambdarank_pair_method",
+    "lambdarank_num_pair_per_sample", "lambdarank_normalization",
+    "lambdarank_score_normalization", "lambdarank_unbiased", "lambdarank_bias_norm",
+    "ndcg_exp_gain", "num_pairsample", "fix_list_weight",
 };
 /* clang-format on */
 

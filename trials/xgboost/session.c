@@ -13,8 +13,9 @@
 static bool is_taken(const struct session *s, size_t at, const char *name)
 {
     for (size_t i = 0; i < s->data.cols; i++) {
+        const char *column = matrix_feature(&s->data, i);
         if ((s->names[i] != NULL && strcmp(s->names[i], name) == 0) ||
-            (i != at && strcmp(matrix_feature(&s->data, i), name) == 0))
+            (i != at && column != NULL && strcmp(column, name) == 0))
             return true;
     }
     return false;
@@ -28,7 +29,7 @@ static char *name_for(const struct session *s, size_t at)
     bool own = strpbrk(buf_str(&name), REFUSED) == NULL;
     for (char *p = name.data; !own && p != NULL && (p = strpbrk(p, REFUSED)) != NULL;)
         *p = '_';
-    while (!own && !name.failed && is_taken(s, at, name.data))
+    while (!own && !name.failed && is_taken(s, at, buf_str(&name)))
         buf_putc(&name, '_');
     char *out = name.failed ? NULL : buf_steal(&name);
     buf_free(&name);
