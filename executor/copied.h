@@ -3,7 +3,7 @@
 
 #include "trials/trial.h"
 
-/* A trial with all it points to, in memory of its own. */
+/* A trial with what samplers and pruners look at, in memory of its own. */
 struct copied {
     struct copied *next;
     struct trial t;
@@ -11,6 +11,7 @@ struct copied {
     struct trial_param *params;
     struct dist *dists;
     struct trial_step *steps;
+    struct trial_attr *attrs; /* the system attributes: a pruner may keep its rungs there */
 };
 
 struct copies {
