@@ -14,6 +14,9 @@
 /* Between two tries while the store refuses. */
 #define RETRY_MS 200
 
+/* A batch lost a job. */
+#define BATCH_AGAIN 1
+
 /* While it refuses it is said again and again. */
 #define TELL_AGAIN_MS 15000
 
@@ -118,30 +121,37 @@ static void set_trouble(struct storeq *q, unsigned whose, const struct err *err)
         (void)uv_async_send(&q->async);
 }
 
+/* Runs one of a batch. Returns 0, trouble, or BATCH_AGAIN when the job was dropped. */
+static int run_job(struct storeq *q, struct storeq_job *j, struct err *err)
+{
+    j->err = (struct err){0};
+    j->rc = j->run(j, q->store, &j->err);
+    if (j->rc >= 0 || store_refused(j->rc))
+        return 0;
+    *err = j->err;
+    j->dropped = !is_trouble(j->rc);
+    return j->dropped ? BATCH_AGAIN : j->rc;
+}
+
 static int run_jobs(struct storeq *q, struct storeq_job *first, const struct storeq_job *end,
                     struct err *err)
 {
     int rc = store_begin(q->store, err);
     if (rc < 0)
         return rc;
-    for (struct storeq_job *j = first; j != end; j = j->next) {
-        j->err = (struct err){0};
-        j->rc = j->run(j, q->store, &j->err);
-        if (is_trouble(j->rc)) {
-            *err = j->err;
-            rc = j->rc;
-            store_rollback(q->store);
-            return rc;
-        }
+    for (struct storeq_job *j = first; j != end && rc == 0; j = j->next) {
+        if (!j->dropped)
+            rc = run_job(q, j, err);
     }
-    rc = store_commit(q->store, false, err);
-    if (rc < 0)
+    if (rc == 0)
+        rc = store_commit(q->store, false, err);
+    if (rc != 0)
         store_rollback(q->store);
     return rc;
 }
 
-/* Runs the jobs up to `end` in one transaction. On trouble nothing is stored and all have to run
- * again. */
+/* Runs the jobs up to `end` in one transaction. On trouble, or when one had to be dropped, nothing
+ * is stored and they have to run again. */
 static int run_batch(struct storeq *q, struct storeq_job *first, const struct storeq_job *end,
                      struct err *err)
 {
@@ -171,6 +181,8 @@ static void run_until_stored(struct storeq *q, struct storeq_job *first,
     uint64_t start = clock_mono_ms();
     for (;;) {
         int rc = run_batch(q, first, end, &err);
+        if (rc == BATCH_AGAIN)
+            continue;
         if (rc == 0) {
             set_trouble(q, TROUBLE_WRITE, NULL);
             return;
@@ -178,8 +190,8 @@ static void run_until_stored(struct storeq *q, struct storeq_job *first,
         set_trouble(q, TROUBLE_WRITE, is_trouble(rc) ? &err : NULL);
         if (given_up(q, rc, start)) {
             for (struct storeq_job *j = first; j != end; j = j->next) {
-                j->rc = rc;
-                j->err = err;
+                j->rc = j->dropped ? j->rc : rc;
+                j->err = j->dropped ? j->err : err;
             }
             return;
         }

@@ -26,11 +26,14 @@ struct storeq_job {
     struct storeq_job *next;
     enum storeq_kind kind;
     /* On the writer's thread. May be called again when the batch could not be committed, so it must
-     * not consume what it needs. A refusal (ERR_FINISHED …) is an answer, kept in rc. */
+     * not consume what it needs. A refusal (ERR_FINISHED …) is an answer, kept in rc. With any
+     * other error but trouble the job is dropped with what it wrote, and its batch run without it.
+     */
     int (*run)(struct storeq_job *job, struct store *s, struct err *err);
     void (*done)(struct storeq_job *job); /* on the loop's thread; rc and err are set */
     int rc;
     struct err err;
+    bool dropped; /* the queue's own */
 };
 
 struct storeq_conf {

@@ -9,8 +9,9 @@
  * Writes. Each write is a transaction of its own and durable when it returns, unless it stands
  * between store_begin and store_commit. Errors that every write can have: ERR_BUSY (another process
  * held the lock longer than busy_ms), ERR_UNAVAILABLE (disk full, I/O error), ERR_NOMEM, and
- * ERR_UNSUPPORTED (opened read-only, or the system does not let us write). Refusals (ERR_FINISHED,
- * ERR_CONFLICT, ERR_NOTFOUND, ERR_INVALID) write nothing and leave a batch as it was. */
+ * ERR_UNSUPPORTED (opened read-only, or the system does not let us write). Refusals (see
+ * store_refused) write nothing and leave a batch as it was. Any other error breaks the batch: what
+ * follows in it fails with the same error, until it is rolled back. */
 #pragma once
 
 #include <stdbool.h>
@@ -40,6 +41,13 @@ static inline void store_destroy_p(struct store **s)
     store_destroy(*s);
 }
 #define AUTO_STORE AUTO(store_destroy_p)
+
+/* Whether rc is a refusal: an answer, given before anything was written. */
+static inline bool store_refused(int rc)
+{
+    return rc == -ERR_INVALID || rc == -ERR_NOTFOUND || rc == -ERR_EXISTS || rc == -ERR_FINISHED ||
+           rc == -ERR_CONFLICT;
+}
 
 /* ---- batches: the writes of one loop tick in one transaction ---- */
 

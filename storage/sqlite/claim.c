@@ -145,10 +145,15 @@ int sqlite_trial_claim(struct store *s, int64_t study, const struct store_claim_
 
 /* The text of retry_history with one more number, and the number of the first failed trial. */
 struct lineage {
-    char history[4096];
+    struct buf history;
     char first[24];
     size_t retries; /* so far */
 };
+
+static void lineage_free(struct lineage *l)
+{
+    buf_free(&l->history);
+}
 
 static int read_lineage(const struct trial *t, struct lineage *l, struct err *err)
 {
@@ -159,14 +164,12 @@ static int read_lineage(const struct trial *t, struct lineage *l, struct err *er
     if (!json_is_array(list))
         return err_set(err, ERR_CORRUPT, "trial %lld: retry_history is no list: %.60s",
                        (long long)t->number, history != NULL ? history : "out of memory");
-    AUTO(buf_free) struct buf b = BUF_INIT;
-    buf_putc(&b, '[');
+    buf_putc(&l->history, '[');
     for (size_t i = 0; i < json_array_size(list); i++)
-        buf_printf(&b, "%lld, ", (long long)json_integer_value(json_array_get(list, i)));
-    buf_printf(&b, "%lld]", (long long)t->number);
-    if (b.failed || b.len >= sizeof(l->history))
+        buf_printf(&l->history, "%lld, ", (long long)json_integer_value(json_array_get(list, i)));
+    buf_printf(&l->history, "%lld]", (long long)t->number);
+    if (l->history.failed)
         return err_set(err, ERR_NOMEM, "trial %lld: retry_history", (long long)t->number);
-    memcpy(l->history, b.data, b.len + 1);
     (void)snprintf(l->first, sizeof(l->first), "%lld", (long long)t->number);
     if (first != NULL)
         (void)snprintf(l->first, sizeof(l->first), "%s", first);
@@ -208,7 +211,7 @@ static int insert_clone(struct store_sqlite *q, struct trial_index *ix, const st
     clone.n_user_attrs = copy_attrs(user, t->user_attrs, t->n_user_attrs);
     clone.n_system_attrs = copy_attrs(system, t->system_attrs, t->n_system_attrs);
     system[clone.n_system_attrs++] = (struct trial_attr){"failed_trial", l->first};
-    system[clone.n_system_attrs++] = (struct trial_attr){"retry_history", l->history};
+    system[clone.n_system_attrs++] = (struct trial_attr){"retry_history", buf_str(&l->history)};
     if (not_before_us > 0) {
         (void)snprintf(due, sizeof(due), "%lld.%06lld", (long long)(not_before_us / 1000000),
                        (long long)(not_before_us % 1000000));
@@ -217,27 +220,32 @@ static int insert_clone(struct store_sqlite *q, struct trial_index *ix, const st
     return trial_insert(q, ix, &clone, id, number, err);
 }
 
+static int queue_clone(struct store_sqlite *q, struct trial_index *ix, const struct trial *t,
+                       const struct store_retry *retry, int64_t *id, int64_t *number,
+                       struct err *err)
+{
+    AUTO(lineage_free) struct lineage l = {.history = BUF_INIT};
+    int rc = read_lineage(t, &l, err);
+    if (rc < 0 || (retry->max_retries >= 0 && l.retries >= (size_t)retry->max_retries))
+        return rc;
+    return insert_clone(q, ix, t, &l, retry->not_before_us, id, number, err);
+}
+
+/* The clone comes first: it may be refused, and then nothing must have been written. */
 static int fail_and_queue(struct store_sqlite *q, int64_t trial, const struct store_retry *retry,
                           int64_t *id, int64_t *number, struct err *err)
 {
     struct trial_index *ix;
     const struct trial *t = NULL;
-    struct lineage l;
     int64_t study;
-    enum trial_state state;
-    int rc = trial_look(q, trial, &study, &state, err);
+    int rc = trial_look_unfinished(q, trial, &study, err);
+    if (rc == 0)
+        rc = index_get(q, study, &ix, err);
     if (rc == 0)
         rc = reader_get(q, study, trial, WANT_ALL & ~WANT_STEPS, &t, err);
     if (rc == 0)
-        rc = read_lineage(t, &l, err);
-    if (rc == 0)
-        rc = trial_end(q, trial, TRIAL_FAIL, NULL, 0, &ix, err);
-    if (rc < 0)
-        return rc;
-    *id = *number = -1;
-    if (retry->max_retries >= 0 && l.retries >= (size_t)retry->max_retries)
-        return 0;
-    return insert_clone(q, ix, t, &l, retry->not_before_us, id, number, err);
+        rc = queue_clone(q, ix, t, retry, id, number, err);
+    return rc < 0 ? rc : trial_end(q, trial, TRIAL_FAIL, NULL, 0, &ix, err);
 }
 
 int sqlite_trial_retry(struct store *s, int64_t trial, const struct store_retry *retry,

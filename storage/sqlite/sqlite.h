@@ -25,7 +25,7 @@ struct store_sqlite {
     atomic_bool sync_failed; /* what is committed may never reach the disk, unless written anew */
     bool results_ready;      /* the results tables are there, in our version */
     bool in_batch;
-    bool batch_broken;            /* a write failed half way: the batch cannot be committed */
+    struct err broken;            /* why the batch cannot be committed; a write failed half way */
     struct trial_index **indexes; /* one for each study that was used */
     size_t n_indexes;
     int64_t data_version;  /* PRAGMA data_version when the indexes were last checked */

@@ -226,8 +226,7 @@ int sqlite_trial_create(struct store *s, int64_t study, const struct trial *tmpl
     return rc < 0 ? rc : tx_leave(q, create(q, study, tmpl, id, number, err), err);
 }
 
-/* Errors: ERR_NOTFOUND, ERR_FINISHED. */
-static int look_unfinished(struct store_sqlite *q, int64_t trial, int64_t *study, struct err *err)
+int trial_look_unfinished(struct store_sqlite *q, int64_t trial, int64_t *study, struct err *err)
 {
     enum trial_state state;
     int rc = trial_look(q, trial, study, &state, err);
@@ -242,7 +241,7 @@ static int set_params(struct store_sqlite *q, int64_t trial, const struct trial_
 {
     struct trial_index *ix;
     int64_t study;
-    int rc = look_unfinished(q, trial, &study, err);
+    int rc = trial_look_unfinished(q, trial, &study, err);
     if (rc == 0)
         rc = index_get(q, study, &ix, err);
     if (rc == 0)
@@ -266,7 +265,7 @@ int sqlite_trial_steps(struct store *s, int64_t trial, const struct trial_step *
     int rc = tx_enter(q, err);
     if (rc < 0)
         return rc;
-    rc = look_unfinished(q, trial, &study, err);
+    rc = trial_look_unfinished(q, trial, &study, err);
     if (rc == 0)
         rc = put_steps(q, trial, steps, n, err);
     return tx_leave(q, rc, err);
@@ -280,7 +279,7 @@ int sqlite_trial_attrs(struct store *s, int64_t trial, enum attr_kind kind,
     int rc = tx_enter(q, err);
     if (rc < 0)
         return rc;
-    rc = look_unfinished(q, trial, &study, err);
+    rc = trial_look_unfinished(q, trial, &study, err);
     if (rc == 0)
         rc = trial_put_attrs(q, trial, kind, attrs, n, err);
     return tx_leave(q, rc, err);
@@ -292,7 +291,7 @@ int trial_end(struct store_sqlite *q, int64_t trial, enum trial_state state, con
     AUTO_RESET sqlite3_stmt *st = NULL;
     char now[CLOCK_TEXT_MAX];
     int64_t study;
-    int rc = look_unfinished(q, trial, &study, err);
+    int rc = trial_look_unfinished(q, trial, &study, err);
     if (rc == 0)
         rc = index_get(q, study, ix, err);
     if (rc == 0)

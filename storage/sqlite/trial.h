@@ -4,6 +4,8 @@
 #include "storage/sqlite/index.h"
 #include "storage/sqlite/sqlite.h"
 
+/* The trial's study, if it may change. Errors: ERR_NOTFOUND, ERR_FINISHED. */
+int trial_look_unfinished(struct store_sqlite *q, int64_t trial, int64_t *study, struct err *err);
 /* Inserts a trial as tmpl says, or a RUNNING one. Errors: ERR_CONFLICT, ERR_INVALID, before any
  * write. */
 int trial_insert(struct store_sqlite *q, struct trial_index *ix, const struct trial *tmpl,

@@ -71,28 +71,30 @@ static int commit(struct store_sqlite *q, bool durable, struct err *err)
     return durable ? make_durable(q, err) : 0;
 }
 
-/* Whether rc is a refusal, given before anything was written. */
-static bool refusal(int rc)
-{
-    return rc == -ERR_INVALID || rc == -ERR_NOTFOUND || rc == -ERR_EXISTS || rc == -ERR_FINISHED ||
-           rc == -ERR_CONFLICT;
-}
-
 int tx_enter(struct store_sqlite *q, struct err *err)
 {
     if (!q->in_batch)
         return sql_run(q, SQL_BEGIN_WRITE, err);
-    if (q->batch_broken)
-        return err_set(err, ERR_UNAVAILABLE,
-                       "%s: an earlier write of this batch failed, the batch has to be repeated",
-                       q->path);
-    return 0;
+    if (q->broken.code != ERR_NONE && err != NULL)
+        *err = q->broken;
+    return -(int)q->broken.code;
+}
+
+/* What the batch is refused with from now on. */
+static void break_batch(struct store_sqlite *q, int rc, const struct err *err)
+{
+    if (err != NULL)
+        q->broken = *err;
+    else
+        (void)err_set(&q->broken, (enum err_code) - rc, "%s: a write of this batch failed",
+                      q->path);
 }
 
 int tx_leave(struct store_sqlite *q, int rc, struct err *err)
 {
     if (q->in_batch) {
-        q->batch_broken = q->batch_broken || (rc < 0 && !refusal(rc));
+        if (rc < 0 && !store_refused(rc) && q->broken.code == ERR_NONE)
+            break_batch(q, rc, err);
         return rc;
     }
     if (rc >= 0)
@@ -124,7 +126,7 @@ int sqlite_begin(struct store *s, struct err *err)
     if (rc < 0)
         return rc;
     q->in_batch = true;
-    q->batch_broken = false;
+    q->broken = (struct err){0};
     return 0;
 }
 

@@ -197,3 +197,39 @@ Test(store_trial, running_ones_tell_owner_and_heartbeat)
     cr_expect_str_eq(buf_str(&told), "0 boot/pid \"1\" fresh;1 - silent;2 - old;");
     store_destroy(s);
 }
+
+Test(store_trial, a_refused_retry_writes_nothing)
+{
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    int64_t a = must_study(s, "a");
+    const struct store_retry retry = {.max_retries = -1};
+    (void)must_claim(s, a, -1, CLAIM_NEW);
+    struct store_claim c = must_claim(s, a, -1, CLAIM_NEW);
+    outside(path, "INSERT INTO trial_params VALUES(NULL, 1, 'x', 1.0, '{\"name\":"
+                  " \"IntDistribution\", \"attributes\": {\"log\": false, \"step\": 1, \"low\": 0,"
+                  " \"high\": 1}}');"
+                  "INSERT INTO trial_params VALUES(NULL, 2, 'x', 0.5, '{\"name\":"
+                  " \"FloatDistribution\", \"attributes\": {\"step\": null, \"low\": 0.0, \"high\":"
+                  " 1.0, \"log\": false}}')");
+    MUST(store_begin(s, &err));
+    REFUSED(ERR_CONFLICT, store_trial_retry(s, c.id, &retry, NULL, NULL, &err));
+    MUST(store_commit(s, true, &err));
+    cr_expect_str_eq(rows(path, "SELECT number, state FROM trials"), "0|RUNNING\n1|RUNNING");
+    store_destroy(s);
+}
+
+Test(store_trial, a_trial_may_have_thousands_of_retries)
+{
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    int64_t a = must_study(s, "a");
+    const struct store_retry retry = {.max_retries = -1};
+    struct store_claim c = must_claim(s, a, -1, CLAIM_NEW);
+    for (int i = 0; i < 1500; i++) {
+        MUST(store_trial_retry(s, c.id, &retry, NULL, NULL, &err));
+        c = must_claim(s, a, -1, CLAIM_QUEUED);
+    }
+    cr_expect_eq(c.number, 1500);
+    store_destroy(s);
+}

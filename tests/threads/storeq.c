@@ -26,6 +26,7 @@ struct test {
     struct storeq *q;
     int64_t study;
     int done, refused, troubles, recoveries;
+    int created;    /* trials, by jobs that went well */
     int last_write; /* writes come back in the order in which they went in */
     uv_timer_t timer;
     int pushed;
@@ -38,6 +39,12 @@ struct job {
     int64_t trial;
 };
 
+/* It fails when it has written already. */
+static bool breaks(const struct job *job)
+{
+    return job->number % 50 == 21;
+}
+
 static int run(struct storeq_job *j, struct store *s, struct err *err)
 {
     struct job *job = CONTAINER_OF(j, struct job, job);
@@ -47,7 +54,8 @@ static int run(struct storeq_job *j, struct store *s, struct err *err)
         return store_study_counts(s, job->t->study, counts, err);
     if (job->number % 10 == 3)
         return store_trial_attrs(s, 1 << 30, ATTR_USER, &attr, 1, err); /* no such trial */
-    return store_trial_create(s, job->t->study, NULL, &job->trial, NULL, err);
+    int rc = store_trial_create(s, job->t->study, NULL, &job->trial, NULL, err);
+    return rc == 0 && breaks(job) ? err_set(err, ERR_NOMEM, "half way") : rc;
 }
 
 static void done(struct storeq_job *j)
@@ -62,8 +70,11 @@ static void done(struct storeq_job *j)
     if (j->kind != STOREQ_READ && job->number % 10 == 3) {
         CHECK(j->rc == -ERR_NOTFOUND);
         t->refused++;
+    } else if (breaks(job)) {
+        CHECK(j->rc == -ERR_NOMEM && strcmp(j->err.msg, "half way") == 0);
     } else {
         CHECK(j->rc == 0);
+        t->created += j->kind != STOREQ_READ;
     }
     if (t->done == JOBS)
         storeq_stop(t->q);
@@ -110,6 +121,18 @@ static void *lock_it(void *url)
     return NULL;
 }
 
+/* What a job wrote that failed is not there, what its company wrote is. */
+static void check_trials(const char *url, const struct test *t)
+{
+    struct err err;
+    struct store *s = NULL;
+    int64_t counts[TRIAL_STATES];
+    CHECK(store_open(&s, url, NULL, &err) == 0);
+    CHECK(store_study_counts(s, t->study, counts, &err) == 0);
+    CHECK(counts[TRIAL_RUNNING] == t->created);
+    store_destroy(s);
+}
+
 static int64_t make_study(const char *url)
 {
     struct err err;
@@ -142,6 +165,7 @@ int main(void)
     CHECK(uv_loop_close(&t.loop) == 0);
     CHECK(t.done == JOBS);
     CHECK(t.refused == JOBS / 10);
+    check_trials(url, &t);
     CHECK(t.troubles == t.recoveries);
     static const char *const files[] = {"s.db", "s.db-wal", "s.db-shm", ""};
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
