@@ -83,6 +83,7 @@ struct run {
     size_t all_steps;          /* reported so far; those beyond RUN_MAX_STEPS are not kept */
     struct trial_step last;    /* the largest step, when all_steps > 0 */
     bool prune_wanted;         /* the pruner said so */
+    bool repeat_told;          /* that it reported a step twice */
 
     struct flush_job *flush; /* under way to the store: one at a time; NULL = none */
     bool saving;             /* the outcome is on its way, with all that is left */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "executor/internal.h"
 
 /* Values that the store already has for a queued trial, by the names of the space. */
@@ -386,12 +387,25 @@ static int judge(struct run *r, int64_t step, double value, bool *prune, struct 
     return rc;
 }
 
+/* As with Optuna the first value of a step stays. (The store sees to steps before the last.) */
+static void tell_repeated(struct run *r, int64_t step)
+{
+    if (!r->repeat_told)
+        log_event(LOG_WARNING, "step_reported_again", LOG_TEXT("study", r->study->view.name),
+                  LOG_INT("trial", r->number), LOG_INT("step", step));
+    r->repeat_told = true;
+}
+
 int run_report(struct run *r, int64_t step, double value, bool *prune, struct err *err)
 {
     struct study *st = r->study;
     *prune = r->prune_wanted;
     if (r->all_steps >= RUN_MAX_STEPS)
         return 0; /* a loop that went wild: what it says is neither kept nor judged any more */
+    if (r->all_steps > 0 && step == r->last.step) {
+        tell_repeated(r, step);
+        return 0;
+    }
     if (r->n_steps == r->cap_steps) {
         size_t cap = r->cap_steps > 0 ? 2 * r->cap_steps : 16;
         struct trial_step *steps = realloc(r->steps, cap * sizeof(*steps));
@@ -401,7 +415,7 @@ int run_report(struct run *r, int64_t step, double value, bool *prune, struct er
         r->cap_steps = cap;
     }
     r->steps[r->n_steps++] = (struct trial_step){step, value};
-    if (r->all_steps++ == 0 || step >= r->last.step)
+    if (r->all_steps++ == 0 || step > r->last.step)
         r->last = (struct trial_step){step, value};
     *prune = false;
     int rc = st->pruner != NULL ? judge(r, step, value, prune, err) : 0;

@@ -149,7 +149,8 @@ int store_trial_claim(struct store *s, int64_t study, const struct store_claim_o
  */
 int store_trial_params(struct store *s, int64_t trial, const struct trial_param *params, size_t n,
                        struct err *err);
-/* Sets intermediate values; the same step again overwrites. Errors: ERR_NOTFOUND, ERR_FINISHED. */
+/* Sets intermediate values; a step that the trial already has keeps its value, as with Optuna's
+ * Trial.report. Errors: ERR_NOTFOUND, ERR_FINISHED. */
 int store_trial_steps(struct store *s, int64_t trial, const struct trial_step *steps, size_t n,
                       struct err *err);
 /* Sets attributes. Errors: ERR_NOTFOUND, ERR_FINISHED, ERR_INVALID (not JSON). */

@@ -58,9 +58,7 @@ static const char *const texts[SQL_COUNT] = {
         " VALUES(?1, ?2, ?3, ?4) ON CONFLICT(trial_id, param_name) DO NOTHING",
     [SQL_TRIAL_STEP_SET] =
         "INSERT INTO trial_intermediate_values(trial_id, step, intermediate_value,"
-        " intermediate_value_type) VALUES(?1, ?2, ?3, ?4) ON CONFLICT(trial_id, step) DO UPDATE SET"
-        " intermediate_value=excluded.intermediate_value,"
-        " intermediate_value_type=excluded.intermediate_value_type",
+        " intermediate_value_type) VALUES(?1, ?2, ?3, ?4) ON CONFLICT(trial_id, step) DO NOTHING",
     [SQL_TRIAL_USER_ATTR_SET] = ATTR_SET("trial_user_attributes", "trial_id"),
     [SQL_TRIAL_SYSTEM_ATTR_SET] = ATTR_SET("trial_system_attributes", "trial_id"),
     [SQL_FIRST_DISTRIBUTION] =

@@ -2,12 +2,14 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "storage/storage.h"
 #include "tests/lib/sandbox.h"
@@ -303,4 +305,32 @@ Test(records, a_preemption_uses_up_no_retry)
     cr_assert(eq(int, store_trials_each(s, study, &system, take_history, &last, &err), 0));
     cr_expect(eq(long, (long)last.number, 2));
     cr_expect(eq(str, last.text, (char *)"[0, 1]"), "%s", last.text);
+}
+
+static int take_steps(void *ctx, const struct trial *t)
+{
+    struct buf *b = ctx;
+    for (size_t i = 0; i < t->n_steps; i++)
+        buf_printf(b, "%" PRId64 "=%g ", t->steps[i].step, t->steps[i].value);
+    return 0;
+}
+
+Test(records, a_step_reported_twice_keeps_its_first_value)
+{
+    AUTO_STORE struct store *s = NULL;
+    AUTO(buf_free) struct buf steps = BUF_INIT;
+    const struct store_each_opts each = {.want = WANT_STEPS};
+    struct err err = {0};
+    int64_t study;
+    cr_expect(eq(int,
+                 RUN(60, "-n1", "x=float:0..1", "--", "/bin/sh", "-c",
+                     "say() { echo \"{\\\"step\\\": $1, \\\"loss\\\": $2}\"; };"
+                     " say 1 1; say 2 2; say 2 3; say 1 4"),
+                 0));
+    cr_expect(sandbox_has("err", "step_reported_again"), "%s", sandbox_text("err"));
+    cr_assert(store_open(&s, "sqlite:///s.db", NULL, &err) == 0 &&
+                  store_study_find(s, "s", &study, &err) == 0 &&
+                  store_trials_each(s, study, &each, take_steps, &steps, &err) == 0,
+              "%s", err.msg);
+    cr_expect(eq(str, (char *)buf_str(&steps), (char *)"1=1 2=2 "));
 }

@@ -112,7 +112,7 @@ Test(store_trial, a_parameter_keeps_its_first_value_and_its_kind)
     store_destroy(s);
 }
 
-Test(store_trial, steps_and_attributes_are_upserted)
+Test(store_trial, a_step_keeps_its_first_value_and_an_attribute_its_last)
 {
     const char *path = fresh_path();
     struct store *s = must_open(path);
@@ -125,7 +125,8 @@ Test(store_trial, steps_and_attributes_are_upserted)
         MUST(store_trial_attrs(s, c.id, ATTR_USER, &attrs[i], 1, &err));
     }
     cr_expect_str_eq(
-        rows(path, "SELECT step, intermediate_value_type FROM trial_intermediate_values"), "7|NAN");
+        rows(path, "SELECT step, intermediate_value_type FROM trial_intermediate_values"),
+        "7|FINITE");
     cr_expect_str_eq(rows(path, "SELECT key, value_json FROM trial_user_attributes"), "k|\"two\"");
     const struct trial_attr bad = {"k", "NaN,"};
     REFUSED(ERR_INVALID, store_trial_attrs(s, c.id, ATTR_USER, &bad, 1, &err));
