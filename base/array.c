@@ -6,8 +6,11 @@
 bool array_resize(void *array, size_t n, size_t size)
 {
     void *p;
+    size_t bytes; /* checked here: a sanitizer's reallocarray does not return */
+    if (__builtin_mul_overflow(n, size, &bytes))
+        return false;
     memcpy(&p, array, sizeof(p));
-    p = reallocarray(p, n, size);
+    p = realloc(p, bytes);
     if (p != NULL)
         memcpy(array, &p, sizeof(p));
     return p != NULL;

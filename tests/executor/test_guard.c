@@ -113,7 +113,7 @@ Test(guard, with_grpc_alive_deny_refuses_and_says_why)
 Test(guard, where_another_listener_is_the_run_says_so)
 {
     cr_expect(eq(int,
-                 RUN(60, "-n1", "-j1", "x=float:0..1", "--", "sh", "-c",
+                 RUN(60, "-n1", "-j1", "--memory=off", "x=float:0..1", "--", "sh", "-c",
                      "\"$0\" run --storage sqlite:///inner.db --metric loss -n3 -j1 --dir inner "
                      "x=float:0..1 -- \"$1\" ok && echo loss=1",
                      FORKLESS, VICTIM),
@@ -152,7 +152,7 @@ Test(guard, a_command_without_one_passes)
 Test(guard, a_command_in_a_sweep_cannot_be_seen_and_a_lint_says_so)
 {
     cr_expect(eq(int,
-                 RUN(60, "-n1", "-j1", "x=float:0..1", "--", "sh", "-c",
+                 RUN(60, "-n1", "-j1", "--memory=off", "x=float:0..1", "--", "sh", "-c",
                      "\"$0\" guard --fail-on fork-after-threads -- true || echo loss=$?", FORKLESS),
                  0));
     cr_expect(sandbox_has("runs/s/0/stderr.log", "forks are not seen: another program"));
