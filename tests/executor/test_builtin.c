@@ -1,6 +1,7 @@
 /* Whole sweeps of the built-in XGBoost worker. */
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -76,4 +77,37 @@ Test(builtin, a_trials_log_says_what_was_done)
     }
     struct stat st;
     cr_expect(stat("forkless-runs/.data", &st) == 0 && S_ISDIR(st.st_mode));
+}
+
+/* With the disk of badsync.c. */
+static int run_on_disk(void)
+{
+    (void)setenv("LD_PRELOAD", BADSYNC, 1);
+    (void)setenv("ASAN_OPTIONS", "verify_asan_link_order=0", 1);
+    int code = run("auc}\nrun: {builtin: xgboost, data: d.csv, label: y, drop: [z], rounds: 3}\n"
+                   "space: {eta: {float: [0.1, 0.5]}}\nretry: {default: 0}\n");
+    (void)unsetenv("LD_PRELOAD");
+    return code;
+}
+
+Test(builtin, a_model_is_on_the_disk_before_it_has_its_name)
+{
+    cr_expect_eq(run_on_disk(), 0, "%s", sandbox_text("err"));
+    cr_expect(sandbox_has("forkless-runs/s/0/stderr.log",
+                          "disk: synced model.ubj.tmp\ndisk: synced model.json.tmp\n"
+                          "disk: synced 0\n"),
+              "%s", sandbox_text("forkless-runs/s/0/stderr.log"));
+}
+
+Test(builtin, a_model_that_the_disk_does_not_take_is_none)
+{
+    struct sandbox_trial trials[8];
+    AUTO_FCLOSE FILE *f = fopen("model-sync-fails", "we");
+    cr_expect_neq(run_on_disk(), 0);
+    cr_assert_gt(sandbox_trials(trials, 8), 0);
+    cr_expect_eq(trials[0].state, TRIAL_FAIL);
+    cr_expect_not_null(strstr(trials[0].message, "model.ubj: Input/output error"), "%s",
+                       trials[0].message);
+    cr_expect_eq(sandbox_size("forkless-runs/s/0/model.ubj"), -1);
+    cr_expect_eq(sandbox_size("forkless-runs/s/0/model.ubj.tmp"), -1);
 }
