@@ -7,7 +7,7 @@
 
 #include "base/err.h"
 
-/* Hyperparameters, in logarithms. */
+/* Hyperparameters. */
 struct gp_scales {
     double *weight;   /* [d] owned: 1 / length scale^2 */
     double noise;     /* variance relative to the signal's */

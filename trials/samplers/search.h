@@ -1,4 +1,5 @@
-/* Looks on the cube for the point that improves most, in expectation, on the best observation. */
+/* Looks on the cube for the point that improves most, in expectation, on the best mean at an
+ * observation. */
 #pragma once
 
 #include "base/rng.h"
