@@ -1,5 +1,6 @@
 #include "cli/failures.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,11 +28,30 @@ static void copy_attr(const struct trial *t, const char *key, char *out, size_t 
     (void)snprintf(out, size, "%s", buf_str(&text));
 }
 
+static const char *after_number(const char *p)
+{
+    return isdigit((unsigned char)*p) ? p + strspn(p, "0123456789.eE+-") : p;
+}
+
+/* Whether two messages say the same but for the numbers in them. */
+static bool same_words(const char *a, const char *b)
+{
+    for (;;) {
+        const char *x = after_number(a), *y = after_number(b);
+        if ((x == a) != (y == b) || *x != *y)
+            return false;
+        if (*x == '\0')
+            return true;
+        a = x + 1;
+        b = y + 1;
+    }
+}
+
 static struct failures *find_way(struct tally *tally, const struct failures *f)
 {
     for (size_t i = 0; i < tally->n_ways; i++) {
         struct failures *way = &tally->ways[i];
-        if (strcmp(way->fail, f->fail) == 0 && strcmp(way->message, f->message) == 0)
+        if (strcmp(way->fail, f->fail) == 0 && same_words(way->message, f->message))
             return way;
     }
     if (tally->n_ways == WAYS)
@@ -53,9 +73,10 @@ static int count(void *ctx, const struct trial *t)
     tally->n++;
     struct failures *way = find_way(tally, &f);
     if (way != NULL) {
-        way->same++;
-        way->study = tally->study;
-        way->number = t->number;
+        f.same = way->same + 1;
+        f.study = tally->study;
+        f.number = t->number;
+        *way = f; /* the latest stands for all */
     }
     return 0;
 }

@@ -5,10 +5,12 @@
 
 struct failures {
     int64_t n;    /* failed trials that were looked at, interrupted ones aside */
-    int64_t same; /* of them: with this class and message; 0: nothing is known, the rest is unset */
+    int64_t same; /* of them: with this class, and this message but for numbers in it; 0: nothing is
+                     known, the rest is unset */
+    /* the latest one */
     char fail[32];
     char message[256]; /* "" for none */
-    const char *study; /* of the latest one; borrowed from the cells */
+    const char *study; /* borrowed from the cells */
     int64_t number;
 };
 

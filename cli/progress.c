@@ -63,7 +63,7 @@ static void say(struct progress *p, const char *colour, const char *head, const 
 enum field { BAR, DONE, RUNNING, FAILED, BEST, RATE, LEFT, QUIET, FIELDS };
 
 /* Which field goes first where the line is too long. */
-static const enum field least_needed[] = {BAR, RATE, RUNNING, QUIET, BEST, LEFT, FAILED};
+static const enum field least_needed[] = {RATE, RUNNING, BAR, QUIET, BEST, LEFT, FAILED};
 
 static void put_bar(struct buf *b, int64_t done, int64_t target)
 {

@@ -32,9 +32,10 @@ Test(progress, a_wide_line_has_all)
 
 Test(progress, what_does_not_fit_is_left_out_whole)
 {
-    cr_expect_str_eq(line_of(95),
-                     "20/40 · 4 running · 2 failed · best auc 0.702172 (#17) · 1.0/s · "
-                     "20 s left · quiet for 6.0 s");
+    cr_expect_str_eq(
+        line_of(110),
+        "━━━━━━━━━━┄┄┄┄┄┄┄┄┄┄ 20/40 · 4 running · 2 failed · best auc 0.702172 (#17) · "
+        "20 s left · quiet for 6.0 s");
     cr_expect_str_eq(line_of(79), "20/40 · 2 failed · best auc 0.702172 (#17) · 20 s left · quiet "
                                   "for 6.0 s");
     cr_expect_str_eq(line_of(40), "20/40 · 2 failed · 20 s left");

@@ -105,6 +105,14 @@ Test(run, a_halted_sweep_says_why_and_what_to_do)
                        "%s", out);
 }
 
+Test(run, failures_that_differ_in_numbers_alone_are_one)
+{
+    cr_expect_eq(RUN(60, "-n", "9", "-j", "1", "x=float:0..1", "--", "/bin/echo", "acc=${x}"),
+                 EXIT_HALT);
+    cr_expect(sandbox_has("out", "\n4 of 4 failed like trial 3 (exit): "), "%s",
+              sandbox_text("out"));
+}
+
 Test(run, the_failures_of_this_run_are_told_not_those_of_earlier_ones)
 {
     cr_expect_eq(
