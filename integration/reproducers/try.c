@@ -10,9 +10,8 @@
 #include "integration/reproducers/judge.h"
 #include "integration/reproducers/run.h"
 
-/* Between the two looks of a verdict. */
-enum { STILL_MS = 1000 };
-enum { EVIDENCE_MS = 5000 };
+/* Between two looks; so many more while something moves: a busy machine is no verdict. */
+enum { STILL_MS = 1000, LOOKS = 60, EVIDENCE_MS = 5000 };
 
 static const char skipped[] = "skipping fork() handlers";
 
@@ -50,19 +49,24 @@ static void condemn(struct repro_result *out, const struct running *w, const str
 }
 
 /* Its time is up: a hang, or only slow? Returns as run_watch. */
-static int look_twice(struct repro_result *out, struct running *w, struct err *err)
+static int look_closely(struct repro_result *out, struct running *w, struct err *err)
 {
     struct look before, now;
     judge_look(w->proc.pid, &before);
-    w->since_ms = clock_mono_ms();
     w->child_started = true; /* from here on the limit is as it is said */
-    int rc = run_watch(w, STILL_MS, err);
-    if (rc != 0)
-        return rc;
-    judge_look(w->proc.pid, &now);
-    const struct judged *stuck = judge(&before, &now);
-    if (stuck != NULL)
-        condemn(out, w, stuck);
+    for (int i = 0; i < LOOKS; i++) {
+        w->since_ms = clock_mono_ms();
+        int rc = run_watch(w, STILL_MS, err);
+        if (rc != 0)
+            return rc;
+        judge_look(w->proc.pid, &now);
+        const struct judged *stuck = judge(&before, &now);
+        if (stuck != NULL)
+            condemn(out, w, stuck);
+        if (stuck != NULL || !judge_moved(&before, &now))
+            return 0;
+        before = now;
+    }
     return 0;
 }
 
@@ -90,9 +94,10 @@ int repro_try(struct repro_session *s, const struct reproducer *r, const struct 
     if (rc < 0)
         return rc;
     rc = run_watch(&w, arm->timeout_ms, err);
-    result.ms = clock_mono_ms() - w.since_ms;
+    uint64_t since_ms = w.since_ms;
     if (rc == 0)
-        rc = look_twice(&result, &w, err);
+        rc = look_closely(&result, &w, err);
+    result.ms = clock_mono_ms() - since_ms;
     run_end(&w);
     if (rc < 0) {
         repro_result_free(&result);

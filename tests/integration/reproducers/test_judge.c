@@ -16,11 +16,18 @@ Test(judge, one_that_waits_and_does_not_move_is_stuck)
 Test(judge, one_that_used_cpu_is_not)
 {
     struct look now = one;
-    now.forked[0].ticks = 6;
+    now.forked[0].ticks += 50;
     cr_expect(eq(ptr, (void *)judge(&one, &now), NULL));
 }
 
-Test(judge, one_that_waits_with_a_time_limit_is_not)
+Test(judge, one_that_wakes_and_waits_on_is_stuck)
+{
+    struct look now = one;
+    now.forked[0].ticks++;
+    cr_expect(ne(ptr, (void *)judge(&one, &now), NULL));
+}
+
+Test(judge, one_that_does_not_wait_is_not)
 {
     struct look now = one;
     now.forked[0].waits = false;
