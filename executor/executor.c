@@ -213,7 +213,7 @@ static void fill_status(struct executor *ex, struct executor_status *out)
         const struct study *st = &ex->studies[i];
         ex->views[i] = st->view;
         out->done += study_done(st);
-        out->failed += st->view.counts.failed - st->view.interrupted;
+        out->failed += executor_study_failed(&st->view);
         out->target += st->view.target;
         if (out->best_study < 0 && st->view.has_best)
             out->best_study = i;

@@ -21,6 +21,12 @@ struct executor_study {
     int64_t best_number;
 };
 
+/* Tries that failed by themselves. */
+static inline int64_t executor_study_failed(const struct executor_study *s)
+{
+    return s->counts.failed - s->interrupted;
+}
+
 /* How the sweep stands. */
 struct executor_status {
     /* over all studies; done counts towards the targets, failed is without the interrupted */

@@ -1,0 +1,185 @@
+#include "cli/ending.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/json.h"
+#include "cli/cli.h"
+
+/* Every study was at its target before: more than enough in one is no help to another. */
+static bool nothing_to_do(const struct executor_result *r)
+{
+    for (int i = 0; i < r->n_studies; i++) {
+        const struct executor_study *s = &r->studies[i];
+        if (s->target == 0 || s->done_before < s->target)
+            return false;
+    }
+    return r->reason == SW_MET;
+}
+
+static int exit_code_of(const struct outcome_conf *conf, const struct executor_result *r)
+{
+    static const int codes[] = {
+        [SW_RUNNING] = EXIT_UNMET, [SW_MET] = EXIT_OK,          [SW_UNPROVEN] = EXIT_UNMET,
+        [SW_UNMET] = EXIT_UNMET,   [SW_STALLED] = EXIT_STALLED, [SW_TIME] = EXIT_TIME,
+        [SW_HALTED] = EXIT_HALT,   [SW_STORE] = EXIT_STORE,     [SW_PREEMPTED] = EXIT_PREEMPTED,
+    };
+    if (conf->skip_if_done && nothing_to_do(r))
+        return EXIT_NOTHING;
+    if (r->reason == SW_STORE && r->err.code == ERR_CONFLICT)
+        return EXIT_USAGE; /* the store is well: the spec does not fit the study in it */
+    return codes[r->reason];
+}
+
+/* Whether the trials themselves kept the sweep from its target. */
+static bool trials_failed(const struct executor_result *r)
+{
+    return r->failed > 0 && (r->reason == SW_UNMET || r->reason == SW_STALLED ||
+                             r->reason == SW_HALTED || r->reason == SW_TIME);
+}
+
+void ending_put_failures(struct buf *b, const struct failures *f)
+{
+    if (f->same == 0)
+        return;
+    if (f->n > 1)
+        buf_printf(b, "%" PRId64 " of %" PRId64 " failed like trial", f->same, f->n);
+    else
+        buf_puts(b, "the one that failed is trial");
+    buf_printf(b, " %" PRId64 " (%s)%s%s", f->number, f->fail, f->message[0] != '\0' ? ": " : "",
+               f->message);
+}
+
+static void put_met(struct buf *b, const struct spec *spec, const struct executor_result *r)
+{
+    if (nothing_to_do(r))
+        buf_printf(b, "%" PRId64 " of %" PRId64 " trial%s there, read again", r->done, r->target,
+                   r->target == 1 ? " is" : "s are");
+    else
+        buf_printf(b, "%" PRId64 " trial%s read again", r->proven_trials,
+                   r->proven_trials == 1 ? " is stored and was" : "s are stored and were");
+    if (r->proven_rows >= 0)
+        buf_printf(b, ", with %" PRId64 " row%s in %s", r->proven_rows, plural(r->proven_rows),
+                   spec->prove.table);
+}
+
+static void put_unproven(struct buf *b, const struct outcome_conf *conf,
+                         const struct executor_result *r)
+{
+    int64_t rows = r->proven_rows >= 0 ? r->proven_rows : 0;
+    if (r->err.code != ERR_NONE)
+        buf_printf(b, "the rows could not be read again: %s", r->err.msg);
+    else
+        buf_printf(b,
+                   "promised %" PRId64 " trial%s and %" PRId64 " row%s in %s, found %" PRId64
+                   " and %" PRId64,
+                   r->target, plural(r->target), conf->prove_rows, plural(conf->prove_rows),
+                   conf->cells[0].prove.table, r->proven_trials, rows);
+}
+
+/* One sentence. */
+static void put_reason(struct buf *b, const struct outcome_conf *conf,
+                       const struct executor_result *r)
+{
+    const struct spec *spec = &conf->cells[0];
+    char progress[64];
+    if (r->target > 0)
+        (void)snprintf(progress, sizeof(progress), "%" PRId64 " of %" PRId64 " trial%s", r->done,
+                       r->target, plural(r->target));
+    else
+        (void)snprintf(progress, sizeof(progress), "%" PRId64 " trial%s", r->done, plural(r->done));
+    switch (r->reason) {
+    case SW_MET:
+        put_met(b, spec, r);
+        break;
+    case SW_UNPROVEN:
+        put_unproven(b, conf, r);
+        break;
+    case SW_UNMET:
+        buf_printf(b, "the attempts are spent: %s", progress);
+        break;
+    case SW_STALLED:
+        buf_printf(b, "trials hang and their retries are spent: %s", progress);
+        break;
+    case SW_TIME:
+        buf_printf(b, "out of time with %s; " ENDING_GO_ON, progress);
+        break;
+    case SW_HALTED:
+        buf_printf(b, "the first %u trial%s failed with class %s", spec->flap,
+                   spec->flap == 1 ? "" : "s all", fail_class_name(r->flap_class));
+        break;
+    case SW_STORE:
+        buf_printf(b, "%s%s", r->err.code == ERR_CONFLICT ? "" : "the store is lost: ", r->err.msg);
+        break;
+    case SW_PREEMPTED:
+        buf_printf(b, "stopped with %s; " ENDING_GO_ON, progress);
+        break;
+    case SW_RUNNING:
+        break;
+    }
+}
+
+static void put_study(struct buf *b, const struct executor_study *s)
+{
+    buf_puts(b, "{\"name\":");
+    json_put_string(b, s->name);
+    buf_printf(b, ",\"complete\":%" PRId64 ",\"pruned\":%" PRId64 ",\"failed\":%" PRId64,
+               s->counts.complete, s->counts.pruned, executor_study_failed(s));
+    if (s->has_best) {
+        buf_printf(b, ",\"best\":{\"number\":%" PRId64 ",\"value\":", s->best_number);
+        json_put_double(b, s->best_value);
+        buf_putc(b, '}');
+    }
+    buf_putc(b, '}');
+}
+
+static void put_failure_json(struct buf *b, const struct failures *f)
+{
+    buf_printf(b, ",\"failure\":{\"trials\":%" PRId64 ",\"class\":\"%s\",\"message\":", f->same,
+               f->fail);
+    json_put_string(b, f->message);
+    buf_puts(b, ",\"study\":");
+    json_put_string(b, f->study);
+    buf_printf(b, ",\"number\":%" PRId64 "}", f->number);
+}
+
+static void put_result(struct buf *b, const struct outcome_conf *conf,
+                       const struct executor_result *r, const struct ending *e)
+{
+    buf_puts(b, "{\"run_id\":");
+    json_put_string(b, conf->run_id);
+    buf_printf(b, ",\"exit\":%d,\"reason\":\"%s\",\"message\":", e->code,
+               sw_reason_name(r->reason));
+    json_put_string(b, buf_str(&e->words));
+    buf_printf(b, ",\"proven\":%s,\"done\":%" PRId64 ",\"target\":%" PRId64 ",\"failed\":%" PRId64,
+               r->reason == SW_MET ? "true" : "false", r->done, r->target, r->failed);
+    if (e->failures.same > 0)
+        put_failure_json(b, &e->failures);
+    if (r->proven_rows >= 0)
+        buf_printf(b, ",\"rows\":%" PRId64, r->proven_rows);
+    buf_printf(b, ",\"seconds\":%.3f,\"studies\":[", (double)r->elapsed_ms / 1000);
+    for (int i = 0; i < r->n_studies; i++) {
+        buf_puts(b, i > 0 ? "," : "");
+        put_study(b, &r->studies[i]);
+    }
+    buf_puts(b, "]}");
+}
+
+void ending_free(struct ending *e)
+{
+    buf_free(&e->reason);
+    buf_free(&e->words);
+    buf_free(&e->line);
+}
+
+void ending_init(struct ending *e, const struct outcome_conf *conf, const struct executor_result *r)
+{
+    *e = (struct ending){.code = exit_code_of(conf, r), .nothing = nothing_to_do(r)};
+    if (trials_failed(r))
+        failures_read(&e->failures, conf->cells, conf->n_cells, conf->started_us);
+    put_reason(&e->reason, conf, r);
+    buf_puts(&e->words, buf_str(&e->reason));
+    buf_puts(&e->words, e->failures.same > 0 ? "; " : "");
+    ending_put_failures(&e->words, &e->failures);
+    put_result(&e->line, conf, r, e);
+}
