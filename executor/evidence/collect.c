@@ -15,12 +15,14 @@
 #include "executor/evidence/waiting.h"
 #include "executor/proc.h"
 
+#define MAX_PYTHON_FRAMES 200u
 #define MAX_STACKED 64u /* processes whose stacks are taken */
 
 struct collection {
     struct tree tree;
-    struct verdict verdicts[TREE_MAX]; /* of each process */
-    json_t *processes[TREE_MAX];       /* borrowed from doc; NULL: gone, or not wanted */
+    struct verdict verdicts[TREE_MAX]; /* of each process, and by what */
+    struct verdict_facts facts[TREE_MAX];
+    json_t *processes[TREE_MAX]; /* borrowed from doc; NULL: gone, or not wanted */
     json_t *doc;
     pid_t order[MAX_STACKED]; /* whose stacks are taken, the most suspicious first */
     size_t n_order;
@@ -41,10 +43,10 @@ static json_t *process_of(const struct collection *c, pid_t pid)
     return i != SIZE_MAX ? c->processes[i] : NULL;
 }
 
-/* Those of at least this kind, the strongest first: time may not be enough for all. */
-static void choose(struct collection *c, enum verdict_kind least)
+/* The most suspicious first: time may not be enough for all. */
+static void choose(struct collection *c)
 {
-    for (int kind = VERDICT_PROVEN; kind >= (int)least; kind--) {
+    for (int kind = VERDICT_PROVEN; kind >= VERDICT_NONE; kind--) {
         for (size_t i = 0; i < c->tree.n && c->n_order < MAX_STACKED; i++) {
             if ((int)c->verdicts[i].kind == kind)
                 c->order[c->n_order++] = c->tree.pids[i];
@@ -56,7 +58,7 @@ static void look_at_all(struct collection *c, struct verdict *best)
 {
     *best = (struct verdict){0};
     for (size_t i = 0; i < c->tree.n; i++) {
-        verdict_look(c->tree.pids[i], &c->verdicts[i]);
+        verdict_look(c->tree.pids[i], &c->verdicts[i], &c->facts[i]);
         verdict_join(best, &c->verdicts[i]);
     }
 }
@@ -145,70 +147,144 @@ static void put_stacks(json_t *process, const struct stacks *s)
 /* --- what stacks prove ---------------------------------------------------------------------------
  */
 
-/* A thread that waits where a fork leaves processes. */
-static enum verdict_kind weigh(const struct verdict_facts *f, const struct waiting *w,
+/* A thread that stood so, before we stopped it, where a fork leaves processes. */
+static enum verdict_kind weigh(const struct verdict_facts *f, const json_t *thread,
                                const struct pattern *p)
 {
-    if (!f->forked || !w->futex)
+    bool endless = json_is_true(json_object_get(thread, "endless"));
+    if (!f->forked || !(endless || json_object_get(thread, "futex") != NULL))
         return VERDICT_NONE;
     if (p->kind == PATTERN_AFTER_FORK || f->all_stuck)
         return VERDICT_PROVEN;
-    /* its waits for the lock are short and never end */
-    if (p->kind == PATTERN_GIL)
-        return f->threads == 1 ? VERDICT_PROVEN : VERDICT_NONE;
-    return f->threads == 1 ? VERDICT_SUSPICIOUS : VERDICT_NONE;
+    if (f->threads > 1)
+        return VERDICT_NONE;
+    /* waits for the interpreter lock are short, and never end */
+    bool limited = !endless && p->kind != PATTERN_GIL;
+    return p->alone_proves && f->parent_threads > 1 && !limited ? VERDICT_PROVEN
+                                                                : VERDICT_SUSPICIOUS;
 }
 
-static void judge_stack(const struct stacks *s, const struct stack *stack,
-                        const struct verdict_facts *f, struct verdict *best)
+/* What stands in a thread of a process: native frames, or Python's. */
+static void judge_frames(const json_t *thread, pid_t pid, const struct frame *frames, size_t n,
+                         const struct verdict_facts *f, struct verdict *best)
 {
-    const struct pattern *p = pattern_find(s->frames + stack->first, stack->n);
-    struct waiting w;
-    struct verdict v = {.pid = stack->pid, .tid = stack->tid};
-    waiting_read(stack->pid, stack->tid, &w);
+    const struct pattern *p = pattern_find(frames, n);
+    struct verdict v = {.pid = pid,
+                        .tid = (pid_t)json_integer_value(json_object_get(thread, "tid"))};
     if (p == NULL)
         return;
-    v.kind = weigh(f, &w, p);
+    v.kind = weigh(f, thread, p);
     (void)snprintf(v.why, sizeof(v.why),
                    "process %d, forked without exec from process %d, which has %d threads, stands "
                    "%s%s",
-                   (int)stack->pid, (int)f->parent, f->parent_threads, p->says,
+                   (int)pid, (int)f->parent, f->parent_threads, p->says,
                    f->all_stuck      ? ", and none of its threads can wake another"
                    : f->threads == 1 ? ", and has no other thread"
                                      : "");
     verdict_join(best, &v);
 }
 
-static void judge_stacks(const struct stacks *s, struct verdict *best)
+static const json_t *thread_of(const json_t *process, pid_t tid)
 {
-    for (size_t i = 0; i < s->n;) {
-        struct verdict_facts f;
-        pid_t pid = s->v[i].pid;
-        bool known = verdict_facts_read(pid, &f);
-        for (; i < s->n && s->v[i].pid == pid; i++) {
-            if (known)
-                judge_stack(s, &s->v[i], &f, best);
+    size_t i;
+    const json_t *thread;
+    json_array_foreach(json_object_get(process, "threads"), i, thread)
+    {
+        if (json_integer_value(json_object_get(thread, "tid")) == tid)
+            return thread;
+    }
+    return NULL;
+}
+
+/* Handlers run in the thread that forked, which is the first one of the child. */
+static void judge_python(const json_t *process, pid_t pid, const struct verdict_facts *f,
+                         struct verdict *best)
+{
+    size_t i, k;
+    const json_t *python, *frame;
+    json_array_foreach(json_object_get(json_object_get(process, "python"), "threads"), i, python)
+    {
+        struct frame frames[MAX_PYTHON_FRAMES];
+        size_t n = 0;
+        json_array_foreach(json_object_get(python, "frames"), k, frame)
+        {
+            if (n < MAX_PYTHON_FRAMES)
+                frames[n++] = (struct frame){.function = doc_get(frame, "function"),
+                                             .file = doc_get(frame, "file")};
+        }
+        if (json_integer_value(json_object_get(python, "tid")) == pid ||
+            json_is_true(json_object_get(python, "of_parent")))
+            judge_frames(thread_of(process, pid), pid, frames, n, f, best);
+    }
+}
+
+static void judge_all(const struct collection *c, const struct stacks *s, struct verdict *best)
+{
+    for (size_t i = 0; i < c->n_order; i++) {
+        pid_t pid = c->order[i];
+        const json_t *process = process_of(c, pid);
+        const struct verdict_facts *f = &c->facts[index_of(c, pid)];
+        for (size_t k = 0; k < s->n; k++) {
+            const struct stack *stack = &s->v[k];
+            if (stack->pid == pid)
+                judge_frames(thread_of(process, stack->tid), pid, s->frames + stack->first,
+                             stack->n, f, best);
+        }
+        judge_python(process, pid, f, best);
+    }
+}
+
+static void put_older_python(const struct collection *c, uint64_t deadline_ms)
+{
+    for (size_t i = 0; i < c->n_order; i++) {
+        json_t *p = process_of(c, c->order[i]);
+        if (p != NULL && clock_mono_ms() < deadline_ms)
+            python_put_older(p, c->order[i], deadline_ms);
+    }
+}
+
+/* Only those that need a closer look. */
+static void look_closer(struct collection *c, uint64_t until_ms, struct verdict *out)
+{
+    struct stacks s;
+    struct err err;
+    AUTO_JSON json_t *keep = json_array();
+    for (size_t i = 0; i < c->tree.n && c->n_order < MAX_STACKED; i++) {
+        if (!c->verdicts[i].look_closer)
+            continue;
+        json_t *p = facts_read(c->tree.pids[i]);
+        if (p == NULL)
+            continue;
+        facts_read_more(p, c->tree.pids[i]);
+        if (json_array_append_new(keep, p) == 0) {
+            c->processes[i] = p;
+            c->order[c->n_order++] = c->tree.pids[i];
         }
     }
+    const struct stacks_req req = {.pids = c->order,
+                                   .n = c->n_order,
+                                   .deadline_ms = until_ms,
+                                   .look = while_it_stands,
+                                   .ctx = c};
+    (void)stacks_collect(&req, &s, &err); /* what came counts */
+    judge_all(c, &s, out);
+    if (out->kind != VERDICT_PROVEN) {
+        put_older_python(c, until_ms);
+        judge_all(c, &s, out);
+    }
+    stacks_free(&s);
 }
 
 void evidence_verdict(pid_t root, uint64_t until_ms, struct verdict *out)
 {
     AUTO_FREE struct collection *c = calloc(1, sizeof(*c));
-    struct stacks s;
-    struct err err;
     *out = (struct verdict){.pid = root};
     if (c == NULL)
         return;
     tree_list(root, &c->tree);
     look_at_all(c, out);
-    if (out->kind != VERDICT_SUSPICIOUS || clock_mono_ms() >= until_ms)
-        return;
-    choose(c, VERDICT_SUSPICIOUS);
-    const struct stacks_req req = {.pids = c->order, .n = c->n_order, .deadline_ms = until_ms};
-    (void)stacks_collect(&req, &s, &err); /* what came counts */
-    judge_stacks(&s, out);
-    stacks_free(&s);
+    if (out->kind != VERDICT_PROVEN && out->look_closer && clock_mono_ms() < until_ms)
+        look_closer(c, until_ms, out);
 }
 
 /* --- the document --------------------------------------------------------------------------------
@@ -250,13 +326,14 @@ static void put_facts(struct collection *c)
         doc_note(c->doc, "%zu more processes are left out", c->tree.left_out);
 }
 
-static void put_all_stacks(struct collection *c, uint64_t deadline_ms, struct verdict *verdict)
+static void put_all_stacks(struct collection *c, uint64_t stacks_ms, uint64_t deadline_ms,
+                           struct verdict *verdict)
 {
     struct stacks s;
     struct err err;
     const struct stacks_req req = {.pids = c->order,
                                    .n = c->n_order,
-                                   .deadline_ms = deadline_ms,
+                                   .deadline_ms = stacks_ms,
                                    .look = while_it_stands,
                                    .seen = after_it,
                                    .ctx = c};
@@ -267,7 +344,8 @@ static void put_all_stacks(struct collection *c, uint64_t deadline_ms, struct ve
         if (p != NULL)
             put_stacks(p, &s);
     }
-    judge_stacks(&s, verdict);
+    put_older_python(c, deadline_ms);
+    judge_all(c, &s, verdict);
     stacks_free(&s);
 }
 
@@ -294,15 +372,10 @@ json_t *evidence_collect(const struct evidence_req *req, struct verdict *verdict
     put_facts(c);
     if (req->early != NULL)
         req->early(req->ctx, c->doc);
-    choose(c, VERDICT_NONE);
+    choose(c);
     put_more(c, began + left / 4);
-    put_all_stacks(c, began + left * 3 / 4, verdict);
+    put_all_stacks(c, began + left * 3 / 4, req->deadline_ms, verdict);
     put_verdict(c->doc, verdict);
-    for (size_t i = 0; i < c->n_order; i++) {
-        json_t *p = process_of(c, c->order[i]);
-        if (p != NULL)
-            python_put_older(p, c->order[i], req->deadline_ms);
-    }
     if (req->dir >= 0)
         tail_put_logs(c->doc, req->dir);
     doc_int(c->doc, "took_ms", (int64_t)(clock_mono_ms() - began));

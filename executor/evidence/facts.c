@@ -33,6 +33,7 @@ static void put_waiting(json_t *thread, pid_t pid, pid_t tid)
     struct waiting w;
     pid_t owner;
     waiting_read(pid, tid, &w);
+    doc_flag(thread, "endless", w.endless);
     if (!w.futex)
         return;
     char addr[24];

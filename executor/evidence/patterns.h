@@ -19,10 +19,13 @@ struct pattern {
     const char *function; /* glob, of a frame's function; NULL: any */
     const char *file;     /* glob, of its file's last part; NULL: any */
     const char
-        *inside;      /* glob: a frame further in must lie in another file than this; NULL: none */
-    const char *says; /* "it stands …" */
+        *inside;       /* glob: a frame further in must lie in another file than this; NULL: none */
+    bool alone_proves; /* its only thread waits there without a limit: for threads that are missing
+                        */
+    const char *says;  /* "it stands …" */
 };
 
-/* The first pattern, in the order of the table, that one of the frames shows; NULL: none. */
+/* The first pattern, of native or Python frames, in the order of the table, that one of the frames
+ * shows; NULL: none. */
 const struct pattern *pattern_find(const struct frame *frames, size_t n);
 const char *pattern_kind_name(enum pattern_kind kind);

@@ -8,14 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "executor/evidence/waiting.h"
 #include "executor/proc.h"
+
+#define MAPS_LIMIT (1u << 20)
 
 /* One look at all threads of a process. */
 struct census {
     pid_t parent;
     int threads, stuck;
     bool behind_lock;
+    bool endless;      /* one of them waits without a time limit */
     uint64_t digest;   /* of who waits where, and how often each had run before */
     pid_t orphan;      /* the thread that waits for an orphaned mutex; 0: none */
     pid_t lost_owner;  /* to which that mutex belongs */
@@ -48,6 +52,7 @@ static void count_thread(void *ctx, pid_t pid, pid_t tid)
     waiting_read(pid, tid, &w);
     c->threads++;
     c->digest = mix(mix(mix(mix(c->digest, (uint64_t)tid), before), w.addr), w.sp);
+    c->endless = c->endless || w.endless;
     if (!w.futex)
         return;
     if (w.is_private && !w.timed) {
@@ -95,12 +100,6 @@ static bool read_facts(pid_t pid, struct verdict_facts *out, struct census *c)
     return true;
 }
 
-bool verdict_facts_read(pid_t pid, struct verdict_facts *out)
-{
-    struct census c;
-    return read_facts(pid, out, &c);
-}
-
 static void origin(const struct verdict_facts *f, char *out, size_t n)
 {
     if (f->parent_threads > 1)
@@ -125,16 +124,29 @@ static void judge_orphan(pid_t pid, const struct verdict_facts *f, const struct 
                    proven ? ": nobody can unlock it" : "");
 }
 
-void verdict_look(pid_t pid, struct verdict *out)
+/* gRPC waits for descriptors too, and there only its stack can tell it from others. */
+static bool has_grpc(pid_t pid)
+{
+    char path[64];
+    AUTO_FREE char *maps = malloc(MAPS_LIMIT);
+    (void)snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+    return maps != NULL && proc_read(path, maps, MAPS_LIMIT) > 0 && strstr(maps, "grpc") != NULL;
+}
+
+void verdict_look(pid_t pid, struct verdict *out, struct verdict_facts *facts)
 {
     struct verdict_facts f;
     struct census c;
     char from[96];
     *out = (struct verdict){.pid = pid, .tid = pid};
+    *facts = (struct verdict_facts){0};
     if (!read_facts(pid, &f, &c))
         return;
+    *facts = f;
     if (c.orphan != 0)
         judge_orphan(pid, &f, &c, out);
+    out->look_closer = out->kind == VERDICT_SUSPICIOUS ||
+                       (f.forked && f.parent_threads > 1 && c.endless && has_grpc(pid));
     if (out->kind == VERDICT_PROVEN || !f.forked || !f.all_stuck)
         return;
     origin(&f, from, sizeof(from));
@@ -147,6 +159,7 @@ void verdict_look(pid_t pid, struct verdict *out)
                        f.threads == 1 ? "it has only the one that waits" : "all of them wait");
     } else if (out->kind == VERDICT_NONE && f.parent_threads != 1) {
         out->kind = VERDICT_SUSPICIOUS;
+        out->look_closer = true;
         (void)snprintf(out->why, sizeof(out->why),
                        "all threads (%d) of process %d%s wait for one another, without a time "
                        "limit",
@@ -156,8 +169,10 @@ void verdict_look(pid_t pid, struct verdict *out)
 
 void verdict_join(struct verdict *best, const struct verdict *other)
 {
+    bool closer = best->look_closer || other->look_closer;
     if (other->kind > best->kind)
         *best = *other;
+    best->look_closer = closer;
 }
 
 const char *verdict_name(enum verdict_kind kind)

@@ -13,8 +13,9 @@ enum verdict_kind {
 
 struct verdict {
     enum verdict_kind kind;
-    pid_t pid, tid; /* who waits */
-    char why[320];  /* a sentence */
+    pid_t pid, tid;   /* who waits */
+    char why[320];    /* a sentence */
+    bool look_closer; /* the locks tell nothing, but the stacks may */
 };
 
 /* "none", "suspicious", "proven". Static. */
@@ -29,10 +30,7 @@ struct verdict_facts {
     bool all_stuck;   /* every thread waits, without a time limit, for what only they could wake */
     bool behind_lock; /* one of them for a lock that is taken */
 };
-/* false when the process is gone. */
-bool verdict_facts_read(pid_t pid, struct verdict_facts *out);
-
-/* Judges one process. */
-void verdict_look(pid_t pid, struct verdict *out);
+/* Judges one process, and tells by what. */
+void verdict_look(pid_t pid, struct verdict *out, struct verdict_facts *facts);
 /* Keeps the stronger one in *best. */
 void verdict_join(struct verdict *best, const struct verdict *other);

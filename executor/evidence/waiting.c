@@ -37,12 +37,53 @@ static void take_futex(struct waiting *w, const unsigned long long arg[static 6]
         w->futex = true;
         w->is_private = (op & FUTEX_PRIVATE_FLAG) != 0;
         w->timed = arg[3] != 0;
+        w->endless = !w->timed;
         w->addr = arg[0];
         w->value = (uint32_t)arg[2];
         break;
     default:
         break; /* it wakes others, or waits in a way that nobody here judges */
     }
+}
+
+/* Whether a call that waits for descriptors has no time limit. */
+static bool waits_for_ever(long nr, const unsigned long long arg[static 6])
+{
+    switch (nr) {
+#ifdef SYS_epoll_wait
+    case SYS_epoll_wait:
+#endif
+    case SYS_epoll_pwait:
+        return (int)arg[3] < 0;
+#ifdef SYS_poll
+    case SYS_poll:
+        return (int)arg[2] < 0;
+    case SYS_select:
+        return arg[4] == 0;
+#endif
+    case SYS_ppoll:
+        return arg[2] == 0;
+    case SYS_pselect6:
+        return arg[4] == 0;
+    default:
+        return false;
+    }
+}
+
+/* What a call was before somebody (a tracer, perhaps we) interrupted it: its arguments are still
+ * the same, its number is not. */
+static long restarted(pid_t pid, pid_t tid)
+{
+    char path[64], where[64] = "";
+    (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/wchan", (int)pid, (int)tid);
+    (void)proc_read(path, where, sizeof(where));
+    if (strstr(where, "futex") != NULL)
+        return SYS_futex;
+#ifdef SYS_poll
+    if (strstr(where, "poll") != NULL)
+        return SYS_poll;
+#endif
+    return SYS_restart_syscall;
 }
 
 void waiting_read(pid_t pid, pid_t tid, struct waiting *out)
@@ -58,8 +99,12 @@ void waiting_read(pid_t pid, pid_t tid, struct waiting *out)
                    &arg[2], &arg[3], &arg[4], &arg[5], &sp, &pc);
     if (n == 9) {
         *out = (struct waiting){.in_call = true, .call = nr, .sp = sp, .pc = pc};
+        if (nr == SYS_restart_syscall)
+            nr = restarted(pid, tid);
         if (nr == SYS_futex)
             take_futex(out, arg);
+        else
+            out->endless = waits_for_ever(nr, arg);
     } else if (n == 3 && nr == -1) { /* asleep outside a call: a page that comes from a disk */
         *out = (struct waiting){.sp = arg[0], .pc = arg[1]};
     }

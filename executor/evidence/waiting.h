@@ -12,6 +12,7 @@ struct waiting {
     bool futex;      /* waits for a futex */
     bool is_private; /* that only threads of its own process can wake */
     bool timed;      /* not for ever */
+    bool endless;    /* for a futex, or in epoll_wait, poll or select, without a time limit */
     uint64_t addr;   /* of the futex */
     uint32_t value;  /* that it found there */
     uint64_t sp, pc; /* 0: unknown */

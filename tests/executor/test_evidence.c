@@ -6,10 +6,12 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "executor/evidence/evidence.h"
+#include "executor/evidence/job.h"
 #include "executor/proc.h"
 #include "executor/spawn.h"
 #include "tests/lib/sandbox.h"
@@ -31,6 +33,13 @@ static void end(pid_t pid)
     (void)sandbox_wait(pid, 30);
     json_decref(doc);
     doc = NULL;
+}
+
+static void write_file(const char *name, const char *text)
+{
+    int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    cr_assert(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    (void)close(fd);
 }
 
 static struct verdict collect(pid_t pid)
@@ -130,6 +139,23 @@ Test(evidence, threads_that_pass_a_mutex_round_are_healthy)
 Test(evidence, threads_that_wait_for_one_another_without_a_fork_are_no_fork_deadlock)
 {
     EXPECT_VERDICT(look("threads", true), VERDICT_NONE);
+}
+
+/* What hangs in forkless repro is proven by its evidence, and what passes is not met here. */
+static void expect_proven(const char *name, const char *words)
+{
+    pid_t pid = sandbox_start(
+        (const char *const[]){FORKLESS, "repro", "--json", "--timeout", "3s", name, NULL});
+    cr_expect(eq(int, sandbox_wait(pid, 100), 0), "%s: %s", name, sandbox_text("err"));
+    cr_expect(sandbox_has("out", "\"kind\":\"proven\""), "%s: %s", name, sandbox_text("out"));
+    cr_expect(sandbox_has("out", words), "%s: %s", name, sandbox_text("out"));
+}
+
+Test(evidence, a_reproduced_deadlock_is_proven)
+{
+    expect_proven("lock-fork", "nobody can unlock it");
+    expect_proven("openmp-fork", "stands in libgomp");
+    expect_proven("grpc-fork", "stands in gRPC");
 }
 
 /* --- what is collected ---------------------------------------------------------------------------
@@ -256,13 +282,6 @@ Test(evidence, the_environment_and_the_command_have_no_secrets)
     end(pid);
 }
 
-static void write_file(const char *name, const char *text)
-{
-    int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    cr_assert(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
-    (void)close(fd);
-}
-
 Test(evidence, the_last_200_lines_of_the_logs_are_in_it)
 {
     struct buf lines = BUF_INIT;
@@ -362,6 +381,34 @@ Test(evidence, python_frames_are_read_by_its_own_offsets)
     end(pid);
 }
 
+static const char hook_py[] = "import os, threading, time\n"
+                              "lock = threading.Lock()\n"
+                              "def hold():\n"
+                              "    lock.acquire()\n"
+                              "    time.sleep(600)\n"
+                              "def after_fork_in_child():\n"
+                              "    lock.acquire()\n"
+                              "threading.Thread(target=hold, daemon=True).start()\n"
+                              "time.sleep(0.2)\n"
+                              "os.register_at_fork(after_in_child=after_fork_in_child)\n"
+                              "if os.fork():\n"
+                              "    time.sleep(0.3)\n"
+                              "    print('ready', flush=True)\n"
+                              "    os.wait()\n";
+
+Test(evidence, a_handler_of_register_at_fork_that_waits_is_proof)
+{
+    struct verdict v;
+    const char *python = find_python("FORKLESS_PYTHON313", "python3.13");
+    write_file("hook.py", hook_py);
+    pid_t pid = sandbox_start((const char *const[]){python, "hook.py", NULL});
+    cr_assert(sandbox_await("out", "ready", 60), "%s", sandbox_text("err"));
+    evidence_verdict(pid, clock_mono_ms() + 20000, &v);
+    EXPECT_VERDICT(v, VERDICT_PROVEN);
+    cr_expect(strstr(v.why, "register_at_fork") != NULL, "%s", v.why);
+    end(pid);
+}
+
 Test(evidence, a_python_without_offsets_says_so)
 {
     (void)setenv("PATH", "/usr/bin:/bin", 1); /* no py-spy there */
@@ -375,4 +422,120 @@ Test(evidence, a_python_without_offsets_says_so)
     }
     cr_expect(says(process(0), "py-spy is not installed"));
     end(pid);
+}
+
+/* --- the job of the executor ---------------------------------------------------------------------
+ */
+
+static int told;
+
+static void take_result(void *ctx, const struct evidence_result *r)
+{
+    *(struct evidence_result *)ctx = *r;
+    told++;
+}
+
+static struct evidence_job *start_job(uv_loop_t *loop, pid_t pid, struct evidence_result *out)
+{
+    AUTO_CLOSE int dir = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct evidence_job *job =
+        evidence_start(loop, pid, dir, json_pack("{s:i}", "trial", 7), 20000, take_result, out);
+    cr_assert(job != NULL);
+    return job;
+}
+
+Test(evidence, a_job_tells_its_result_on_the_loop_once)
+{
+    uv_loop_t loop;
+    struct evidence_result r;
+    pid_t pid = start("mutex");
+    cr_assert(uv_loop_init(&loop) == 0);
+    (void)start_job(&loop, pid, &r);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    cr_expect(eq(int, told, 1));
+    cr_expect(eq(int, uv_loop_close(&loop), 0)); /* no forgotten handle */
+    cr_expect(r.saved && r.whole);
+    EXPECT_VERDICT(r.verdict, VERDICT_PROVEN);
+    cr_expect(sandbox_has("evidence.json", "\"trial\": 7"));
+    cr_expect(sandbox_has("evidence.txt", "fork deadlock: proven"));
+    end(pid);
+}
+
+Test(evidence, a_cancelled_job_is_never_heard_of_again)
+{
+    uv_loop_t loop;
+    struct evidence_result r = {0}, so_far;
+    pid_t pid = start("threads");
+    cr_assert(uv_loop_init(&loop) == 0);
+    evidence_cancel(start_job(&loop, pid, &r), &so_far);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    cr_expect(eq(int, uv_loop_close(&loop), 0));
+    cr_expect(eq(int, told, 0));
+    cr_expect(sandbox_await("evidence.txt", "process", 60)); /* its thread ends by itself */
+    end(pid);
+}
+
+/* --- a helper that fails -------------------------------------------------------------------------
+ */
+
+/* forkless and its helpers in the sandbox, with another forkless-dump; NULL: none. */
+static void install_with(const char *dump)
+{
+    char command[1024];
+    (void)snprintf(command, sizeof(command), "cp %s \"$(dirname %s)/forkless-exec\" .", FORKLESS,
+                   FORKLESS);
+    const char *const shell[] = {"/bin/sh", "-c", command, NULL};
+    cr_assert(eq(int, sandbox_wait(sandbox_start(shell), 60), 0), "%s", sandbox_text("err"));
+    if (dump == NULL)
+        return;
+    write_file("forkless-dump", dump);
+    cr_assert(chmod("forkless-dump", 0755) == 0);
+}
+
+static void expect_first_facts(const char *dump, const char *note)
+{
+    install_with(dump);
+    pid_t pid = sandbox_start((const char *const[]){
+        "./forkless",   "run",     "--storage",  "sqlite:///s.db", "--dir",
+        "runs",         "--study", "s",          "--metric",       "loss",
+        "-n1",          "-j1",     "--stall=1s", "--grace=1s",     "budget.attempts=1",
+        "x=float:0..1", "--",      DEADLOCK,     "mutex",          NULL});
+    cr_expect(eq(int, sandbox_wait(pid, 60), 5), "%s", sandbox_text("err"));
+    cr_expect(sandbox_has("runs/s/0/evidence.json", note), "%s",
+              sandbox_text("runs/s/0/evidence.json"));
+    cr_expect(sandbox_has("runs/s/0/evidence.json", "\"lost_owner\""));
+    cr_expect(sandbox_has("err", "\"deadlock\":\"proven\""));
+}
+
+Test(evidence, a_helper_that_hangs_is_ended_and_the_rest_is_saved)
+{
+    expect_first_facts("#!/bin/sh\nexec sleep 600\n", "did not come to its end");
+    cr_expect(sandbox_await_none("sleep", 30));
+}
+
+Test(evidence, a_helper_that_crashes_or_talks_nonsense_hurts_nobody)
+{
+    expect_first_facts("#!/bin/sh\nhead -c 100000 /dev/urandom; kill -SEGV $$\n",
+                       "did not come to its end");
+}
+
+Test(evidence, without_a_helper_the_rest_is_saved)
+{
+    expect_first_facts(NULL, "forkless-dump: neither in");
+}
+
+Test(evidence, it_takes_no_privilege)
+{
+    (void)chmod(".", 0777);
+    static const char *const nobody[] = {LAUNCH, "user", "54321", NULL};
+    sandbox_launch_with(nobody);
+    pid_t pid = sandbox_run((const char *const[]){"-n1", "-j1", "--stall=1s", "--grace=1s",
+                                                  "budget.attempts=1", "x=float:0..1", "--",
+                                                  DEADLOCK, "mutex", NULL});
+    int code = sandbox_wait(pid, 60);
+    if (code == 77)
+        cr_skip_test("not root");
+    cr_expect(eq(int, code, 5), "%s", sandbox_text("err"));
+    cr_expect(sandbox_has("runs/s/0/evidence.json", "pthread_mutex_lock"));
+    cr_expect(sandbox_has("runs/s/0/evidence.json", "\"notes\"") == false);
 }
