@@ -5,6 +5,9 @@
 /* A silent worker's CPU time is looked at so many times before the stall limit. */
 #define PROBES_PER_STALL 12u
 
+/* A deadlock is looked for so many times in the time that it has to last. */
+#define LOOKS_PER_DEADLOCK 8u
+
 typedef unsigned action_fn(struct wk *w, uint64_t now_ms);
 
 /* clang-format off */
@@ -32,6 +35,12 @@ static uint64_t probe_interval(const struct wk *w)
     return ms > 0 ? ms : 1;
 }
 
+static uint64_t look_interval(const struct wk *w)
+{
+    uint64_t ms = w->conf.deadlock_ms / LOOKS_PER_DEADLOCK;
+    return ms > 0 ? ms : 1;
+}
+
 static unsigned ignore(struct wk *w, uint64_t now_ms)
 {
     (void)w;
@@ -46,6 +55,9 @@ static unsigned begin_trial(struct wk *w, uint64_t now_ms)
     w->active_ms = now_ms;
     w->last_look = false;
     w->probe_ms = now_ms + probe_interval(w);
+    w->stuck = false;
+    if (w->look_ms != UINT64_MAX)
+        w->look_ms = now_ms + look_interval(w);
     return 0;
 }
 
@@ -101,10 +113,9 @@ static unsigned hang(struct wk *w, uint64_t now_ms, enum wk_reason reason)
     return WK_DO_EVIDENCE;
 }
 
-static unsigned watch(struct wk *w, uint64_t now_ms)
+/* Silence has its own limit, and a probe before it. */
+static unsigned watch_silence(struct wk *w, uint64_t now_ms)
 {
-    if (w->conf.trial_ms > 0 && now_ms - w->started_ms >= w->conf.trial_ms)
-        return hang(w, now_ms, WK_TIMEOUT);
     if (w->conf.stall_ms == 0)
         return 0;
     if (now_ms - w->active_ms >= w->conf.stall_ms) {
@@ -117,6 +128,42 @@ static unsigned watch(struct wk *w, uint64_t now_ms)
         w->probe_ms = now_ms + probe_interval(w);
         return WK_DO_PROBE;
     }
+    return 0;
+}
+
+static unsigned watch(struct wk *w, uint64_t now_ms)
+{
+    if (w->conf.trial_ms > 0 && now_ms - w->started_ms >= w->conf.trial_ms)
+        return hang(w, now_ms, WK_TIMEOUT);
+    unsigned todo = watch_silence(w, now_ms);
+    if (w->state == WK_RUNNING && w->conf.deadlock_ms > 0 && now_ms >= w->look_ms) {
+        w->look_ms = UINT64_MAX;
+        todo |= WK_DO_LOOK;
+    }
+    return todo;
+}
+
+/* Activity proves nothing against it: other threads of the tree may burn CPU for ever. */
+static unsigned found_stuck(struct wk *w, uint64_t now_ms)
+{
+    w->look_ms = now_ms + look_interval(w);
+    if (!w->stuck)
+        w->stuck_ms = now_ms;
+    w->stuck = true;
+    return now_ms - w->stuck_ms >= w->conf.deadlock_ms ? hang(w, now_ms, WK_DEADLOCKED) : 0;
+}
+
+static unsigned found_free(struct wk *w, uint64_t now_ms)
+{
+    w->look_ms = now_ms + look_interval(w);
+    w->stuck = false;
+    return 0;
+}
+
+/* An answer that comes when no trial runs any more; the next one is looked at anew. */
+static unsigned late_look(struct wk *w, uint64_t now_ms)
+{
+    w->look_ms = now_ms;
     return 0;
 }
 
@@ -142,14 +189,14 @@ static unsigned reap(struct wk *w, uint64_t now_ms)
  */
 /* clang-format off */
 static action_fn *const actions[WK_STATES][WK_EVENTS] = {
-    /*                   TRIAL        RESULT     ACTIVITY TICK        RELEASE  STOP       KILL      EVIDENCE   EXIT */
-    [WK_IDLE]        = { begin_trial, ignore,    ignore,  ignore,     release, stop,      kill_now, ignore,    reap },
-    [WK_RUNNING]     = { ignore,      end_trial, beat,    watch,      ignore,  stop,      kill_now, ignore,    reap },
-    [WK_LEAVING]     = { ignore,      ignore,    ignore,  deadline,   ignore,  terminate, kill_now, ignore,    reap },
-    [WK_EVIDENCE]    = { ignore,      ignore,    ignore,  deadline,   ignore,  ignore,    kill_now, terminate, reap },
-    [WK_TERMINATING] = { ignore,      ignore,    ignore,  grace_over, ignore,  ignore,    kill_now, ignore,    reap },
-    [WK_KILLING]     = { ignore,      ignore,    ignore,  ignore,     ignore,  ignore,    ignore,   ignore,    reap },
-    [WK_DEAD]        = { ignore,      ignore,    ignore,  ignore,     ignore,  ignore,    ignore,   ignore,    ignore },
+    /*                   TRIAL        RESULT     ACTIVITY TICK        RELEASE  STOP       KILL      EVIDENCE   STUCK        FREE        EXIT */
+    [WK_IDLE]        = { begin_trial, ignore,    ignore,  ignore,     release, stop,      kill_now, ignore,    late_look,   late_look,  reap },
+    [WK_RUNNING]     = { ignore,      end_trial, beat,    watch,      ignore,  stop,      kill_now, ignore,    found_stuck, found_free, reap },
+    [WK_LEAVING]     = { ignore,      ignore,    ignore,  deadline,   ignore,  terminate, kill_now, ignore,    late_look,   late_look,  reap },
+    [WK_EVIDENCE]    = { ignore,      ignore,    ignore,  deadline,   ignore,  ignore,    kill_now, terminate, late_look,   late_look,  reap },
+    [WK_TERMINATING] = { ignore,      ignore,    ignore,  grace_over, ignore,  ignore,    kill_now, ignore,    late_look,   late_look,  reap },
+    [WK_KILLING]     = { ignore,      ignore,    ignore,  ignore,     ignore,  ignore,    ignore,   ignore,    late_look,   late_look,  reap },
+    [WK_DEAD]        = { ignore,      ignore,    ignore,  ignore,     ignore,  ignore,    ignore,   ignore,    ignore,      ignore,     ignore },
 };
 /* clang-format on */
 
@@ -177,6 +224,8 @@ uint64_t wk_due(const struct wk *w)
             due = w->started_ms + w->conf.trial_ms;
         if (w->conf.stall_ms > 0)
             due = earlier(due, earlier(w->probe_ms, w->active_ms + w->conf.stall_ms));
+        if (w->conf.deadlock_ms > 0)
+            due = earlier(due, w->look_ms);
         return due;
     case WK_LEAVING:
     case WK_EVIDENCE:

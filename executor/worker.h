@@ -10,8 +10,9 @@
  *   EXIT leads to dead from anywhere.
  *
  * A silent worker is probed (PROBE: the shell looks at the CPU time of its process tree and reports
- * ACTIVITY if that moved) before it is called stalled. Evidence comes before every kill for a hang.
- */
+ * ACTIVITY if that moved) before it is called stalled. Whether it moves or not, it is looked at for
+ * the proof of a deadlock (LOOK: the shell answers STUCK or FREE), which has to stand for a while.
+ * Evidence comes before every kill for a hang. */
 #pragma once
 
 #include <stdbool.h>
@@ -37,12 +38,14 @@ enum wk_event_type {
     WK_EV_STOP,     /* end it: TERM, grace, KILL (preempted, pruned, broken channel) */
     WK_EV_KILL,     /* end it now */
     WK_EV_EVIDENCE, /* stacks are written down */
+    WK_EV_STUCK,    /* the look found a proven deadlock in its tree */
+    WK_EV_FREE,     /* the look found none */
     WK_EV_EXIT,     /* the process is gone */
     WK_EVENTS,
 };
 
 /* Why the worker is being ended by us. */
-enum wk_reason { WK_BY_ITSELF, WK_STALLED, WK_TIMEOUT, WK_STOPPED };
+enum wk_reason { WK_BY_ITSELF, WK_STALLED, WK_DEADLOCKED, WK_TIMEOUT, WK_STOPPED };
 
 /* What to do, in this order. */
 enum {
@@ -51,11 +54,13 @@ enum {
     WK_DO_TERM = 1 << 2,     /* SIGTERM to the whole tree */
     WK_DO_KILL = 1 << 3,     /* SIGKILL to the whole tree */
     WK_DO_REAP = 1 << 4,     /* end what is left of the tree; the worker is over */
+    WK_DO_LOOK = 1 << 5,     /* look for a proof of deadlock; answer with WK_EV_STUCK or _FREE */
 };
 
 /* Milliseconds; 0 = never. */
 struct wk_conf {
     uint64_t stall_ms;    /* no progress for so long is a hang */
+    uint64_t deadlock_ms; /* a proven deadlock that lasts so long is one */
     uint64_t trial_ms;    /* hard limit of one trial */
     uint64_t grace_ms;    /* from TERM to KILL */
     uint64_t evidence_ms; /* at most so long for the evidence */
@@ -69,6 +74,9 @@ struct wk {
     uint64_t active_ms;  /* last progress */
     uint64_t probe_ms;   /* next probe; 0 = none due */
     bool last_look;      /* the stall limit is reached, and one more probe was asked for */
+    uint64_t look_ms;    /* next look for a deadlock; UINT64_MAX: one is under way */
+    uint64_t stuck_ms;   /* of the first look in a row that found one */
+    bool stuck;
     uint64_t due_ms;     /* deadline of leaving, evidence, terminating */
 };
 

@@ -36,6 +36,8 @@ struct model_study {
     int64_t target;
 };
 
+#define LOOK_MS 500u /* a look for a deadlock takes less */
+
 struct sim_worker {
     bool alive;
     struct wk fsm;
@@ -43,6 +45,7 @@ struct sim_worker {
     int study, trial;
     unsigned life; /* distinguishes this process from its predecessors in the slot */
     bool hangs, burns_cpu, ignores_term, exiting;
+    bool deadlocked; /* and that can be proven */
     bool evidence;
     uint64_t hang_seen;
     int trials_left;
@@ -68,6 +71,7 @@ enum what {
     WORKER_OUTCOME,
     WORKER_EXIT,
     EVIDENCE,
+    LOOK,
     TICK,
     CRASH,
     SIGNAL
@@ -325,6 +329,15 @@ static void schedule_tick(int executor, uint64_t due)
 
 static void feed_worker(int executor, int slot, enum wk_event_type type);
 
+/* Only what is deadlocked is ended for it, not before its time and soon after. */
+static void check_deadlock(const struct sim_worker *k)
+{
+    uint64_t age = w.now - k->fsm.started_ms, limit = w.wk_conf.deadlock_ms;
+    CHECK(k->deadlocked, "a healthy worker counts as deadlocked");
+    CHECK(age >= limit && age <= limit + limit / 2 + 4 * LOOK_MS,
+          "a deadlock was acted on after %" PRIu64 " ms", age);
+}
+
 static void do_worker(int executor, int slot, unsigned bits)
 {
     struct sim_worker *k = &w.executors[executor].workers[slot];
@@ -332,14 +345,19 @@ static void do_worker(int executor, int slot, unsigned bits)
         trace("x%d w%d %s: do %x", executor, slot, wk_state_name(k->fsm.state), bits);
     if ((bits & WK_DO_PROBE) && k->burns_cpu)
         feed_worker(executor, slot, WK_EV_ACTIVITY);
+    if (bits & WK_DO_LOOK)
+        post(w.now + below(LOOK_MS), LOOK, executor, slot)->life = k->life;
     if (bits & WK_DO_EVIDENCE) {
+        if (k->fsm.reason == WK_DEADLOCKED)
+            check_deadlock(k);
         k->hang_seen = w.now;
         struct event *e = post(w.now + below(8000), EVIDENCE, executor, slot);
         e->life = k->life;
         k->evidence = true;
     }
     if (bits & (WK_DO_TERM | WK_DO_KILL)) {
-        bool hang = k->fsm.reason == WK_STALLED || k->fsm.reason == WK_TIMEOUT;
+        bool hang = k->fsm.reason == WK_STALLED || k->fsm.reason == WK_DEADLOCKED ||
+                    k->fsm.reason == WK_TIMEOUT;
         CHECK(!hang || k->evidence, "killed for a hang without evidence");
         if (hang)
             CHECK(w.now - k->hang_seen <= 5000 + w.wk_conf.grace_ms + 1 &&
@@ -378,7 +396,9 @@ static void begin_trial(int executor, int slot, int study, int trial)
     k->trial = trial;
     k->trials_left--;
     k->hangs = per_mille(w.p_hang);
-    k->burns_cpu = k->hangs ? false : per_mille(100);
+    k->deadlocked = k->hangs && w.wk_conf.deadlock_ms > 0 && per_mille(500);
+    /* other threads of a deadlocked tree may go on */
+    k->burns_cpu = k->hangs ? k->deadlocked && per_mille(500) : per_mille(100);
     k->ignores_term = per_mille(200);
     feed_worker(executor, slot, WK_EV_TRIAL);
     if (!k->hangs) {
@@ -528,6 +548,7 @@ static void worker_exit(int executor, int slot)
     static const enum fail_class classes[] = {
         [WK_BY_ITSELF] = FAIL_EXIT,
         [WK_STALLED] = FAIL_STALLED,
+        [WK_DEADLOCKED] = FAIL_FORK_DEADLOCK,
         [WK_TIMEOUT] = FAIL_TIMEOUT,
         [WK_STOPPED] = FAIL_PREEMPTED,
     };
@@ -645,6 +666,12 @@ static void deliver(const struct event *e)
         if (k->alive && k->life == e->life)
             feed_worker(e->executor, e->slot, WK_EV_EVIDENCE);
         break;
+    case LOOK:
+        if (x->workers[e->slot].alive && x->workers[e->slot].life == e->life) {
+            const struct sim_worker *looked = &x->workers[e->slot];
+            feed_worker(e->executor, e->slot, looked->deadlocked ? WK_EV_STUCK : WK_EV_FREE);
+        }
+        break;
     case TICK:
         for (int i = 0; i < w.conf.slots; i++) {
             if (x->workers[i].alive && wk_due(&x->workers[i].fsm) <= w.now)
@@ -693,6 +720,7 @@ static void draw_world(uint64_t seed, bool verbose)
     w.p_refused = w.friendly || per_mille(800) ? 0 : 50;
     w.n_executors = per_mille(800) ? 1 : 2;
     w.wk_conf = (struct wk_conf){.stall_ms = per_mille(900) ? 20000 : 0,
+                                 .deadlock_ms = per_mille(500) ? 1 + below(15000) : 0,
                                  .trial_ms = per_mille(500) ? 60000 : 0,
                                  .grace_ms = below(20000),
                                  .evidence_ms = 5000};

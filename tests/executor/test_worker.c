@@ -13,7 +13,7 @@ static const struct wk_conf conf = {
 struct scene {
     struct wk w;
     struct buf trace;
-    bool probes; /* in the trace too */
+    bool probes; /* in the trace too, and looks */
 };
 
 static void begin(struct scene *s)
@@ -24,11 +24,11 @@ static void begin(struct scene *s)
 
 static void step(struct scene *s, uint64_t now, enum wk_event_type type)
 {
-    static const char *const words[] = {"probe", "evidence", "TERM", "KILL", "reap"};
+    static const char *const words[] = {"probe", "evidence", "TERM", "KILL", "reap", "look"};
     enum wk_state before = s->w.state;
     unsigned todo = wk_step(&s->w, (struct wk_event){type, now});
     if (!s->probes)
-        todo &= ~(unsigned)WK_DO_PROBE;
+        todo &= ~(unsigned)(WK_DO_PROBE | WK_DO_LOOK);
     if (todo == 0 && s->w.state == before)
         return;
     buf_printf(&s->trace, "[%" PRIu64 "] %s", now, wk_state_name(s->w.state));
@@ -50,6 +50,82 @@ static void expect(struct scene *s, const char *trace)
 {
     cr_expect(eq(str, (char *)(uintptr_t)buf_str(&s->trace), (char *)(uintptr_t)trace));
     buf_free(&s->trace);
+}
+
+static void begin_watched(struct scene *s)
+{
+    static const struct wk_conf watched = {
+        .deadlock_ms = 8000, .grace_ms = 10000, .evidence_ms = 5000};
+    *s = (struct scene){.trace = BUF_INIT, .probes = true};
+    wk_init(&s->w, &watched, 0);
+}
+
+Test(worker, a_deadlock_that_stands_is_acted_on_even_while_others_move)
+{
+    struct scene s;
+    begin_watched(&s);
+    step(&s, 0, WK_EV_TRIAL);
+    for (uint64_t at = 1000; at <= 9000; at += 1000) {
+        until(&s, at);
+        step(&s, at, WK_EV_ACTIVITY);
+        step(&s, at, WK_EV_STUCK);
+    }
+    cr_expect(eq(int, (int)s.w.reason, WK_DEADLOCKED));
+    expect(&s, "[0] running\n"
+               "[1000] running look\n"
+               "[2000] running look\n"
+               "[3000] running look\n"
+               "[4000] running look\n"
+               "[5000] running look\n"
+               "[6000] running look\n"
+               "[7000] running look\n"
+               "[8000] running look\n"
+               "[9000] running look\n"
+               "[9000] evidence evidence\n");
+}
+
+Test(worker, a_deadlock_that_dissolves_is_forgotten)
+{
+    struct scene s;
+    begin_watched(&s);
+    step(&s, 0, WK_EV_TRIAL);
+    for (uint64_t at = 1000; at <= 40000; at += 1000) {
+        until(&s, at);
+        step(&s, at, at % 7000 == 0 ? WK_EV_FREE : WK_EV_STUCK);
+    }
+    cr_expect(eq(int, (int)s.w.state, WK_RUNNING));
+    buf_free(&s.trace);
+}
+
+Test(worker, one_look_at_a_time)
+{
+    struct scene s;
+    begin_watched(&s);
+    step(&s, 0, WK_EV_TRIAL);
+    until(&s, 60000); /* the answer takes long */
+    step(&s, 60000, WK_EV_FREE);
+    until(&s, 61500);
+    expect(&s, "[0] running\n"
+               "[1000] running look\n"
+               "[61000] running look\n");
+}
+
+Test(worker, an_answer_for_the_last_trial_says_nothing_about_the_next)
+{
+    struct scene s;
+    begin_watched(&s);
+    step(&s, 0, WK_EV_TRIAL);
+    until(&s, 1000);
+    step(&s, 1100, WK_EV_RESULT);
+    step(&s, 1200, WK_EV_STUCK);
+    step(&s, 1300, WK_EV_TRIAL);
+    until(&s, 2400);
+    cr_expect(not(s.w.stuck));
+    expect(&s, "[0] running\n"
+               "[1000] running look\n"
+               "[1100] idle\n"
+               "[1300] running\n"
+               "[2300] running look\n");
 }
 
 Test(worker, a_silent_one_is_seen_written_down_termed_and_killed)
