@@ -96,7 +96,10 @@ static void on_call(struct slot *s, const struct fork_call *f)
     struct run *r = s->run;
     bool deny = s->study->spec->watch.fork == WATCH_FORK_DENY && guard_deadly(f);
     guard_answer(s->forks.listener, f->id, deny ? EAGAIN : 0);
-    if (r == NULL || r->ended || !guard_threaded(f))
+    if (!guard_threaded(f))
+        return;
+    s->forks.threaded = s->forks.threaded || !deny;
+    if (r == NULL || r->ended)
         return;
     r->forks.threaded++;
     if (deny) {
@@ -167,6 +170,7 @@ void forks_begin(struct slot *s, bool watched)
 {
     s->forks.hello_due = watched;
     s->forks.watching = false;
+    s->forks.threaded = false;
     s->forks.n_pending = 0;
 }
 

@@ -15,6 +15,7 @@
 struct forks {
     bool hello_due; /* the stub has not told yet whether its forks are seen */
     bool watching;
+    bool threaded; /* a process with threads has forked: a child may be deadlocked */
     int listener;
     uv_poll_t poll;
     uv_timer_t look;

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "executor/capture.h"
+#include "executor/deadlock.h"
 #include "executor/evidence/job.h"
 #include "executor/executor.h"
 #include "executor/forks.h"
@@ -134,6 +135,7 @@ struct slot {
     char tail[240];                /* last line of stderr */
 
     struct forks forks;
+    struct deadlock deadlock;
     uv_poll_t exit_poll, out_poll, err_poll, channel_poll;
     uv_timer_t timer;
     uint64_t timer_due_ms;
@@ -327,6 +329,12 @@ void forks_begin(struct slot *s, bool watched);
 void forks_hello(struct slot *s);
 /* Closes what is open; returns how many times slot_handle_closed follows. */
 int forks_end(struct slot *s);
+
+/* deadlock.c */
+void deadlock_begin(struct slot *s);
+/* Looks for a proof, if there is reason to; ends in WK_EV_STUCK or WK_EV_FREE. */
+void deadlock_look(struct slot *s);
+void deadlock_end(struct slot *s);
 
 /* message.c */
 int message_line(void *slot, const char *line, size_t n);

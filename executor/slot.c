@@ -119,6 +119,8 @@ static void conclude(struct slot *s, int status, int sig)
         (void)snprintf(last, sizeof(last), "; last on stderr: %.170s", s->tail);
     if (s->pruning && s->fsm.reason == WK_STOPPED) {
         run_pruned(r);
+    } else if (s->fsm.reason == WK_DEADLOCKED) {
+        run_fail(r, FAIL_FORK_DEADLOCK, "%s", s->deadlock.verdict.why);
     } else if (s->fsm.reason == WK_STALLED && s->verdict.kind == VERDICT_PROVEN) {
         run_fail(r, FAIL_FORK_DEADLOCK, "%s", s->verdict.why);
     } else if (s->fsm.reason == WK_STALLED) {
@@ -211,7 +213,9 @@ static void save_evidence(struct slot *s)
 {
     struct run *r = s->run;
     uint64_t idle = executor_now(s->ex) - s->fsm.active_ms;
-    const char *reason = s->fsm.reason == WK_TIMEOUT ? "timeout" : "stalled";
+    const char *reason = s->fsm.reason == WK_TIMEOUT      ? "timeout"
+                         : s->fsm.reason == WK_DEADLOCKED ? "deadlock"
+                                                          : "stalled";
     log_event(LOG_ERROR, "trial_stalled", LOG_TEXT("study", r->study->view.name),
               LOG_INT("trial", r->number), LOG_INT("pid", s->proc.pid), LOG_INT("idle_ms", idle),
               LOG_TEXT("reason", reason));
@@ -249,6 +253,8 @@ void slot_feed(struct slot *s, enum wk_event_type type)
     unsigned todo = wk_step(&s->fsm, (struct wk_event){type, executor_now(s->ex)});
     if (todo & WK_DO_PROBE)
         probe(s);
+    if (todo & WK_DO_LOOK)
+        deadlock_look(s);
     if (todo & WK_DO_EVIDENCE)
         save_evidence(s);
     if (todo & WK_DO_TERM)
@@ -492,6 +498,7 @@ static void on_process_end(uv_poll_t *p, int poll_status, int events)
     s->alive = false;
     guardian_tell(&s->ex->guardian, s->index, 0);
     end_evidence(s);
+    deadlock_end(s);
     close_handles(s);
     open_logs(s, -1);
     if (s->run != NULL) {
@@ -528,6 +535,7 @@ unsigned slot_spawn_flags(const struct slot *s)
 static void begin_life(struct slot *s, struct study *st)
 {
     const struct wk_conf conf = {.stall_ms = st->spec->watch.stall_ms,
+                                 .deadlock_ms = st->spec->watch.deadlock_ms,
                                  .trial_ms = st->spec->watch.trial_ms,
                                  .grace_ms = st->spec->watch.grace_ms,
                                  .evidence_ms = EVIDENCE_MS};
@@ -548,6 +556,7 @@ static void begin_life(struct slot *s, struct study *st)
     s->verdict = (struct verdict){0};
     s->cpu_ms = 0;
     s->trials_left = (int)st->spec->run.trials_per_worker;
+    deadlock_begin(s);
     forks_begin(s, (slot_spawn_flags(s) & SPAWN_WATCH_FORKS) != 0);
     wk_init(&s->fsm, &conf, executor_now(s->ex));
     watch(s);

@@ -77,7 +77,7 @@ struct wk {
     uint64_t look_ms;    /* next look for a deadlock; UINT64_MAX: one is under way */
     uint64_t stuck_ms;   /* of the first look in a row that found one */
     bool stuck;
-    uint64_t due_ms;     /* deadline of leaving, evidence, terminating */
+    uint64_t due_ms; /* deadline of leaving, evidence, terminating */
 };
 
 struct wk_event {

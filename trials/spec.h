@@ -139,8 +139,9 @@ struct spec {
 
     struct {
         uint64_t stall_ms; /* no output, no message, no CPU time for so long: stalled; 0: never */
-        uint64_t trial_ms; /* hard limit of one trial; 0: none */
-        uint64_t grace_ms; /* from TERM to KILL */
+        uint64_t deadlock_ms; /* a proven deadlock that stands so long; 0: none is looked for */
+        uint64_t trial_ms;    /* hard limit of one trial; 0: none */
+        uint64_t grace_ms;    /* from TERM to KILL */
         enum { WATCH_FORK_OFF = 1, WATCH_FORK_WARN, WATCH_FORK_DENY } fork;
     } watch;
 

@@ -81,7 +81,7 @@ const struct spec_key spec_keys[] = {
     {"watch.stall", KEY_DURATION, AT(watch.stall_ms), "5m", .doc = "no output, no message and no CPU time for so long: `stalled`", .min = 1, .zero = "off"},
     {"watch.trial", KEY_DURATION, AT(watch.trial_ms), "off", .doc = "hard time limit of a trial: `timeout`", .min = 1, .zero = "off"},
     {"watch.grace", KEY_DURATION, AT(watch.grace_ms), "10s", .doc = "time between SIGTERM and SIGKILL", .min = 1},
-    {"watch.deadlock", KEY_LATER, NO_FIELD, NULL, .doc = "proof of a fork deadlock is not looked for: watch.stall catches the hang", .form = "duration"},
+    {"watch.deadlock", KEY_DURATION, AT(watch.deadlock_ms), "10s", .doc = "a child that was forked from a process with threads, and is proven to wait for ever, for so long: `fork_deadlock`", .min = 1, .zero = "off"},
     {"watch.fork", KEY_WORD, AT(watch.fork), "warn", .doc = "forks in a worker with threads, seen as they happen: `warn` tells of those that go on without exec; `deny` also refuses them (EAGAIN) while gRPC or OpenMP threads live", .words = forks},
     {"watch.on_stall", KEY_LATER, NO_FIELD, NULL, .doc = "a stalled worker is killed, and the trial retried as retry.stalled says", .form = "list"},
 

@@ -16,7 +16,7 @@ struct evidence_job {
     atomic_int refs;
     atomic_bool early; /* the first facts are written */
     pid_t root;
-    int dir;
+    int dir; /* -1: only the verdict is wanted */
     json_t *about;
     uint64_t began_ms, limit_ms;
     int ends[2]; /* the thread closes [1] when the result is there */
@@ -42,9 +42,8 @@ static void save_early(void *ctx, const json_t *doc)
     atomic_store(&job->early, evidence_save(job->dir, doc, NULL) == 0);
 }
 
-static void *collect(void *arg)
+static void collect(struct evidence_job *job)
 {
-    struct evidence_job *job = arg;
     struct evidence_result *r = &job->result;
     const struct evidence_req req = {.root = job->root,
                                      .dir = job->dir,
@@ -59,6 +58,17 @@ static void *collect(void *arg)
     r->whole = rc == 0;
     r->saved = r->whole || atomic_load(&job->early);
     (void)snprintf(r->error, sizeof(r->error), "%.190s", rc < 0 ? err.msg : "");
+}
+
+static void *work(void *arg)
+{
+    struct evidence_job *job = arg;
+    struct evidence_result *r = &job->result;
+    if (job->dir >= 0)
+        collect(job);
+    else
+        evidence_verdict(job->root, job->limit_ms > 0 ? job->began_ms + job->limit_ms : 0,
+                         &r->verdict);
     r->took_ms = clock_mono_ms() - job->began_ms;
     (void)close(job->ends[1]); /* the loop reads the result from now on */
     unref(job);
@@ -88,28 +98,30 @@ static bool start_thread(struct evidence_job *job)
     if (pthread_attr_init(&attr) != 0)
         return false;
     (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    int rc = pthread_create(&thread, &attr, collect, job);
+    int rc = pthread_create(&thread, &attr, work, job);
     (void)pthread_attr_destroy(&attr);
     return rc == 0;
 }
 
-struct evidence_job *evidence_start(uv_loop_t *loop, pid_t root, int dir, json_t *about,
-                                    uint64_t limit_ms, evidence_done_fn *done, void *ctx)
+/* With one reference, the caller's. NULL when out of memory. */
+static struct evidence_job *create(pid_t root, uint64_t limit_ms, evidence_done_fn *done, void *ctx)
 {
     struct evidence_job *job = calloc(1, sizeof(*job));
-    if (job == NULL) {
-        json_decref(about);
-        return NULL;
-    }
-    *job = (struct evidence_job){.refs = 1,
-                                 .root = root,
-                                 .dir = fcntl(dir, F_DUPFD_CLOEXEC, 0),
-                                 .about = about,
-                                 .began_ms = clock_mono_ms(),
-                                 .limit_ms = limit_ms,
-                                 .done = done,
-                                 .ctx = ctx};
-    if (job->dir < 0 || pipe2(job->ends, O_CLOEXEC) < 0) {
+    if (job != NULL)
+        *job = (struct evidence_job){.refs = 1,
+                                     .root = root,
+                                     .dir = -1,
+                                     .began_ms = clock_mono_ms(),
+                                     .limit_ms = limit_ms,
+                                     .done = done,
+                                     .ctx = ctx};
+    return job;
+}
+
+/* The job, or NULL: then it is gone. */
+static struct evidence_job *start(struct evidence_job *job, uv_loop_t *loop)
+{
+    if (pipe2(job->ends, O_CLOEXEC) < 0) {
         unref(job);
         return NULL;
     }
@@ -128,6 +140,30 @@ struct evidence_job *evidence_start(uv_loop_t *loop, pid_t root, int dir, json_t
         return NULL;
     }
     return job;
+}
+
+struct evidence_job *evidence_start(uv_loop_t *loop, pid_t root, int dir, json_t *about,
+                                    uint64_t limit_ms, evidence_done_fn *done, void *ctx)
+{
+    struct evidence_job *job = create(root, limit_ms, done, ctx);
+    if (job == NULL) {
+        json_decref(about);
+        return NULL;
+    }
+    job->about = about;
+    job->dir = fcntl(dir, F_DUPFD_CLOEXEC, 0);
+    if (job->dir < 0) {
+        unref(job);
+        return NULL;
+    }
+    return start(job, loop);
+}
+
+struct evidence_job *evidence_look(uv_loop_t *loop, pid_t root, uint64_t limit_ms,
+                                   evidence_done_fn *done, void *ctx)
+{
+    struct evidence_job *job = create(root, limit_ms, done, ctx);
+    return job != NULL ? start(job, loop) : NULL;
 }
 
 void evidence_cancel(struct evidence_job *job, struct evidence_result *so_far)

@@ -24,6 +24,11 @@ typedef void evidence_done_fn(void *ctx, const struct evidence_result *result);
 struct evidence_job *evidence_start(uv_loop_t *loop, pid_t root, int dir, json_t *about,
                                     uint64_t limit_ms, evidence_done_fn *done, void *ctx);
 
+/* Only judges the tree, with stacks until so long from now (0: without): result->verdict and
+ * took_ms are set. NULL when it cannot be started. */
+struct evidence_job *evidence_look(uv_loop_t *loop, pid_t root, uint64_t limit_ms,
+                                   evidence_done_fn *done, void *ctx);
+
 /* Forgets a job whose result nobody needs any more, and tells what there is of it; the thread may
  * go on and write. NULL: none. The loop has a handle to close. */
 void evidence_cancel(struct evidence_job *job, struct evidence_result *so_far);

@@ -546,10 +546,8 @@ static void worker_exit(int executor, int slot)
     struct executor *x = &w.executors[executor];
     struct sim_worker *k = &x->workers[slot];
     static const enum fail_class classes[] = {
-        [WK_BY_ITSELF] = FAIL_EXIT,
-        [WK_STALLED] = FAIL_STALLED,
-        [WK_DEADLOCKED] = FAIL_FORK_DEADLOCK,
-        [WK_TIMEOUT] = FAIL_TIMEOUT,
+        [WK_BY_ITSELF] = FAIL_EXIT,           [WK_STALLED] = FAIL_STALLED,
+        [WK_DEADLOCKED] = FAIL_FORK_DEADLOCK, [WK_TIMEOUT] = FAIL_TIMEOUT,
         [WK_STOPPED] = FAIL_PREEMPTED,
     };
     CHECK(!x->signalled || w.now - x->signal_ms <= w.conf.grace_ms + 60,

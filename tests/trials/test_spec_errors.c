@@ -237,9 +237,9 @@ Test(spec_errors, what_is_missing_is_said)
 Test(spec_errors, what_this_version_cannot_do_is_refused)
 {
     static const struct golden cases[] = {
-        {"watch: {deadlock: 10s}\n",
-         "1:19: watch.deadlock: not supported in this version: proof of a fork deadlock is not "
-         "looked for: watch.stall catches the hang; leave the key out"},
+        {"watch: {on_stall: [dump]}\n",
+         "1:19: watch.on_stall: not supported in this version: a stalled worker is killed, and the "
+         "trial retried as retry.stalled says; leave the key out"},
         {"fallback: [{on: nan}]\n",
          "1:11: fallback: not supported in this version: a failed trial is not repeated "
          "with other values; leave the key out"},

@@ -1,0 +1,71 @@
+#include "executor/deadlock.h"
+
+#include "executor/internal.h"
+#include "executor/proc.h"
+
+#define STACKS_MS 3000u /* for the stacks of one look */
+#define SCAN_MS 5000u   /* between two searches for forked children, where forks are not seen */
+#define STACKS_WAIT_MS 5000u /* after stacks that proved nothing; doubled each time */
+#define STACKS_WAIT_MAX_MS 300000u
+
+static void find_forked(void *ctx, pid_t pid)
+{
+    struct proc_stat st;
+    bool *found = ctx;
+    *found = *found || (proc_read_stat(pid, &st) && (st.flags & PROC_FORKED_NO_EXEC) != 0);
+}
+
+/* Whether there is any reason to look closely: most workers never fork, and cost nothing here. */
+static bool has_grounds(struct slot *s)
+{
+    uint64_t now = executor_now(s->ex);
+    bool found = false;
+    if (s->forks.watching)
+        return s->forks.threaded;
+    if (now - s->deadlock.scanned_ms < SCAN_MS)
+        return s->forks.threaded;
+    s->deadlock.scanned_ms = now;
+    proc_walk(s->proc.pid, find_forked, &found);
+    s->forks.threaded = found;
+    return found;
+}
+
+static void on_look(void *ctx, const struct evidence_result *r)
+{
+    struct slot *s = ctx;
+    struct deadlock *d = &s->deadlock;
+    bool proven = r->verdict.kind == VERDICT_PROVEN;
+    d->look = NULL;
+    if (proven) {
+        d->verdict = r->verdict;
+    } else if (d->with_stacks && r->verdict.kind == VERDICT_SUSPICIOUS) {
+        d->stacks_wait_ms =
+            2 * d->stacks_wait_ms < STACKS_WAIT_MAX_MS ? 2 * d->stacks_wait_ms : STACKS_WAIT_MAX_MS;
+        d->stacks_ms = executor_now(s->ex) + d->stacks_wait_ms;
+    }
+    slot_feed(s, proven ? WK_EV_STUCK : WK_EV_FREE);
+}
+
+void deadlock_begin(struct slot *s)
+{
+    s->deadlock = (struct deadlock){.stacks_wait_ms = STACKS_WAIT_MS};
+}
+
+void deadlock_look(struct slot *s)
+{
+    struct deadlock *d = &s->deadlock;
+    if (has_grounds(s)) {
+        d->with_stacks = executor_now(s->ex) >= d->stacks_ms;
+        d->look =
+            evidence_look(&s->ex->loop, s->proc.pid, d->with_stacks ? STACKS_MS : 0, on_look, s);
+    }
+    if (d->look == NULL)
+        slot_feed(s, WK_EV_FREE);
+}
+
+void deadlock_end(struct slot *s)
+{
+    struct evidence_result nothing;
+    evidence_cancel(s->deadlock.look, &nothing);
+    s->deadlock.look = NULL;
+}
