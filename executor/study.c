@@ -208,7 +208,41 @@ static int put_metric_name(const struct study *st, struct store *s, struct err *
     return rc;
 }
 
-/* Runs while the loop does not touch this study's sampler yet: that learns here, without copies. */
+/* Ends what store_begin began; what it wrote need not reach the disk before the first outcome. */
+static int end_batch(struct store *s, int rc, struct err *err)
+{
+    if (rc == 0)
+        return store_commit(s, false, err);
+    store_rollback(s);
+    return rc;
+}
+
+static int enter_run(struct study *st, struct store *s, struct err *err)
+{
+    int rc = store_begin(s, err);
+    if (rc < 0)
+        return rc;
+    rc = store_run_start(s, &st->ex->run_row, err);
+    if (rc == 0)
+        rc = store_study_open(s, st->spec->study.name, &st->spec->study.direction, 1, &st->id, err);
+    if (rc == 0)
+        rc = lost_reap(st, s, err);
+    return end_batch(s, rc, err);
+}
+
+static int put_attrs(const struct study *st, struct store *s, struct err *err)
+{
+    int rc = store_begin(s, err);
+    if (rc < 0)
+        return rc;
+    rc = put_dir_attr(st, s, err);
+    if (rc == 0)
+        rc = put_metric_name(st, s, err);
+    return end_batch(s, rc, err);
+}
+
+/* Runs while the loop does not touch this study's sampler yet: that learns here, without copies.
+ * Others may write while it does. */
 static int open_run(struct storeq_job *job, struct store *s, struct err *err)
 {
     struct open_job *o = CONTAINER_OF(job, struct open_job, job);
@@ -218,19 +252,13 @@ static int open_run(struct storeq_job *job, struct store *s, struct err *err)
                                            .want = WANT_USER_ATTRS};
     o->view = st->view;
     o->view.interrupted = 0;
-    int rc = store_run_start(s, &st->ex->run_row, err);
-    if (rc == 0)
-        rc = store_study_open(s, st->spec->study.name, &st->spec->study.direction, 1, &st->id, err);
-    if (rc == 0)
-        rc = lost_reap(st, s, err);
+    int rc = enter_run(st, s, err);
     if (rc == 0)
         rc = store_trials_sync(s, st->id, study_want(st), learn, o, err);
     if (rc == 0)
         rc = check_space(st, err);
     if (rc == 0)
-        rc = put_dir_attr(st, s, err);
-    if (rc == 0)
-        rc = put_metric_name(st, s, err);
+        rc = put_attrs(st, s, err);
     if (rc == 0)
         rc = store_trials_each(s, st->id, &failed, count_interrupted, &o->view.interrupted, err);
     if (rc == 0)

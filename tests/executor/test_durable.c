@@ -76,3 +76,16 @@ Test(durable, what_cannot_be_synced_is_never_proven)
     cr_expect(eq(int, times("\"done\":1"), 0), "%s", sandbox_text("err"));
     cr_expect(not(sandbox_has("err", "\"proof\"")));
 }
+
+Test(durable, a_study_is_opened_without_a_sync_for_each_of_its_rows)
+{
+    cr_assert(eq(int, sandbox_wait(start("first"), 60), 0), "%s", sandbox_text("err"));
+    pid_t pid = sandbox_run((const char *const[]){"-n2", "-j1", "x=float:0..1", "--", "/bin/sh",
+                                                  "-c", "cp err before; echo loss=1", NULL});
+    cr_assert(eq(int, sandbox_wait(pid, 60), 0), "%s", sandbox_text("err"));
+    cr_assert(sandbox_size("before") >= 0);
+    int syncs = 0;
+    for (const char *p = sandbox_text("before"); (p = strstr(p, "disk: synced")) != NULL; p++)
+        syncs++;
+    cr_expect(le(int, syncs, 3)); /* the log, its directory, its header */
+}
