@@ -114,6 +114,8 @@ int dist_copy(struct dist *out, const struct dist *d, struct err *err)
 
 bool dist_contains(const struct dist *d, double internal)
 {
+    if (d->kind == DIST_OPAQUE)
+        return !isnan(internal);
     if (d->kind == DIST_CHOICE)
         return internal > -1 && internal < (double)d->n_choices;
     if (!(internal >= d->low && internal <= d->high))
@@ -149,12 +151,15 @@ static bool same_choices(const struct dist *a, const struct dist *b)
 
 bool dist_compatible(const struct dist *a, const struct dist *b)
 {
+    if (a->kind == DIST_OPAQUE || b->kind == DIST_OPAQUE)
+        return a->kind == b->kind;
     return a->kind == b->kind && a->log == b->log && same_choices(a, b);
 }
 
 bool dist_equal(const struct dist *a, const struct dist *b)
 {
-    return dist_compatible(a, b) && a->low == b->low && a->high == b->high && a->step == b->step;
+    return a->kind == b->kind && a->log == b->log && a->low == b->low && a->high == b->high &&
+           a->step == b->step && same_choices(a, b);
 }
 
 /* Compares without rounding: 2^53 + 1 is not the double 2^53. */

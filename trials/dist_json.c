@@ -67,6 +67,9 @@ void dist_put_json(struct buf *b, const struct dist *d)
         }
         buf_puts(b, "]}}");
         break;
+    case DIST_OPAQUE:
+        buf_puts(b, d->choices[0].s);
+        break;
     }
 }
 
@@ -251,4 +254,24 @@ int dist_read_json(struct dist *out, const char *text, size_t n, struct err *err
     }
     *out = d;
     return 0;
+}
+
+static int make_opaque(struct dist *out, const char *text, size_t n, struct err *err)
+{
+    struct dist d = {.kind = DIST_OPAQUE, .choices = calloc(1, sizeof(*d.choices)), .n_choices = 1};
+    char *copy = strndup(text, n);
+    if (d.choices == NULL || copy == NULL) {
+        free(d.choices);
+        free(copy);
+        return err_set(err, ERR_NOMEM, "distribution of %zu bytes", n);
+    }
+    d.choices[0] = (struct value){.kind = VALUE_TEXT, .s = copy};
+    *out = d;
+    return 0;
+}
+
+int dist_read_stored(struct dist *out, const char *text, size_t n, struct err *err)
+{
+    int rc = dist_read_json(out, text, n, err);
+    return rc == -ERR_INVALID && json_check(text, n) ? make_opaque(out, text, n, err) : rc;
 }

@@ -93,14 +93,39 @@ struct value dist_value(const struct dist *d, double internal)
     return (struct value){.kind = VALUE_REAL, .d = internal};
 }
 
+/* The choice as it stands in the JSON, if it is a list of choices that the value is an index of;
+ * else the number. */
+static void put_opaque(struct buf *b, const struct dist *d, double internal)
+{
+    AUTO_JSON json_t *j = json_read_python(d->choices[0].s, strlen(d->choices[0].s), NULL);
+    json_t *choices = json_object_get(json_object_get(j, "attributes"), "choices");
+    bool is_index = internal >= 0 && internal < (double)json_array_size(choices);
+    AUTO_FREE char *text =
+        is_index ? json_dumps(json_array_get(choices, (size_t)internal), JSON_ENCODE_ANY) : NULL;
+    if (text != NULL)
+        buf_puts(b, text);
+    else if (internal == trunc(internal) && fabs(internal) < 0x1p63)
+        buf_printf(b, "%.0f", internal);
+    else
+        put_real_json(b, internal);
+}
+
 void dist_put_value_json(struct buf *b, const struct dist *d, double internal)
 {
+    if (d->kind == DIST_OPAQUE) {
+        put_opaque(b, d, internal);
+        return;
+    }
     struct value v = dist_value(d, internal);
     put_python_value(b, &v);
 }
 
 void dist_put_value_text(struct buf *b, const struct dist *d, double internal)
 {
+    if (d->kind == DIST_OPAQUE) {
+        put_opaque(b, d, internal);
+        return;
+    }
     char text[TEXT_DOUBLE_MAX];
     struct value v = dist_value(d, internal);
     if (v.kind == VALUE_TEXT)

@@ -14,7 +14,12 @@
 #include "base/json.h"
 #include "trials/cond.h"
 
-enum dist_kind { DIST_FLOAT, DIST_INT, DIST_CHOICE };
+enum dist_kind {
+    DIST_FLOAT,
+    DIST_INT,
+    DIST_CHOICE,
+    DIST_OPAQUE, /* of others, beyond us: its JSON is the one choice; never sampled */
+};
 
 enum value_kind { VALUE_NULL, VALUE_BOOL, VALUE_INT, VALUE_REAL, VALUE_TEXT };
 
@@ -62,11 +67,15 @@ void dist_put_json(struct buf *b, const struct dist *d);
  * IntLogUniform) and abbreviated forms, and the literals NaN and Infinity. The result is checked.
  */
 int dist_read_json(struct dist *out, const char *text, size_t n, struct err *err);
+/* The same of what others may have stored: JSON that is no distribution of ours (ints beyond 2^53,
+ * lists as choices, an unknown class) becomes DIST_OPAQUE. */
+int dist_read_stored(struct dist *out, const char *text, size_t n, struct err *err);
 
 bool dist_contains(const struct dist *d, double internal);
 /* Nothing to sample: one value only. */
 bool dist_single(const struct dist *d);
-/* Same kind and log, and for choices the same list: what Optuna demands of one name in a study. */
+/* Same kind and log, and for choices the same list: what Optuna demands of one name in a study.
+ * Two opaque ones are taken to be. */
 bool dist_compatible(const struct dist *a, const struct dist *b);
 bool dist_equal(const struct dist *a, const struct dist *b);
 bool value_equal(const struct value *a, const struct value *b);

@@ -68,7 +68,7 @@ int dist_entry_read(struct dist_entry *e, const char *text, size_t n, struct err
     AUTO_FREE char *copy = malloc(n + 1);
     if (copy == NULL)
         return err_set(err, ERR_NOMEM, "distribution of '%s'", e->name);
-    int rc = dist_read_json(&dist, text, n, err);
+    int rc = dist_read_stored(&dist, text, n, err);
     if (rc < 0)
         return err_wrap(err, rc, "distribution of '%s'", e->name);
     memcpy(copy, text, n);

@@ -20,7 +20,7 @@ static int load_first(struct store_sqlite *q, int64_t study, struct dist_entry *
         return rc;
     const char *text = sql_text(st, 0);
     struct err why = {0};
-    if (dist_read_json(&e->first, text, (size_t)sqlite3_column_bytes(st, 0), &why) < 0)
+    if (dist_read_stored(&e->first, text, (size_t)sqlite3_column_bytes(st, 0), &why) < 0)
         return err_set(err, ERR_CORRUPT, "%s: distribution of '%s': %s", q->path, e->name, why.msg);
     e->has_first = true;
     return 0;

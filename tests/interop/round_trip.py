@@ -94,6 +94,8 @@ def we_read_what_optuna_writes() -> None:
         trial.suggest_float("coarse", 0, 1, step=0.1)
         trial.suggest_int("layers", 1, 9, step=2)
         trial.suggest_categorical("act", ["relu", None, 3, 0.5, True, math.nan])
+        trial.suggest_int("huge", -(2**62), 2**62, step=2)  # these two are beyond our samplers
+        trial.suggest_categorical("lists", [[1, [2.5, None]], {"a": "é"}])
         for step, report in enumerate([value, math.inf, -math.inf, math.nan]):
             trial.report(report, step)
         trial.set_user_attr("mixed", {"é": [1, 1.0, None, math.nan]})

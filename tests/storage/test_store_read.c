@@ -242,3 +242,44 @@ Test(store_read, a_rollback_tells_again_only_what_was_told_since_the_commit_befo
     store_destroy(other);
     store_destroy(s);
 }
+
+Test(store_read, what_others_store_beyond_us_is_kept_as_it_is)
+{
+    static const char *const foreign[] = {
+        "{\"name\": \"IntDistribution\", \"attributes\": {\"log\": false, \"step\": 1, \"low\": 0,"
+        " \"high\": 1152921504606846976}}",
+        "{\"name\": \"CategoricalDistribution\", \"attributes\": {\"choices\": [[1, [2, null]], "
+        "{\"a\":"
+        " 1}]}}",
+        "{\"name\": \"CategoricalDistribution\", \"attributes\": {\"choices\":"
+        " [1180591620717411303424, NaN]}}",
+        "{\"name\": \"LatticeDistribution\", \"attributes\": {\"k\": 3}}",
+    };
+    static const char *const shown[] = {"1", "{\"a\": 1}", "\"NaN\"", "1"};
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    int64_t a = must_study(s, "a");
+    const struct store_retry retry = {.max_retries = -1};
+    struct store_claim c = must_claim(s, a, -1, CLAIM_NEW);
+    AUTO(buf_free) struct buf sql = BUF_INIT;
+    for (size_t i = 0; i < ARRAY_LEN(foreign); i++)
+        buf_printf(&sql, "INSERT INTO trial_params VALUES(NULL, 1, 'p%zu', 1.0, '%s');", i,
+                   foreign[i]);
+    outside(path, buf_str(&sql));
+    MUST(store_trial_retry(s, c.id, &retry, NULL, NULL, &err));
+    c = must_claim(s, a, -1, CLAIM_QUEUED);
+    cr_assert_eq(c.trial->n_params, ARRAY_LEN(foreign));
+    for (size_t i = 0; i < ARRAY_LEN(foreign); i++) {
+        const struct trial_param *p = &c.trial->params[i];
+        AUTO(buf_free) struct buf json = BUF_INIT, value = BUF_INIT;
+        dist_put_json(&json, p->dist);
+        dist_put_value_text(&value, p->dist, p->value);
+        cr_expect_eq(p->dist->kind, DIST_OPAQUE);
+        cr_expect_str_eq(buf_str(&json), foreign[i]);
+        cr_expect_str_eq(buf_str(&value), shown[i]);
+    }
+    store_destroy(s); /* the clone's are the same texts */
+    cr_expect_str_eq(rows(path, "SELECT count(DISTINCT distribution_json), count(*) FROM"
+                                " trial_params"),
+                     "4|8");
+}

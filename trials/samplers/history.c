@@ -246,20 +246,31 @@ static uint32_t new_row(struct history *h, int64_t number)
 
 /* Whether a row says already what it is about to be told. */
 static bool same_row(const struct history *h, uint32_t row, const struct row *r,
-                     const struct joint *own, const struct trial *t)
+                     const struct joint *own, const struct trial_param *params, size_t n)
 {
     const struct row *old = &h->rows[row];
     if (old->state != r->state || old->loss != r->loss || old->step != r->step ||
         old->step_loss != r->step_loss)
         return false;
-    size_t n = 0;
+    size_t known = 0;
     for (size_t c = 0; c < h->n_columns; c++)
-        n += isnan(h->columns[c].values[row]) ? 0 : 1;
-    for (size_t i = 0; i < t->n_params; i++) {
-        if (h->columns[own[i].column].values[row] != t->params[i].value)
+        known += isnan(h->columns[c].values[row]) ? 0 : 1;
+    for (size_t i = 0; i < n; i++) {
+        if (h->columns[own[i].column].values[row] != params[i].value)
             return false;
     }
-    return n == t->n_params;
+    return known == n;
+}
+
+/* The parameters that can be learnt from: others may have stored some that cannot. */
+static size_t plain_params(struct trial_param *out, const struct trial *t)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < t->n_params; i++) {
+        if (t->params[i].dist->kind != DIST_OPAQUE)
+            out[n++] = t->params[i];
+    }
+    return n;
 }
 
 int history_observe(struct history *h, const struct trial *t, struct err *err)
@@ -269,24 +280,26 @@ int history_observe(struct history *h, const struct trial *t, struct err *err)
     if (known < 0 && r.state == TRIAL_WAITING)
         return 0;
     AUTO_FREE struct joint *own = calloc(t->n_params + 1, sizeof(*own));
-    if (own == NULL || !reserve_rows(h) || !reserve_change(h))
+    AUTO_FREE struct trial_param *params = calloc(t->n_params + 1, sizeof(*params));
+    if (own == NULL || params == NULL || !reserve_rows(h) || !reserve_change(h))
         return no_memory(err);
-    int rc = columns_for(h, t->params, t->n_params, own, err);
+    size_t n = plain_params(params, t);
+    int rc = columns_for(h, params, n, own, err);
     if (rc < 0)
         return rc;
     bool finished = r.state == TRIAL_COMPLETE || r.state == TRIAL_PRUNED;
     size_t joint = h->n_joint;
-    if (finished && !intersect(h, own, t->n_params))
+    if (finished && !intersect(h, own, n))
         return no_memory(err);
-    if (known >= 0 && h->n_joint == joint && same_row(h, (uint32_t)known, &r, own, t))
+    if (known >= 0 && h->n_joint == joint && same_row(h, (uint32_t)known, &r, own, params, n))
         return 0;
     uint32_t row = known >= 0 ? (uint32_t)known : new_row(h, t->number);
     unrank(h, row);
     h->rows[row] = r;
     for (size_t c = 0; c < h->n_columns; c++)
         h->columns[c].values[row] = NAN;
-    for (size_t i = 0; i < t->n_params; i++)
-        h->columns[own[i].column].values[row] = t->params[i].value;
+    for (size_t i = 0; i < n; i++)
+        h->columns[own[i].column].values[row] = params[i].value;
     rank(h, row);
     h->changes[h->n_changes++] = row;
     return 0;
