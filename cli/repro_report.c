@@ -57,12 +57,14 @@ static const char *last_lines(const char *text)
 
 static void put_how(struct buf *b, const struct repro_result *r)
 {
-    if (r->end == REPRO_HUNG)
+    if (r->end == REPRO_HUNG) {
         buf_printf(
             b,
             "    process %d has waited without moving: process %d forked it, with %d threads "
             "alive, and it has called no exec\n",
             (int)r->child, (int)r->parent, r->parent_threads);
+        report_put_stack(b, r);
+    }
     if (r->end == REPRO_SLOW)
         buf_puts(b, "    its time was up, but nothing shows that a fork is why\n");
     if (r->end == REPRO_FAILED && WIFSIGNALED(r->status))

@@ -23,3 +23,6 @@ void report_case_end(struct report *p);
 /* Returns EXIT_OK when every try did what it should, else EXIT_UNMET. */
 int report_end(struct report *p);
 void report_finish(struct report *p);
+
+/* Appends where the hung child of a try stands, if its evidence has it. */
+void report_put_stack(struct buf *b, const struct repro_result *r);

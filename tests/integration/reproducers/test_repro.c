@@ -106,6 +106,13 @@ Test(repro, a_hang_has_its_evidence)
     json_decref(j);
 }
 
+Test(repro, people_see_where_the_child_stands)
+{
+    const char *argv[] = {FORKLESS, "repro", "lock-fork", "--timeout=2s", NULL};
+    cr_expect(eq(int, sandbox_wait(sandbox_start(argv), 120), EXIT_OK));
+    cr_expect(sandbox_has("out", "pthread_mutex_lock  libc"), "%s", sandbox_text("out"));
+}
+
 /* ---- victims that do not do what they say ---- */
 
 /* Makes the programs that forkless finds beside itself; the victims are a script. */
