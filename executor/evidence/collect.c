@@ -89,6 +89,7 @@ static void after_it(void *ctx, pid_t pid, int rc, const struct snap_result *r)
     json_t *process = process_of(ctx, pid);
     if (process == NULL)
         return;
+    doc_int(process, "stopped_us", (int64_t)r->stopped_us);
     unsigned missing = r->threads - r->stopped - r->asleep;
     if (rc < 0)
         doc_note(process, "no stacks: %s", r->sys != 0 ? strerror(r->sys) : "it cannot be read");

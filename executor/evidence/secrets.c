@@ -89,8 +89,9 @@ static const char *mask_value(struct buf *out, const char *p, bool option)
     at += !spaced;
     while (*at == ' ')
         at++;
-    char quote = *at == '"' || *at == '\'' ? *at : '\0';
-    at += quote != '\0';
+    char quote = '\0';
+    if (*at == '"' || *at == '\'')
+        quote = *at++;
     size_t n = value_length(at, quote);
     if (n == 0 || (spaced && *at == '-'))
         return p;
@@ -162,8 +163,8 @@ void secret_mask(struct buf *out, const char *text)
 void secret_mask_words(struct buf *out, const char *words, size_t n)
 {
     struct buf line = BUF_INIT;
-    for (size_t i = 0; i < n; i++)
-        buf_putc(&line, words[i] != '\0' ? words[i] : ' ');
+    for (size_t i = 0; i < n; i += strlen(words + i) + 1)
+        buf_printf(&line, "%s ", words + i);
     while (line.len > 0 && line.data[line.len - 1] == ' ')
         line.data[--line.len] = '\0';
     secret_mask(out, buf_str(&line));

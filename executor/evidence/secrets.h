@@ -13,5 +13,6 @@ bool secret_variable(const char *name);
  * `password=`, `--token `, `"api_key": ` and the like, and `Bearer …`. */
 void secret_mask(struct buf *out, const char *text);
 
-/* The same for NUL-separated words, as in /proc/PID/cmdline; a space stands between them. */
+/* The same for words that each end in a NUL, as in /proc/PID/cmdline; a space stands between them.
+ * words[n] is a NUL too. */
 void secret_mask_words(struct buf *out, const char *words, size_t n);

@@ -251,6 +251,7 @@ static bool read_maps(struct shot *s)
 static void *shoot(void *arg)
 {
     struct shot *s = arg;
+    uint64_t began_ns = clock_mono_ns();
     stop_all(s);
     if (read_maps(s)) {
         if (s->look != NULL)
@@ -264,6 +265,7 @@ static void *shoot(void *arg)
         if (s->threads[i].stopped)
             let_go(&s->threads[i]);
     }
+    s->result.stopped_us = (clock_mono_ns() - began_ns) / 1000;
     s->result.threads = (unsigned)s->n;
     return NULL;
 }

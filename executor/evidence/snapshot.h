@@ -34,10 +34,11 @@ struct snap_regs {
 };
 
 struct snap_result {
-    unsigned threads; /* seen */
-    unsigned stopped; /* copied while they stood still */
-    unsigned asleep;  /* not stopped, but asleep in a call: only two registers are known */
-    int sys;          /* errno of the first that could not be stopped; 0: none, or too slow */
+    uint64_t stopped_us; /* how long it stood still */
+    unsigned threads;    /* seen */
+    unsigned stopped;    /* copied while they stood still */
+    unsigned asleep;     /* not stopped, but asleep in a call: only two registers are known */
+    int sys;             /* errno of the first that could not be stopped; 0: none, or too slow */
 };
 
 /* Stops pid's threads, calls look (may be NULL) while they stand still, copies to fd, and lets them

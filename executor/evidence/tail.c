@@ -33,7 +33,10 @@ static bool read_end(struct buf *b, int dir, const char *name)
         b->data[b->len] = '\0';
         from += n;
     }
-    return st.st_size <= READ_LIMIT;
+    bool whole = st.st_size <= READ_LIMIT;
+    if (!whole && b->len > 0) /* the first line has lost its beginning */
+        buf_consume(b, strcspn(b->data, "\n"));
+    return whole;
 }
 
 static const char *last_lines(const struct buf *b, unsigned n)
@@ -48,21 +51,28 @@ static const char *last_lines(const struct buf *b, unsigned n)
     return p;
 }
 
+/* Masked before it is cut: what makes a secret known may stand behind it. */
+static void put_line(json_t *list, const char *from, size_t n)
+{
+    struct buf line = BUF_INIT, masked = BUF_INIT;
+    buf_add(&line, from, n);
+    for (char *nul = line.data;
+         nul != NULL && (nul = memchr(nul, '\0', line.len - (size_t)(nul - line.data))) != NULL;)
+        *nul = '?';
+    secret_mask(&masked, buf_str(&line));
+    if (masked.len > LINE_LIMIT)
+        masked.data[LINE_LIMIT] = '\0';
+    doc_add_text(list, buf_str(&masked));
+    buf_free(&line);
+    buf_free(&masked);
+}
+
 static void put_lines(json_t *list, const char *from, const char *end)
 {
     while (from < end) {
         const char *nl = memchr(from, '\n', (size_t)(end - from));
         size_t n = (size_t)((nl != NULL ? nl : end) - from);
-        char line[LINE_LIMIT + 1];
-        struct buf masked = BUF_INIT;
-        size_t kept = n < LINE_LIMIT ? n : LINE_LIMIT;
-        memcpy(line, from, kept);
-        line[kept] = '\0';
-        for (size_t i = 0; i < kept; i++)
-            line[i] = line[i] == '\0' ? '?' : line[i];
-        secret_mask(&masked, line);
-        doc_add_text(list, buf_str(&masked));
-        buf_free(&masked);
+        put_line(list, from, n);
         from += n + 1;
     }
 }

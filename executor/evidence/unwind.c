@@ -254,6 +254,7 @@ static void put_process(const struct snap_record *head, const char *maps, struct
     if (p->vdso != NULL)
         (void)elf_end(p->vdso);
     free(p->vdso_image);
+    current = NULL;
 }
 
 static bool load(void)
