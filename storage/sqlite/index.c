@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* So few are looked at one by one. */
+enum { FEW_WAITING = 16 };
+
 static void index_destroy(struct trial_index *ix)
 {
     dists_free(&ix->dists);
@@ -230,28 +233,67 @@ int trial_look(struct store_sqlite *q, int64_t trial, int64_t *study, enum trial
     return read_state(q, st, 1, trial, state, err);
 }
 
-/* Looks the open trials up again. *gone: one is no longer there, so nothing known can be trusted.
- */
+/* Looks an open trial up again. *gone: it is no longer there, so nothing known can be trusted. */
+static int refresh_one(struct store_sqlite *q, struct trial_index *ix, struct open_trial *t,
+                       bool *gone, struct err *err)
+{
+    int64_t id = t->id, study;
+    enum trial_state state;
+    int rc = trial_look(q, id, &study, &state, err);
+    *gone = rc == -ERR_NOTFOUND || (rc == 0 && study != ix->study);
+    if (*gone)
+        return 0;
+    if (rc == 0 && trial_state_finished(state))
+        rc = note_ended(ix, id, err);
+    if (rc == 0 && state != t->state)
+        set_state(ix, t, state);
+    return rc;
+}
+
+/* How many of the known WAITING trials changed. No trial begins to wait again, so those that still
+ * do in the range of their ids are they: one scan finds a long queue unchanged. Where the range has
+ * too many others, *changed is INT64_MAX: look at each. */
+static int count_changed(struct store_sqlite *q, const struct trial_index *ix, int64_t *changed,
+                         struct err *err)
+{
+    AUTO_RESET sqlite3_stmt *st = NULL;
+    int64_t waiting = ix->counts[TRIAL_WAITING], still = 0;
+    const struct open_trial *first = ix->open, *last = ix->open + ix->n_open;
+    *changed = waiting == 0 ? 0 : INT64_MAX;
+    if (waiting < FEW_WAITING)
+        return 0;
+    while (first->state != TRIAL_WAITING)
+        first++;
+    while (last[-1].state != TRIAL_WAITING)
+        last--;
+    if ((last[-1].id - first->id) / 4 > waiting)
+        return 0;
+    int rc = sql_get(q, SQL_INDEX_WAITING, &st, err);
+    if (rc < 0)
+        return rc;
+    (void)sqlite3_bind_int64(st, 1, ix->study);
+    (void)sqlite3_bind_int64(st, 2, first->id);
+    (void)sqlite3_bind_int64(st, 3, last[-1].id);
+    rc = sql_int(q, st, &still, err);
+    *changed = waiting - still;
+    return rc < 0 ? rc : 0;
+}
+
 static int refresh_open(struct store_sqlite *q, struct trial_index *ix, bool *gone, struct err *err)
 {
-    for (size_t i = 0; i < ix->n_open;) {
-        struct open_trial t = ix->open[i];
-        enum trial_state state;
-        int64_t study;
-        int rc = trial_look(q, t.id, &study, &state, err);
-        *gone = rc == -ERR_NOTFOUND || (rc == 0 && study != ix->study);
-        if (*gone)
-            return 0;
-        if (rc == 0 && trial_state_finished(state))
-            rc = note_ended(ix, t.id, err);
-        if (rc < 0)
-            return rc;
-        if (state != t.state)
-            set_state(ix, &ix->open[i], state);
-        if (!trial_state_finished(state))
-            i++;
+    int64_t changed;
+    int rc = count_changed(q, ix, &changed, err);
+    for (size_t i = 0; i < ix->n_open && rc == 0 && !*gone;) {
+        struct open_trial *t = &ix->open[i];
+        int64_t id = t->id;
+        bool waited = t->state == TRIAL_WAITING;
+        if (!waited || changed > 0)
+            rc = refresh_one(q, ix, t, gone, err);
+        bool there = i < ix->n_open && ix->open[i].id == id;
+        changed -= waited && !(there && ix->open[i].state == TRIAL_WAITING);
+        i += there;
     }
-    return 0;
+    return rc;
 }
 
 /* When a WAITING trial may be claimed. */

@@ -2,7 +2,8 @@
  * state, and which are not finished. It makes a claim cost the same in a study of any size.
  *
  * The database's version number (PRAGMA data_version) tells when another connection wrote. Then the
- * open trials are looked up again and new ones read; finished ones never change, so that is all. */
+ * running trials are looked up again, the waiting ones counted, and new ones read; finished ones
+ * never change, so that is all. */
 #pragma once
 
 #include "storage/sqlite/dists.h"

@@ -80,6 +80,8 @@ static const char *const texts[SQL_COUNT] = {
                       " ORDER BY trial_id",
     [SQL_INDEX_NOT_BEFORE] = "SELECT CAST(value_json AS REAL) FROM trial_system_attributes"
                              " WHERE trial_id=?1 AND key='" STORE_ATTR_NOT_BEFORE "'",
+    [SQL_INDEX_WAITING] = "SELECT count(*) FROM trials WHERE +study_id=?1 AND trial_id>=?2"
+                          " AND trial_id<=?3 AND state='WAITING'",
     [SQL_INDEX_LAST] =
         "SELECT trial_id FROM trials WHERE study_id=?1 ORDER BY trial_id DESC LIMIT 1",
 

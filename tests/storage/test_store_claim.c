@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
+#include "storage/sqlite/sqlite.h"
 #include "tests/storage/store_fixture.h"
 
 static void finish(struct store *s, int64_t id)
@@ -168,4 +169,54 @@ Test(store_claim, processes_never_share_a_trial_and_meet_the_target_exactly, .ti
     cr_expect_str_eq(rows(path, "SELECT state, count(*), max(number) FROM trials GROUP BY state"),
                      "COMPLETE|120|119");
     cr_expect_str_eq(rows(path, "SELECT count(DISTINCT number) FROM trials"), "120");
+}
+
+/* How often a trial was looked up since the last call. */
+static int64_t looks(struct store *s)
+{
+    const struct store_sqlite *q = CONTAINER_OF(s, struct store_sqlite, base);
+    sqlite3_stmt *look = q->stmts[SQL_TRIAL_LOOK];
+    return look != NULL ? sqlite3_stmt_status(look, SQLITE_STMTSTATUS_RUN, 1) : 0;
+}
+
+static void expect_same_counts(struct store *s, struct store *other, int64_t study)
+{
+    int64_t a[TRIAL_STATES], b[TRIAL_STATES];
+    MUST(store_study_counts(s, study, a, &err));
+    MUST(store_study_counts(other, study, b, &err));
+    for (int i = 0; i < TRIAL_STATES; i++)
+        cr_expect_eq(a[i], b[i], "%s: %lld, not %lld", trial_state_name((enum trial_state)i),
+                     (long long)a[i], (long long)b[i]);
+}
+
+Test(store_claim, a_long_queue_is_not_read_again_for_each_claim_of_others)
+{
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    struct store *other = must_open(path);
+    int64_t a = must_study(s, "a");
+    const struct trial waiting = {.state = TRIAL_WAITING};
+    int64_t ids[300];
+    MUST(store_begin(s, &err));
+    for (int i = 0; i < 300; i++)
+        MUST(store_trial_create(s, a, &waiting, &ids[i], NULL, &err));
+    MUST(store_commit(s, false, &err));
+    (void)looks(s);
+    for (int i = 0; i < 20; i++) {
+        finish(other, must_claim(other, a, -1, CLAIM_QUEUED).id);
+        expect_same_counts(s, other, a);
+    }
+    cr_expect_lt(looks(s), 100);
+    /* out of turn, to another end, and a new one at the same time */
+    MUST(store_trial_finish(other, ids[150], TRIAL_FAIL, NULL, 0, &err));
+    MUST(store_trial_create(other, a, &waiting, NULL, NULL, &err));
+    expect_same_counts(s, other, a);
+    MUST(store_trial_finish(other, ids[299], TRIAL_FAIL, NULL, 0, &err));
+    expect_same_counts(s, other, a);
+    for (int i = 0; i < 279; i++)
+        (void)must_claim(i % 2 == 0 ? s : other, a, -1, CLAIM_QUEUED);
+    (void)must_claim(s, a, -1, CLAIM_NEW);
+    expect_same_counts(s, other, a);
+    store_destroy(other);
+    store_destroy(s);
 }
