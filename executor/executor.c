@@ -579,7 +579,9 @@ int executor_run(const struct executor_conf *conf, struct executor_result *out, 
         .conf = conf, .spec = &conf->cells[0], .n_studies = (int)conf->n_cells, .result = out};
     *out = (struct executor_result){.proven_rows = -1};
     ex.plan = executor_plan_slots(ex.spec);
-    ex.run_row = (struct store_run){.run_id = conf->run_id, .config = conf->config_json};
+    ex.run_row = (struct store_run){.run_id = conf->run_id,
+                                    .config = conf->config_json,
+                                    .dag_id = getenv("AIRFLOW_CTX_DAG_ID")};
     int rc = uv_loop_init(&ex.loop);
     if (rc < 0)
         return err_sys(err, -rc, "event loop");

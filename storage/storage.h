@@ -220,14 +220,10 @@ int store_trials_sync(struct store *s, int64_t study, unsigned want,
 /* ---- results: finetune_runs and finetune_results ---- */
 
 struct store_run {
-    const char *run_id; /* required */
-    const char *status; /* "running", "success", "failed", "preempted" … */
-    const char *config; /* JSON snapshot of the spec; required on start */
-    const char *dag_id; /* the rest may be NULL */
-    const char *factor;
-    const char *crypto_group;
-    const char *power_mode;
-    const char *image_sha;
+    const char *run_id;           /* required */
+    const char *status;           /* "running", "success", "failed", "preempted" … */
+    const char *config;           /* JSON snapshot of the spec; required on start */
+    const char *dag_id;           /* what scheduled it; may be NULL */
     int64_t started_us, ended_us; /* UTC; 0 = none; set by the store on start and end */
 };
 

@@ -90,12 +90,8 @@ static int start(struct store_sqlite *q, const struct store_run *run, struct err
         return rc;
     sql_bind_text(st, 1, run->run_id);
     sql_bind_text(st, 2, run->dag_id);
-    sql_bind_text(st, 3, run->factor);
-    sql_bind_text(st, 4, run->crypto_group);
-    sql_bind_text(st, 5, run->power_mode);
-    sql_bind_text(st, 6, run->config);
-    sql_bind_text(st, 7, run->image_sha);
-    encode_time(st, 8, clock_utc_us(), now);
+    sql_bind_text(st, 3, run->config);
+    encode_time(st, 4, clock_utc_us(), now);
     return sql_step(q, st, err);
 }
 
@@ -144,18 +140,12 @@ static int each_run(struct store_sqlite *q, store_run_fn *fn, void *ctx, struct 
     if (rc < 0)
         return rc;
     while ((rc = sql_step(q, st, err)) == 1) {
-        const char *column[10];
-        for (int i = 0; i < 10; i++)
-            column[i] = (const char *)sqlite3_column_text(st, i);
-        struct store_run run = {.run_id = column[0],
-                                .dag_id = column[1],
-                                .factor = column[2],
-                                .crypto_group = column[3],
-                                .power_mode = column[4],
-                                .status = column[5],
-                                .config = column[6],
-                                .image_sha = column[7]};
-        if (!decode_time(column[8], &run.started_us) || !decode_time(column[9], &run.ended_us))
+        struct store_run run = {.run_id = (const char *)sqlite3_column_text(st, 0),
+                                .dag_id = (const char *)sqlite3_column_text(st, 1),
+                                .status = (const char *)sqlite3_column_text(st, 2),
+                                .config = (const char *)sqlite3_column_text(st, 3)};
+        if (!decode_time((const char *)sqlite3_column_text(st, 4), &run.started_us) ||
+            !decode_time((const char *)sqlite3_column_text(st, 5), &run.ended_us))
             return err_set(err, ERR_CORRUPT, "%s: run '%s' has a bad time", q->path,
                            sql_text(st, 0));
         rc = fn(ctx, &run);

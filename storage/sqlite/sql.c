@@ -96,16 +96,14 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_READ_USER_ATTRS] = OF_TRIALS("c.key, c.value_json", "trial_user_attributes"),
     [SQL_READ_SYSTEM_ATTRS] = OF_TRIALS("c.key, c.value_json", "trial_system_attributes"),
 
-    [SQL_RUN_START] = "INSERT INTO finetune_runs(run_id, dag_id, factor, crypto_group, power_mode, "
-                      "status, config,"
-                      " image_sha, started_at) VALUES(?1, ?2, ?3, ?4, ?5, 'running', ?6, ?7, ?8)"
-                      " ON CONFLICT(run_id) DO UPDATE SET status='running', "
-                      "config=excluded.config, ended_at=NULL",
+    [SQL_RUN_START] =
+        "INSERT INTO finetune_runs(run_id, dag_id, status, config, started_at)"
+        " VALUES(?1, ?2, 'running', ?3, ?4) ON CONFLICT(run_id) DO UPDATE SET status='running',"
+        " config=excluded.config, dag_id=coalesce(excluded.dag_id, dag_id), ended_at=NULL",
     [SQL_RUN_END] = "UPDATE finetune_runs SET status=?2, ended_at=?3 WHERE run_id=?1",
     [SQL_RUN_FIND] = "SELECT 1 FROM finetune_runs WHERE run_id=?1",
-    [SQL_RUNS] =
-        "SELECT run_id, dag_id, factor, crypto_group, power_mode, status, config, image_sha,"
-        " started_at, ended_at FROM finetune_runs ORDER BY started_at, run_id",
+    [SQL_RUNS] = "SELECT run_id, dag_id, status, config, started_at, ended_at FROM finetune_runs"
+                 " ORDER BY started_at, run_id",
     /* ?14: +1 when more is better, -1 when less is */
     [SQL_RESULT_PUT] =
         "INSERT INTO finetune_results(run_id, study, crypto_symbol, factor, variant, fold,"

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -333,4 +334,25 @@ Test(records, a_step_reported_twice_keeps_its_first_value)
                   store_trials_each(s, study, &each, take_steps, &steps, &err) == 0,
               "%s", err.msg);
     cr_expect(eq(str, (char *)buf_str(&steps), (char *)"1=1 2=2 "));
+}
+
+static int take_run(void *ctx, const struct store_run *run)
+{
+    buf_printf(ctx, "%s of %s: %s", run->run_id, run->dag_id != NULL ? run->dag_id : "none",
+               run->status);
+    return 0;
+}
+
+Test(records, a_run_is_named_after_what_scheduled_it)
+{
+    AUTO_STORE struct store *s = NULL;
+    AUTO(buf_free) struct buf runs = BUF_INIT;
+    struct err err = {0};
+    (void)setenv("AIRFLOW_CTX_DAG_ID", "nightly", 1);
+    (void)setenv("AIRFLOW_CTX_DAG_RUN_ID", "manual__1", 1);
+    cr_expect(eq(int, RUN(60, "-n1", "x=float:0..1", "--", VICTIM, "ok"), 0));
+    cr_assert(store_open(&s, "sqlite:///s.db", NULL, &err) == 0 &&
+                  store_runs_each(s, take_run, &runs, &err) == 0,
+              "%s", err.msg);
+    cr_expect(eq(str, (char *)buf_str(&runs), (char *)"manual__1 of nightly: success"));
 }
