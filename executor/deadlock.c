@@ -1,5 +1,6 @@
 #include "executor/deadlock.h"
 
+#include "base/log.h"
 #include "executor/internal.h"
 #include "executor/proc.h"
 
@@ -36,9 +37,13 @@ static void on_look(void *ctx, const struct evidence_result *r)
     struct deadlock *d = &s->deadlock;
     bool proven = r->verdict.kind == VERDICT_PROVEN;
     d->look = NULL;
+    log_event(LOG_DEBUG, "deadlock_look", LOG_INT("pid", s->proc.pid),
+              LOG_TEXT("deadlock", verdict_name(r->verdict.kind)),
+              LOG_FLAG("stacks", d->with_stacks), LOG_TEXT("why", r->verdict.why),
+              LOG_INT("ms", r->took_ms));
     if (proven) {
         d->verdict = r->verdict;
-    } else if (d->with_stacks && r->verdict.kind == VERDICT_SUSPICIOUS) {
+    } else if (d->with_stacks && r->verdict.look_closer) {
         d->stacks_wait_ms =
             2 * d->stacks_wait_ms < STACKS_WAIT_MAX_MS ? 2 * d->stacks_wait_ms : STACKS_WAIT_MAX_MS;
         d->stacks_ms = executor_now(s->ex) + d->stacks_wait_ms;

@@ -301,7 +301,7 @@ static void clear_dir(const struct run *r)
 {
     static const char *const names[] = {"stdout.log",   "stdout.log.1",  "stderr.log",
                                         "stderr.log.1", "evidence.json", "evidence.txt",
-                                        "model.ubj"};
+                                        "forks.jsonl",  "model.ubj"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         (void)unlinkat(r->dir_fd, names[i], 0); /* mostly there is none */
 }

@@ -20,6 +20,7 @@ struct census {
     int threads, stuck;
     bool behind_lock;
     bool endless;      /* one of them waits without a time limit */
+    bool first_waits;  /* the thread that forked waits for a futex, if only for a while each time */
     uint64_t digest;   /* of who waits where, and how often each had run before */
     pid_t orphan;      /* the thread that waits for an orphaned mutex; 0: none */
     pid_t lost_owner;  /* to which that mutex belongs */
@@ -53,6 +54,7 @@ static void count_thread(void *ctx, pid_t pid, pid_t tid)
     c->threads++;
     c->digest = mix(mix(mix(mix(c->digest, (uint64_t)tid), before), w.addr), w.sp);
     c->endless = c->endless || w.endless;
+    c->first_waits = c->first_waits || (tid == pid && w.futex);
     if (!w.futex)
         return;
     if (w.is_private && !w.timed) {
@@ -145,8 +147,9 @@ void verdict_look(pid_t pid, struct verdict *out, struct verdict_facts *facts)
     *facts = f;
     if (c.orphan != 0)
         judge_orphan(pid, &f, &c, out);
-    out->look_closer = out->kind == VERDICT_SUSPICIOUS ||
-                       (f.forked && f.parent_threads > 1 && c.endless && has_grpc(pid));
+    out->look_closer =
+        out->kind == VERDICT_SUSPICIOUS ||
+        (f.forked && f.parent_threads > 1 && (c.endless || c.first_waits) && has_grpc(pid));
     if (out->kind == VERDICT_PROVEN || !f.forked || !f.all_stuck)
         return;
     origin(&f, from, sizeof(from));
