@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/repro_report.h"
+#include "integration/reproducers/profile.h"
 #include "integration/reproducers/reproducers.h"
 
 static const char *const synopsis[] = {"repro [OPTION …] NAME", "repro", NULL};
@@ -17,6 +18,7 @@ static const char examples[] =
     "  forkless repro grpc-fork --start-method spawn     the way out: the same child passes\n"
     "  forkless repro grpc-fork --backstop               what gRPC's own variables really buy\n"
     "  forkless repro cleanlab-fork -j 1                 the incident's fix\n"
+    "  forkless repro grpc-fork --profile fork.svg       and a flame graph of it\n"
     "\nExits 0 when every case did what it should: hung where a hang is due, passed elsewhere.\n";
 
 struct options {
@@ -24,6 +26,7 @@ struct options {
     struct repro_arm arm;
     int64_t tries;
     bool json;
+    const char *profile; /* an SVG file; NULL: none */
 };
 
 static int failed(const struct err *err)
@@ -35,7 +38,7 @@ static int failed(const struct err *err)
 }
 
 static int run_cases(struct repro_session *s, const struct reproducer *r, const struct options *o,
-                     const struct repro_plan *plan)
+                     const struct repro_plan *plan, struct profile *profile)
 {
     AUTO(report_finish) struct report report;
     report_begin(&report, r, &o->arm, plan, o->json);
@@ -44,7 +47,7 @@ static int run_cases(struct repro_session *s, const struct reproducer *r, const 
         for (int64_t t = 0; t < o->tries; t++) {
             struct repro_result result;
             struct err err;
-            if (repro_try(s, r, &o->arm, plan->cases[i].name, &result, &err) < 0)
+            if (repro_try(s, r, &o->arm, plan->cases[i].name, profile, &result, &err) < 0)
                 return failed(&err);
             report_try(&report, &result);
             repro_result_free(&result);
@@ -52,6 +55,20 @@ static int run_cases(struct repro_session *s, const struct reproducer *r, const 
         report_case_end(&report);
     }
     return report_end(&report);
+}
+
+/* The profile is written however the cases ended. */
+static int run_profiled(struct repro_session *s, const struct reproducer *r,
+                        const struct options *o, const struct repro_plan *plan)
+{
+    AUTO(profile_free) struct profile profile;
+    char title[160];
+    struct err err;
+    profile_begin(&profile, r);
+    int code = run_cases(s, r, o, plan, &profile);
+    (void)snprintf(title, sizeof(title), "forkless repro %s --start-method %s%s", r->name,
+                   o->start_method, o->arm.backstop ? " --backstop" : "");
+    return profile_write(&profile, o->profile, title, &err) < 0 ? failed(&err) : code;
 }
 
 static int run(struct repro_session *s, const struct reproducer *r, const struct options *o)
@@ -65,7 +82,9 @@ static int run(struct repro_session *s, const struct reproducer *r, const struct
         (void)fprintf(stderr, "%s\n", plan.prepare);
         rc = repro_prepare(s, r, &o->arm, &err);
     }
-    return rc < 0 ? failed(&err) : run_cases(s, r, o, &plan);
+    if (rc < 0)
+        return failed(&err);
+    return o->profile != NULL ? run_profiled(s, r, o, &plan) : run_cases(s, r, o, &plan, NULL);
 }
 
 /* Each reproducer in a line; one that is not installed says so. */
@@ -138,6 +157,10 @@ int repro_main(int argc, char **argv)
          .help = "a child that has not ended by then is judged (default 30s)",
          .duration_ms = &o.arm.timeout_ms},
         {.name = "tries", .arg = "N", .help = "runs of each case (default 1)", .number = &o.tries},
+        {.name = "profile",
+         .arg = "FILE",
+         .help = "write a flame graph of the run, an SVG, waiting included",
+         .text = &o.profile},
         {.name = "json", .help = "print one JSON object", .flag = &o.json},
     };
     const struct cli_usage usage = {.command = "repro",

@@ -83,10 +83,12 @@ void repro_plan_free(struct repro_plan *plan);
 int repro_prepare(struct repro_session *s, const struct reproducer *r, const struct repro_arm *arm,
                   struct err *err);
 
-/* Runs one case once and ends all that it started. *out is the caller's to free. Errors:
- * ERR_STOPPED: a signal came, and the victim is gone. */
+struct profile;
+
+/* Runs one case once and ends all that it started. profile: NULL or begun. *out is the caller's to
+ * free. Errors: ERR_STOPPED: a signal came, and the victim is gone. */
 int repro_try(struct repro_session *s, const struct reproducer *r, const struct repro_arm *arm,
-              const char *name, struct repro_result *out, struct err *err);
+              const char *name, struct profile *profile, struct repro_result *out, struct err *err);
 void repro_result_free(struct repro_result *r);
 
 /* "passed", "hung", "failed", "slow". Static. */

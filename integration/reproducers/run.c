@@ -169,10 +169,12 @@ int run_watch(struct running *w, uint64_t limit_ms, struct err *err)
                                {.fd = w->proc.out_fd, .events = POLLIN},
                                {.fd = w->proc.err_fd, .events = POLLIN},
                                {.fd = w->proc.channel, .events = POLLIN}};
-        uint64_t left = due - now;
-        int n = poll(fds, ARRAY_LEN(fds), left < INT_MAX ? (int)left : INT_MAX);
+        uint64_t left = due - now, most = w->profile != NULL ? PROFILE_MS : INT_MAX;
+        int n = poll(fds, ARRAY_LEN(fds), (int)(left < most ? left : most));
         if (n < 0 && errno != EINTR)
             return err_sys(err, errno, "poll");
+        if (n == 0 && w->profile != NULL)
+            profile_sample(w->profile, w);
         if (n <= 0)
             continue;
         if (fds[1].revents != 0)

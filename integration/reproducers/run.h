@@ -3,6 +3,7 @@
 #pragma once
 
 #include "executor/spawn.h"
+#include "integration/reproducers/profile.h"
 #include "integration/reproducers/reproducers.h"
 
 /* More output of a victim than this is dropped. */
@@ -13,6 +14,7 @@ struct running {
     struct spawned proc;
     struct buf out, log, events; /* its stdout, stderr and channel */
     bool echo;                   /* pass on what it prints, to our stderr */
+    struct profile *profile;     /* NULL: none is wanted */
     bool child_started;          /* it said so: then the clock starts again */
     uint64_t since_ms;
     int status; /* after run_end: as wait says */

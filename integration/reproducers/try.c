@@ -86,18 +86,23 @@ static void hand_over(struct repro_result *out, struct running *w, bool over)
 }
 
 int repro_try(struct repro_session *s, const struct reproducer *r, const struct repro_arm *arm,
-              const char *name, struct repro_result *out, struct err *err)
+              const char *name, struct profile *profile, struct repro_result *out, struct err *err)
 {
     AUTO(run_free) struct running w;
     struct repro_result result = {.end = REPRO_SLOW};
     int rc = run_start(&w, s, r, arm, "run", name, err);
     if (rc < 0)
         return rc;
+    w.profile = profile;
+    if (profile != NULL)
+        profile_try(profile, name);
     rc = run_watch(&w, arm->timeout_ms, err);
     uint64_t since_ms = w.since_ms;
     if (rc == 0)
         rc = look_closely(&result, &w, err);
     result.ms = clock_mono_ms() - since_ms;
+    if (profile != NULL)
+        profile_stop(profile);
     run_end(&w);
     if (rc < 0) {
         repro_result_free(&result);

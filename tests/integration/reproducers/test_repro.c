@@ -113,6 +113,20 @@ Test(repro, people_see_where_the_child_stands)
     cr_expect(sandbox_has("out", "pthread_mutex_lock  libc"), "%s", sandbox_text("out"));
 }
 
+Test(repro, a_profile_shows_where_it_waits)
+{
+    cr_expect(eq(int, repro("lock-fork", "fork", "--profile=p.svg"), EXIT_OK));
+    cr_expect(sandbox_has("p.svg", "<svg "));
+    cr_expect(sandbox_has("p.svg", "logger: "), "the case");
+    cr_expect(sandbox_has("p.svg", "pthread_mutex_lock: "), "%s", sandbox_text("p.svg"));
+}
+
+Test(repro, a_profile_that_cannot_be_written_is_said)
+{
+    cr_expect(eq(int, repro("lock-fork", "spawn", "--profile=none/p.svg"), EXIT_UNMET));
+    cr_expect(sandbox_has("err", "none/p.svg: No such file"));
+}
+
 /* ---- victims that do not do what they say ---- */
 
 /* Makes the programs that forkless finds beside itself; the victims are a script. */
