@@ -136,7 +136,7 @@ static void put_stacks(json_t *process, const struct stacks *s)
         const struct stack *stack = stacks_find(s, pid, tid);
         if (stack == NULL)
             continue;
-        const struct pattern *p = pattern_find(s->frames + stack->first, stack->n);
+        const struct pattern *p = pattern_find(stacks_frames(s, stack), stack->n);
         if (p != NULL) {
             doc_text(thread, "stands", p->says);
             doc_text(thread, "pattern", pattern_kind_name(p->kind));
@@ -228,19 +228,19 @@ static void judge_all(const struct collection *c, const struct stacks *s, struct
         for (size_t k = 0; k < s->n; k++) {
             const struct stack *stack = &s->v[k];
             if (stack->pid == pid)
-                judge_frames(thread_of(process, stack->tid), pid, s->frames + stack->first,
-                             stack->n, f, best);
+                judge_frames(thread_of(process, stack->tid), pid, stacks_frames(s, stack), stack->n,
+                             f, best);
         }
         judge_python(process, pid, f, best);
     }
 }
 
-static void put_older_python(const struct collection *c, uint64_t deadline_ms)
+static void put_other_python(const struct collection *c, uint64_t deadline_ms)
 {
     for (size_t i = 0; i < c->n_order; i++) {
         json_t *p = process_of(c, c->order[i]);
         if (p != NULL && clock_mono_ms() < deadline_ms)
-            python_put_older(p, c->order[i], deadline_ms);
+            python_put_others(p, c->order[i], deadline_ms);
     }
 }
 
@@ -270,7 +270,7 @@ static void look_closer(struct collection *c, uint64_t until_ms, struct verdict 
     (void)stacks_collect(&req, &s, &err); /* what came counts */
     judge_all(c, &s, out);
     if (out->kind != VERDICT_PROVEN) {
-        put_older_python(c, until_ms);
+        put_other_python(c, until_ms);
         judge_all(c, &s, out);
     }
     stacks_free(&s);
@@ -345,7 +345,7 @@ static void put_all_stacks(struct collection *c, uint64_t stacks_ms, uint64_t de
         if (p != NULL)
             put_stacks(p, &s);
     }
-    put_older_python(c, deadline_ms);
+    put_other_python(c, deadline_ms);
     judge_all(c, &s, verdict);
     stacks_free(&s);
 }

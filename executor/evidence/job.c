@@ -15,6 +15,7 @@
 struct evidence_job {
     atomic_int refs;
     atomic_bool early; /* the first facts are written */
+    atomic_bool ready; /* the result is the loop's: what the pipe tells, in a way that C knows */
     pid_t root;
     int dir; /* -1: only the verdict is wanted */
     json_t *about;
@@ -70,7 +71,8 @@ static void *work(void *arg)
         evidence_verdict(job->root, job->limit_ms > 0 ? job->began_ms + job->limit_ms : 0,
                          &r->verdict);
     r->took_ms = clock_mono_ms() - job->began_ms;
-    (void)close(job->ends[1]); /* the loop reads the result from now on */
+    atomic_store(&job->ready, true);
+    (void)close(job->ends[1]); /* wakes the loop */
     unref(job);
     return NULL;
 }
@@ -87,6 +89,8 @@ static void on_result(uv_poll_t *p, int status, int events)
     struct evidence_job *job = CONTAINER_OF(p, struct evidence_job, poll);
     (void)status;
     (void)events;
+    if (!atomic_load(&job->ready))
+        return;
     uv_close((uv_handle_t *)p, on_closed);
     job->done(job->ctx, &job->result);
 }

@@ -1,6 +1,8 @@
-/* The layout that CPython writes down for debuggers (_Py_DebugOffsets, at the beginning of the
- * section .PyRuntime) is a row of 64-bit words, which differs from version to version. Whatever is
- * read may be half changed or nonsense: each count has a limit, each address is only ever read. */
+/* The layout that CPython 3.13 writes down for debuggers (_Py_DebugOffsets, at the beginning of the
+ * section .PyRuntime) is a row of 64-bit words, which differs from version to version. 3.11
+ * and 3.12 write none down; theirs is known, is the same in all their releases, and is checked
+ * before it is believed. Whatever is read may be half changed or nonsense: each count has a limit,
+ * each address is only ever read. */
 #include "executor/evidence/python.h"
 
 #include <inttypes.h>
@@ -30,7 +32,8 @@ enum field {
     INTERPRETER_NEXT,
     INTERPRETER_THREADS,
     THREAD_NEXT,
-    THREAD_FRAME,
+    THREAD_INTERPRETER,
+    THREAD_FRAME, /* the frame, or what knows it: see via */
     THREAD_NATIVE_ID,
     FRAME_PREVIOUS,
     FRAME_CODE,
@@ -45,7 +48,7 @@ enum field {
     BYTES_DATA,
     TEXT_STATE,
     TEXT_LENGTH,
-    TEXT_ASCII,
+    TEXT_ASCII, /* size of the head of an ASCII text */
     FIELDS,
 };
 
@@ -59,11 +62,35 @@ struct layout {
 /* clang-format off */
 static const struct layout layouts[] = {
     {0x030d, {[RUNTIME_INTERPRETERS] = 5, [INTERPRETER_NEXT] = 8, [INTERPRETER_THREADS] = 9,
-              [THREAD_NEXT] = 21, [THREAD_FRAME] = 23, [THREAD_NATIVE_ID] = 25,
+              [THREAD_NEXT] = 21, [THREAD_INTERPRETER] = 22, [THREAD_FRAME] = 23, [THREAD_NATIVE_ID] = 25,
               [FRAME_PREVIOUS] = 29, [FRAME_CODE] = 30, [FRAME_INSTRUCTION] = 31, [FRAME_OWNER] = 33,
               [CODE_FILE] = 35, [CODE_NAME] = 37, [CODE_LINES] = 38, [CODE_FIRST_LINE] = 39, [CODE_BYTES] = 43,
               [BYTES_SIZE] = 65, [BYTES_DATA] = 66,
               [TEXT_STATE] = 68, [TEXT_LENGTH] = 69, [TEXT_ASCII] = 70}},
+};
+
+/* Offsets, not words. Up to 3.12 a thread knows its frame by way of another structure. */
+static const struct known {
+    unsigned version;
+    bool via;
+    uint64_t via_frame; /* the frame in that structure */
+    uint64_t wide;      /* what the head of a text that is not ASCII has more */
+    uint64_t at[FIELDS];
+} known[] = {
+    {0x030b, true, 8, 24,
+     {[RUNTIME_INTERPRETERS] = 40, [INTERPRETER_NEXT] = 0, [INTERPRETER_THREADS] = 16,
+      [THREAD_NEXT] = 8, [THREAD_INTERPRETER] = 16, [THREAD_FRAME] = 56, [THREAD_NATIVE_ID] = 160,
+      [FRAME_PREVIOUS] = 48, [FRAME_CODE] = 32, [FRAME_INSTRUCTION] = 56, [FRAME_OWNER] = 69,
+      [CODE_FILE] = 112, [CODE_NAME] = 128, [CODE_LINES] = 136, [CODE_FIRST_LINE] = 72, [CODE_BYTES] = 184,
+      [BYTES_SIZE] = 16, [BYTES_DATA] = 32,
+      [TEXT_STATE] = 32, [TEXT_LENGTH] = 16, [TEXT_ASCII] = 48}},
+    {0x030c, true, 0, 16,
+     {[RUNTIME_INTERPRETERS] = 40, [INTERPRETER_NEXT] = 0, [INTERPRETER_THREADS] = 72,
+      [THREAD_NEXT] = 8, [THREAD_INTERPRETER] = 16, [THREAD_FRAME] = 56, [THREAD_NATIVE_ID] = 144,
+      [FRAME_PREVIOUS] = 8, [FRAME_CODE] = 0, [FRAME_INSTRUCTION] = 56, [FRAME_OWNER] = 70,
+      [CODE_FILE] = 112, [CODE_NAME] = 128, [CODE_LINES] = 136, [CODE_FIRST_LINE] = 68, [CODE_BYTES] = 192,
+      [BYTES_SIZE] = 16, [BYTES_DATA] = 32,
+      [TEXT_STATE] = 32, [TEXT_LENGTH] = 16, [TEXT_ASCII] = 40}},
 };
 /* clang-format on */
 
@@ -73,7 +100,10 @@ static const struct layout layouts[] = {
 struct python {
     pid_t pid;
     uint64_t runtime; /* address */
-    uint64_t version; /* PY_VERSION_HEX */
+    uint64_t version; /* PY_VERSION_HEX, as far as it is known */
+    bool described;   /* by itself */
+    bool via;         /* see struct known */
+    uint64_t via_frame, wide;
     uint64_t at[FIELDS];
 };
 
@@ -121,9 +151,7 @@ static void put_str(struct buf *b, const struct python *py, uint64_t object)
     if (!compact || length == 0 || (kind != 1 && kind != 2 && kind != 4))
         return;
     size_t n = (size_t)(length < MAX_TEXT ? length : MAX_TEXT);
-    /* behind the head; that of others than ASCII has two words more: the length in UTF-8, its text
-     */
-    uint64_t at = object + py->at[TEXT_ASCII] + (ascii ? 0 : 2 * sizeof(uint64_t));
+    uint64_t at = object + py->at[TEXT_ASCII] + (ascii ? 0 : py->wide);
     if (!memory_read(py->pid, at, data, n * kind))
         return;
     for (size_t i = 0; i < n; i++) {
@@ -228,11 +256,16 @@ static void put_frame(json_t *frames, const struct python *py, uint64_t frame)
     buf_free(&file);
 }
 
+static uint64_t innermost_frame(const struct python *py, uint64_t thread)
+{
+    uint64_t frame = field_of(py, thread, THREAD_FRAME);
+    return py->via && frame != 0 ? read_word(py, frame + py->via_frame) : frame;
+}
+
 static void put_thread(json_t *threads, const struct python *py, uint64_t thread)
 {
     json_t *t = json_object(), *frames = json_array();
-    uint64_t tid = field_of(py, thread, THREAD_NATIVE_ID),
-             frame = field_of(py, thread, THREAD_FRAME);
+    uint64_t tid = field_of(py, thread, THREAD_NATIVE_ID), frame = innermost_frame(py, thread);
     struct proc_stat st;
     doc_int(t, "tid", (int64_t)tid);
     if (tid == 0 || tid > INT32_MAX || !proc_read_thread_stat(py->pid, (pid_t)tid, &st))
@@ -287,6 +320,8 @@ static bool read_layout(struct python *py, uint64_t addr)
         return false;
     py->runtime = addr;
     py->version = words[1];
+    py->described = true;
+    py->wide = 2 * sizeof(uint64_t); /* the length in UTF-8, and where that is */
     for (size_t i = 0; i < ARRAY_LEN(layouts); i++) {
         if (layouts[i].version != (words[1] >> 16 & 0xffff))
             continue;
@@ -296,6 +331,40 @@ static bool read_layout(struct python *py, uint64_t addr)
                 return false;
         }
         return true;
+    }
+    return false;
+}
+
+/* "3.11" from /usr/bin/python3.11 or libpython3.11.so.1.0, as major << 8 | minor; 0: no such name.
+ * A debug build (python3.11d) has other structures. */
+static unsigned named_version(const char *path)
+{
+    unsigned major, minor;
+    char next = '\0';
+    const char *at = strstr(last_part(path), "python");
+    if (at == NULL || sscanf(at, "python%u.%u%c", &major, &minor, &next) < 2 || next == 'd' ||
+        major > 255 || minor > 255)
+        return 0;
+    return major << 8 | minor;
+}
+
+/* Believes the known layout of a version if its first thread is one of its first interpreter. */
+static bool know_layout(struct python *py, uint64_t addr, const char *file)
+{
+    unsigned version = named_version(file);
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        if (known[i].version != version)
+            continue;
+        py->runtime = addr;
+        py->version = (uint64_t)version << 16;
+        py->described = false;
+        py->via = known[i].via;
+        py->via_frame = known[i].via_frame;
+        py->wide = known[i].wide;
+        memcpy(py->at, known[i].at, sizeof(py->at));
+        uint64_t interpreter = field_of(py, addr, RUNTIME_INTERPRETERS);
+        uint64_t thread = field_of(py, interpreter, INTERPRETER_THREADS);
+        return interpreter != 0 && field_of(py, thread, THREAD_INTERPRETER) == interpreter;
     }
     return false;
 }
@@ -316,7 +385,8 @@ static bool find_runtime(struct python *py)
         if (file != NULL && is_python(file) &&
             sscanf(line, "%" SCNx64 "-%*x %*s %" SCNx64, &start, &offset) == 2 && offset == 0 &&
             elf_section(file, ".PyRuntime", &vaddr, &lowest) &&
-            read_layout(py, start + vaddr - lowest))
+            (read_layout(py, start + vaddr - lowest) ||
+             know_layout(py, start + vaddr - lowest, file)))
             return true;
     }
     return false;
@@ -329,34 +399,34 @@ void python_put_frames(json_t *process, pid_t pid)
     if (!find_runtime(&py))
         return;
     json_t *o = json_object(), *threads = json_array();
-    (void)snprintf(version, sizeof(version), "%u.%u.%u", (unsigned)(py.version >> 24 & 0xff),
-                   (unsigned)(py.version >> 16 & 0xff), (unsigned)(py.version >> 8 & 0xff));
+    int n = snprintf(version, sizeof(version), "%u.%u", (unsigned)(py.version >> 24 & 0xff),
+                     (unsigned)(py.version >> 16 & 0xff));
+    if (py.described)
+        (void)snprintf(version + n, sizeof(version) - (size_t)n, ".%u",
+                       (unsigned)(py.version >> 8 & 0xff));
     doc_text(o, "version", version);
-    doc_text(o, "by", "its debug offsets");
+    doc_text(o, "by", py.described ? "its debug offsets" : "the layout of that version");
     put_interpreters(threads, &py);
     (void)json_object_set_new(o, "threads", threads);
     (void)json_object_set_new(process, "python", o);
 }
 
-/* --- older ones ----------------------------------------------------------------------------------
+/* --- other versions
+ * ----------------------------------------------------------------------------------
  */
 
-/* "3.11" from /usr/bin/python3.11 or libpython3.11.so.1.0; false for other programs. */
-static bool old_version(const json_t *process, char out[static 16])
+/* The version of a Python among the libraries; 0: none. */
+static unsigned old_version(const json_t *process)
 {
     size_t i;
     const json_t *library;
     json_array_foreach(json_object_get(process, "libraries"), i, library)
     {
         const char *path = json_string_value(library);
-        unsigned major, minor;
-        const char *at = path != NULL && is_python(path) ? strstr(last_part(path), "python") : NULL;
-        if (at != NULL && sscanf(at, "python%u.%u", &major, &minor) == 2) {
-            (void)snprintf(out, 16, "%u.%u", major % 100, minor % 1000);
-            return true;
-        }
+        if (path != NULL && is_python(path) && named_version(path) != 0)
+            return named_version(path);
     }
-    return false;
+    return 0;
 }
 
 static void put_tool_thread(json_t *threads, const json_t *said)
@@ -398,18 +468,20 @@ static void run_py_spy(json_t *o, char *program, pid_t pid, uint64_t deadline_ms
     buf_free(&out);
 }
 
-void python_put_older(json_t *process, pid_t pid, uint64_t deadline_ms)
+void python_put_others(json_t *process, pid_t pid, uint64_t deadline_ms)
 {
     char version[16];
     AUTO_FREE char *program = NULL;
-    if (json_object_get(process, "python") != NULL || !old_version(process, version))
+    unsigned number = old_version(process);
+    if (json_object_get(process, "python") != NULL || number == 0)
         return;
     json_t *o = json_object();
+    (void)snprintf(version, sizeof(version), "%u.%u", number >> 8, number & 0xff);
     doc_text(o, "version", version);
     doc_text(o, "by", "py-spy");
     if (spawn_resolve(&program, "py-spy", NULL, NULL) < 0)
         doc_note(o,
-                 "no Python frames: Python %s does not describe itself, and py-spy is not "
+                 "no Python frames: the memory of Python %s is not known here, and py-spy is not "
                  "installed",
                  version);
     else

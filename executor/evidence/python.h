@@ -6,11 +6,11 @@
 
 #include "executor/evidence/doc.h"
 
-/* CPython 3.13 and newer describe their own structures to debuggers: adds "python" with the frames
- * of each thread, read from the memory of the process, which stands still meanwhile. Does nothing
- * for other programs and older versions. */
+/* Adds "python" with the frames of each thread, read from the memory of the process, which stands
+ * still meanwhile. For CPython 3.13, which describes its structures to debuggers, and 3.11
+ * and 3.12, whose structures are known; for others it does nothing. */
 void python_put_frames(json_t *process, pid_t pid);
 
-/* Older ones, by py-spy where it is installed; a note where it is not. "libraries" must be known.
+/* The others, by py-spy where it is installed; a note where it is not. "libraries" must be known.
  */
-void python_put_older(json_t *process, pid_t pid, uint64_t deadline_ms);
+void python_put_others(json_t *process, pid_t pid, uint64_t deadline_ms);

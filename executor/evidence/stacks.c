@@ -129,3 +129,9 @@ const struct stack *stacks_find(const struct stacks *s, pid_t pid, pid_t tid)
     }
     return NULL;
 }
+
+const struct frame *stacks_frames(const struct stacks *s, const struct stack *stack)
+{
+    static const struct frame none;
+    return stack->n > 0 ? &s->frames[stack->first] : &none;
+}

@@ -47,5 +47,8 @@ void stacks_free(struct stacks *s);
 /* The stack of a thread; NULL when there is none. */
 const struct stack *stacks_find(const struct stacks *s, pid_t pid, pid_t tid);
 
+/* Its frames, from the innermost; not NULL. */
+const struct frame *stacks_frames(const struct stacks *s, const struct stack *stack);
+
 /* Adds what forkless-dump said: text is changed. */
 int stacks_parse(struct stacks *s, char *text);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "executor/evidence/doc.h"
 #include "executor/evidence/evidence.h"
 #include "executor/evidence/job.h"
 #include "executor/proc.h"
@@ -372,18 +373,33 @@ Test(evidence, a_multiprocessing_pool_of_python_that_waits_for_work_is_healthy)
     end(pid);
 }
 
+static void expect_frames(const char *python, const char *version, const char *by)
+{
+    pid_t pid = start_python(python, frames_py);
+    (void)collect(pid);
+    const json_t *o = json_object_get(process(0), "python");
+    cr_expect(says(o, version), "%s", doc_get(o, "version"));
+    cr_expect(says(o, by), "%s", doc_get(o, "by"));
+    cr_expect(says(o, "\"function\":\"in_thread\",\"file\":\"<string>\",\"line\":3"));
+    cr_expect(says(o, "\"function\":\"Caf\xc3\xa9.innermost\",\"file\":\"<string>\",\"line\":7"));
+    cr_expect(says(o, "\"function\":\"<module>\",\"file\":\"<string>\",\"line\":10"));
+    cr_expect(says(o, "of_parent") == false);
+    end(pid);
+}
+
 Test(evidence, python_frames_are_read_by_its_own_offsets)
 {
-    pid_t pid = start_python(find_python("FORKLESS_PYTHON313", "python3.13"), frames_py);
-    (void)collect(pid);
-    const json_t *python = json_object_get(process(0), "python");
-    cr_expect(says(python, "\"version\":\"3.13."));
-    cr_expect(says(python, "\"function\":\"in_thread\",\"file\":\"<string>\",\"line\":3"));
-    cr_expect(
-        says(python, "\"function\":\"Caf\xc3\xa9.innermost\",\"file\":\"<string>\",\"line\":7"));
-    cr_expect(says(python, "\"function\":\"<module>\",\"file\":\"<string>\",\"line\":10"));
-    cr_expect(says(python, "of_parent") == false);
-    end(pid);
+    expect_frames(find_python("FORKLESS_PYTHON313", "python3.13"), "3.13.", "debug offsets");
+}
+
+Test(evidence, python_frames_of_3_12_are_read_by_its_layout)
+{
+    expect_frames(find_python("FORKLESS_PYTHON312", "python3.12"), "3.12", "layout");
+}
+
+Test(evidence, python_frames_of_3_11_are_read_by_its_layout)
+{
+    expect_frames(find_python("FORKLESS_PYTHON311", "python3.11"), "3.11", "layout");
 }
 
 static const char hook_py[] = "import os, threading, time\n"
@@ -401,10 +417,9 @@ static const char hook_py[] = "import os, threading, time\n"
                               "    print('ready', flush=True)\n"
                               "    os.wait()\n";
 
-Test(evidence, a_handler_of_register_at_fork_that_waits_is_proof)
+static void expect_hook_proven(const char *python)
 {
     struct verdict v;
-    const char *python = find_python("FORKLESS_PYTHON313", "python3.13");
     write_file("hook.py", hook_py);
     pid_t pid = sandbox_start((const char *const[]){python, "hook.py", NULL});
     cr_assert(sandbox_await("out", "ready", 60), "%s", sandbox_text("err"));
@@ -414,17 +429,22 @@ Test(evidence, a_handler_of_register_at_fork_that_waits_is_proof)
     end(pid);
 }
 
-Test(evidence, a_python_without_offsets_says_so)
+Test(evidence, a_handler_of_register_at_fork_that_waits_is_proof)
 {
-    (void)setenv("PATH", "/usr/bin:/bin", 1); /* no py-spy there */
-    if (access("/usr/bin/py-spy", X_OK) == 0)
-        cr_skip_test("py-spy is installed");
-    pid_t pid = start_python(find_python("FORKLESS_PYTHON", "python3"), frames_py);
+    expect_hook_proven(find_python("FORKLESS_PYTHON313", "python3.13"));
+}
+
+Test(evidence, a_handler_of_register_at_fork_that_waits_is_proof_in_3_11)
+{
+    expect_hook_proven(find_python("FORKLESS_PYTHON311", "python3.11"));
+}
+
+Test(evidence, a_python_whose_frames_cannot_be_read_says_so)
+{
+    const char *python = find_python("FORKLESS_PYTHON310", "python3.10");
+    (void)setenv("PATH", "/nowhere", 1); /* no py-spy there */
+    pid_t pid = start_python(python, frames_py);
     (void)collect(pid);
-    if (says(process(0), "its debug offsets")) {
-        end(pid);
-        cr_skip_test("this Python describes itself");
-    }
     cr_expect(says(process(0), "py-spy is not installed"));
     end(pid);
 }

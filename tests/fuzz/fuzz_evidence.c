@@ -17,7 +17,7 @@ static void parse(char *text)
     struct stacks s = {0};
     (void)stacks_parse(&s, text);
     for (size_t i = 0; i < s.n; i++)
-        (void)pattern_find(s.frames + s.v[i].first, s.v[i].n);
+        (void)pattern_find(stacks_frames(&s, &s.v[i]), s.v[i].n);
     stacks_free(&s);
 }
 
