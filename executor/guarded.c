@@ -160,10 +160,10 @@ int guarded_run(const struct guarded_conf *conf, struct guarded_report *out, str
     (void)sigaddset(&passed, SIGTERM);
     (void)sigaddset(&passed, SIGHUP);
     (void)sigprocmask(SIG_BLOCK, &passed, &before);
-    (void)signal(SIGINT, SIG_IGN);
-    (void)signal(SIGQUIT, SIG_IGN);
     g.signals = signalfd(-1, &passed, SFD_CLOEXEC | SFD_NONBLOCK);
     int rc = g.signals >= 0 ? start(&g, err) : err_sys(err, errno, "signalfd");
+    (void)signal(SIGINT, SIG_IGN); /* not before: the command would ignore them, too */
+    (void)signal(SIGQUIT, SIG_IGN);
     if (rc == 0) {
         watch(&g);
         collect(&g);

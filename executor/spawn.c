@@ -89,13 +89,26 @@ static int file_actions(posix_spawn_file_actions_t *fa, bool foreground, const s
     return rc != 0 ? rc : posix_spawn_file_actions_adddup2(fa, e->err[1], STDERR_FILENO);
 }
 
+/* What whoever started us had ignored (nohup, a background job) stays so for the foreground. */
+static void keep_ignored(sigset_t *reset)
+{
+    static const int kept[] = {SIGHUP, SIGINT, SIGQUIT};
+    struct sigaction now;
+    for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
+        if (sigaction(kept[i], NULL, &now) == 0 && now.sa_handler == SIG_IGN)
+            (void)sigdelset(reset, kept[i]);
+    }
+}
+
 static int attributes(posix_spawnattr_t *attr, bool foreground)
 {
-    sigset_t none, all;
+    sigset_t none, reset;
     (void)sigemptyset(&none);
-    (void)sigfillset(&all);
+    (void)sigfillset(&reset);
+    if (foreground)
+        keep_ignored(&reset);
     int rc = posix_spawnattr_setsigmask(attr, &none);
-    rc = rc != 0 ? rc : posix_spawnattr_setsigdefault(attr, &all);
+    rc = rc != 0 ? rc : posix_spawnattr_setsigdefault(attr, &reset);
     int flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
     flags |= foreground ? 0 : POSIX_SPAWN_SETSID;
     return rc != 0 ? rc : posix_spawnattr_setflags(attr, (short)flags);

@@ -6,12 +6,12 @@
  * Under the name forkless-guardian it is another program: see stub_guardian.c.
  *
  *   PPID        the executor's pid: if it is gone already, so are we
- *   OOM_ADJ     oom_score_adj to write, - = leave
+ *   OOM_ADJ     oom_score_adj to write; - = leave, and all else of a program in the foreground
  *   FORKS       1: its forks are watched, see stub_forks.c; 0: not
  *
  * Then it waits for its orders (orders.h): the program, its arguments and environment, its limits.
  * Descriptors above the channel, which forkless may have been given by whoever started it, are
- * closed.
+ * closed; a program in the foreground keeps them, and the channel is not for it.
  *
  * The executor must not do this between fork and exec (it never forks), so a chain of two execs
  * does. Freestanding, because starting even a static C library costs four times what this program
@@ -144,9 +144,12 @@ __attribute__((used)) void stub_main(long *stack)
     /* died before that took effect: nobody would ever end us */
     if (call(SYS_getppid, 0, 0, 0, 0) != (long)number(argv[A_PPID], 10))
         quit(127);
-    if (argv[A_OOM][0] != '-')
+    if (argv[A_OOM][0] != '-') {
         set_oom_score(argv[A_OOM]);
-    (void)call(SYS_close_range, SPAWN_ORDERS_FD + 1, UINT_MAX, 0, 0);
+        (void)call(SYS_close_range, SPAWN_ORDERS_FD + 1, UINT_MAX, 0, 0);
+    } else {
+        (void)call(SYS_fcntl, SPAWN_CHANNEL_FD, F_SETFD, FD_CLOEXEC, 0);
+    }
     if (argv[A_FORKS][0] == '1')
         watch_forks();
     run(await_orders());

@@ -164,3 +164,29 @@ Test(guard, a_command_that_is_killed_is_told_as_shells_do)
         (const char *const[]){FORKLESS, "guard", "--", "sh", "-c", "kill -9 $$", NULL});
     cr_expect(eq(int, sandbox_wait(pid, 60), 128 + SIGKILL));
 }
+
+/* nohup, a background job of a shell, process substitution */
+static int guard_by_shell(const char *script)
+{
+    return sandbox_wait(
+        sandbox_start((const char *const[]){"/bin/sh", "-c", script, FORKLESS, NULL}), 60);
+}
+
+Test(guard, a_command_ignores_what_whoever_started_it_ignores)
+{
+    cr_expect(eq(int,
+                 guard_by_shell("trap '' HUP INT; exec \"$0\" guard -- sh -c 'kill -HUP $$; kill "
+                                "-INT $$; exit 7'"),
+                 7));
+    cr_expect(
+        eq(int, guard_by_shell("exec \"$0\" guard -- sh -c 'kill -INT $$; exit 7'"), 128 + SIGINT));
+}
+
+Test(guard, a_command_has_the_descriptors_it_was_given_and_none_of_ours)
+{
+    cr_expect(eq(int,
+                 guard_by_shell("echo hello >f; exec \"$0\" guard -- sh -c 'cat <&9; test ! -e "
+                                "/proc/$$/fd/3' 9<f"),
+                 0));
+    cr_expect(sandbox_has("out", "hello"));
+}
