@@ -1,6 +1,4 @@
 /* forkless dump: where a process tree, or a running trial, stands. */
-#include <ctype.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -11,6 +9,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "cli/finding.h"
 #include "cli/options.h"
 #include "cli/reading.h"
 #include "executor/evidence/evidence.h"
@@ -38,50 +37,8 @@ static const char examples[] =
     "of\n"
     "that number, the store tells which is meant.\n";
 
-/* Workers of a trial, by what forkless puts into their environment. */
-struct search {
-    const char *number; /* of the trial */
-    const char *dir;    /* of the trial; NULL: any */
-    pid_t found;        /* 0: none */
-    bool several;
-};
-
-static bool runs_trial(const struct search *s, pid_t pid)
-{
-    char number[32], dir[PATH_MAX];
-    return proc_environ(pid, "FORKLESS_TRIAL", number, sizeof(number)) &&
-           strcmp(number, s->number) == 0 &&
-           proc_environ(pid, "FORKLESS_TRIAL_DIR", dir, sizeof(dir)) &&
-           (s->dir == NULL || strcmp(dir, s->dir) == 0);
-}
-
-/* A worker leads the session that forkless gave it; a session that it began itself has a parent of
- * the same trial. */
-static void look_at(struct search *s, pid_t pid)
-{
-    struct proc_stat st;
-    if (getsid(pid) != pid || !runs_trial(s, pid) || !proc_read_stat(pid, &st) ||
-        runs_trial(s, st.ppid))
-        return;
-    s->several = s->found != 0;
-    s->found = pid;
-}
-
-static void find_trial(struct search *s)
-{
-    DIR *d = opendir("/proc");
-    s->found = 0;
-    s->several = false;
-    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL && !s->several;) {
-        if (isdigit((unsigned char)e->d_name[0]))
-            look_at(s, (pid_t)atoi(e->d_name));
-    }
-    if (d != NULL)
-        (void)closedir(d);
-}
-
 /* Several sweeps run a trial of this number: the store knows the directory of the one meant. */
-static int find_in_store(struct search *s, struct reading *r, const char *study)
+static int find_in_store(struct finding *f, struct reading *r, const char *study)
 {
     AUTO_FREE char *run_dir = NULL;
     AUTO_FREE char *dir = NULL;
@@ -90,13 +47,13 @@ static int find_in_store(struct search *s, struct reading *r, const char *study)
         code = reading_run_dir(r, &run_dir);
     if (code != CLI_GO_ON)
         return code;
-    if (asprintf(&dir, "%s/%s", run_dir, s->number) < 0) {
+    if (asprintf(&dir, "%s/%s", run_dir, f->number) < 0) {
         dir = NULL;
         return EXIT_UNMET;
     }
-    s->dir = dir;
-    find_trial(s);
-    s->dir = NULL;
+    f->dir = dir;
+    finding_worker(f);
+    f->dir = NULL;
     return CLI_GO_ON;
 }
 
@@ -148,7 +105,7 @@ static int print(pid_t root, bool json)
 static int find(const char *word, struct choice *c, pid_t *out)
 {
     int64_t number;
-    struct search s = {.number = word};
+    struct finding f = {.number = word};
     struct proc_stat st;
     int code = CLI_GO_ON;
     if (!text_int(word, &number) || number < 0 || number > INT_MAX) {
@@ -156,11 +113,11 @@ static int find(const char *word, struct choice *c, pid_t *out)
         return EXIT_USAGE;
     }
     if (!c->is_pid)
-        find_trial(&s);
-    if (!c->is_pid && (s.several || c->reading.storage != NULL || c->study != NULL))
-        code = find_in_store(&s, &c->reading, c->study);
-    *out = s.found;
-    if (code != CLI_GO_ON || s.found != 0)
+        finding_worker(&f);
+    if (!c->is_pid && (f.several || c->reading.storage != NULL || c->study != NULL))
+        code = find_in_store(&f, &c->reading, c->study);
+    *out = f.pid;
+    if (code != CLI_GO_ON || f.pid != 0)
         return code;
     if (c->reading.storage == NULL && c->study == NULL && number > 0 &&
         proc_read_stat((pid_t)number, &st)) {

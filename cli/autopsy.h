@@ -1,0 +1,19 @@
+/* What the directory of a trial says of how it hung: its evidence, read back. */
+#pragma once
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "cli/causes.h"
+
+struct autopsy {
+    json_t *found;               /* for people and programs; NULL: there is no evidence */
+    struct buf stands;           /* where the process stands that the verdict names, as signs */
+    struct buf log;              /* the end of its logs */
+    const struct forker *forker; /* static; NULL: none that is known */
+};
+
+/* Reads evidence.json in the directory, if there is one. The file may be damaged or another
+ * program's: what cannot be read is missing. */
+void autopsy_read(struct autopsy *out, const char *dir);
+void autopsy_free(struct autopsy *a);
+#define AUTO_AUTOPSY AUTO(autopsy_free)

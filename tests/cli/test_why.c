@@ -1,0 +1,73 @@
+/* forkless why: what a person on call is told of a trial. */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+#include <signal.h>
+
+#include "tests/lib/sandbox.h"
+
+TestSuite(why, .init = sandbox_enter, .fini = sandbox_leave, .timeout = 200);
+
+#define WHY(...)                                                                                   \
+    sandbox_wait(sandbox_start((const char *const[]){FORKLESS, "why", "--storage",                 \
+                                                     "sqlite:///s.db", __VA_ARGS__, NULL}),        \
+                 60)
+#define SAYS(text) cr_expect(sandbox_has("out", text), "%s", sandbox_text("out"))
+
+Test(why, a_deadlock_names_its_cause_the_fix_and_the_evidence)
+{
+    cr_expect(eq(int,
+                 RUN(120, "-n1", "-j1", "--stall=30m", "--grace=1s", "watch.deadlock=1s",
+                     "budget.attempts=2", "retry.fork_deadlock=1", "x=float:0..1", "--", DEADLOCK,
+                     "mutex"),
+                 5));
+    cr_expect(eq(int, WHY("0"), 5));
+    SAYS("a mutex that a thread of its parent held");
+    SAYS("run_mutex");
+    SAYS("1 of the children went on without exec");
+    SAYS("fix       n_jobs=1");
+    SAYS("tried     2 times");
+    SAYS("trial 1 tried it again");
+    SAYS("runs/s/0/evidence.txt");
+    SAYS("forkless logs 0 s");
+    cr_expect(eq(int, WHY("1", "s", "--json"), 5));
+    SAYS("\"cause\":\"mutex\"");
+    SAYS("\"verdict\":\"proven\"");
+    SAYS("retry.fork_deadlock allows no more");
+}
+
+Test(why, a_running_trial_is_judged_where_it_stands)
+{
+    pid_t run = sandbox_run((const char *const[]){"-n1", "-j1", "--stall=30m", "--grace=1s",
+                                                  "watch.deadlock=off", "budget.attempts=1",
+                                                  "x=float:0..1", "--", DEADLOCK, "mutex", NULL});
+    cr_assert(sandbox_await("runs/s/0/stdout.log", "ready", 60));
+    cr_expect(eq(int, WHY("0", "--json"), 5));
+    SAYS("\"state\":\"RUNNING\"");
+    SAYS("\"verdict\":\"proven\"");
+    SAYS("\"cause\":\"mutex\"");
+    (void)kill(run, SIGTERM);
+    cr_expect(eq(int, sandbox_wait(run, 60), 75));
+    cr_expect(eq(int, WHY("0"), 1));
+    SAYS("preempted");
+    SAYS("trial 1 is its next try, queued");
+}
+
+Test(why, a_missing_metric_names_the_one_that_was_seen)
+{
+    cr_expect(eq(int,
+                 RUN(60, "-n1", "-j1", "budget.attempts=1", "x=float:0..1", "--", "/bin/echo",
+                     "val_loss=0.5"),
+                 1));
+    cr_expect(eq(int, WHY("0"), 1));
+    SAYS("use --metric val_loss");
+    SAYS("name the metric that it prints");
+}
+
+Test(why, a_good_trial_is_no_question)
+{
+    cr_expect(eq(int, RUN(60, "-n1", "-j1", "x=float:0..1", "--", "/bin/echo", "loss=0.5"), 0));
+    cr_expect(eq(int, WHY("0"), 0));
+    SAYS("it completed");
+    cr_expect(eq(int, WHY("7"), 2));
+}
