@@ -42,9 +42,10 @@ bool secret_variable(const char *name)
 static bool secret_word(const char *name, size_t n)
 {
     static const char *const tails[] = {
-        "token",  "secret",      "password",    "passwd", "passphrase",    "key",    "pwd",
-        "cookie", "credential",  "credentials", "dsn",    "authorization", "auth",   "apikey",
-        "jwt",    "private_key", "signature",   "sas",    "access_key_id", "secrets"};
+        "token",         "secret",  "password",   "passwd",      "passphrase", "key",
+        "pwd",           "cookie",  "credential", "credentials", "dsn",        "authorization",
+        "auth",          "apikey",  "jwt",        "private_key", "signature",  "sas",
+        "access_key_id", "secrets", "_pass",      "-pass"};
     for (size_t i = 0; i < ARRAY_LEN(tails); i++) {
         if (ends(name, n, tails[i]))
             return true;
@@ -76,18 +77,19 @@ static size_t value_length(const char *p, char quote)
     return n;
 }
 
-/* After a secret's name: `=`, `: `, with quotes and spaces as in JSON, YAML and Python. Copies
- * that, masks the value, and returns what lies behind; p when no value follows. */
+/* After a secret's name: `=`, `: `, with quotes and spaces as in JSON (in a string of JSON, too),
+ * YAML and Python. Copies that, masks the value, and returns what lies behind; p when no value
+ * follows. */
 static const char *mask_value(struct buf *out, const char *p, bool option)
 {
     const char *at = p;
-    while (*at == '"' || *at == '\'' || *at == ' ')
+    while (*at == '"' || *at == '\'' || *at == ' ' || *at == '\\')
         at++;
     bool spaced = option && at > p && *at != '=' && *at != ':';
     if (!spaced && *at != '=' && *at != ':')
         return p;
     at += !spaced;
-    while (*at == ' ')
+    while (*at == ' ' || *at == '\\')
         at++;
     char quote = '\0';
     if (*at == '"' || *at == '\'')
@@ -104,12 +106,22 @@ static const char *mask_value(struct buf *out, const char *p, bool option)
     return at + n;
 }
 
+/* Whether a URL's user part may go on at p[n]: what follows its colon is no port. Passwords with a
+ * slash should be encoded, and often are not. */
+static bool user_goes_on(const char *p, size_t n, size_t user, size_t at)
+{
+    if (p[n] == '\0' || isspace((unsigned char)p[n]) || strchr("\"'<>", p[n]) != NULL)
+        return false;
+    return strchr("/?#", p[n]) == NULL ||
+           (user > 0 && at == 0 && user + strspn(p + user, "0123456789") < n);
+}
+
 /* scheme://user:password@host: p stands behind the slashes. Returns what lies behind the @; p when
  * there is none. */
 static const char *mask_user(struct buf *out, const char *p)
 {
     size_t n = 0, at = 0, user = 0; /* user: the length of it and its colon */
-    for (; p[n] != '\0' && !isspace((unsigned char)p[n]) && strchr("/?#\"'<>", p[n]) == NULL; n++) {
+    for (; user_goes_on(p, n, user, at); n++) {
         if (p[n] == '@')
             at = n;
         else if (p[n] == ':' && user == 0)
@@ -163,8 +175,19 @@ void secret_mask(struct buf *out, const char *text)
 void secret_mask_words(struct buf *out, const char *words, size_t n)
 {
     struct buf line = BUF_INIT;
-    for (size_t i = 0; i < n; i += strlen(words + i) + 1)
-        buf_printf(&line, "%s ", words + i);
+    bool value = false; /* of the option before */
+    for (size_t i = 0; i < n; i += strlen(words + i) + 1) {
+        const char *word = words + i;
+        size_t name = strcspn(word, "=");
+        bool secret = secret_word(word, name);
+        if (value && word[0] != '-' && word[0] != '\0') /* all of a word: it may hold a comma */
+            buf_puts(&line, MASK " ");
+        else if (secret && word[name] == '=' && word[name + 1] != '\0')
+            buf_printf(&line, "%.*s=" MASK " ", (int)name, word);
+        else
+            buf_printf(&line, "%s ", word);
+        value = secret && word[0] == '-' && word[name] == '\0';
+    }
     while (line.len > 0 && line.data[line.len - 1] == ' ')
         line.data[--line.len] = '\0';
     secret_mask(out, buf_str(&line));

@@ -52,6 +52,10 @@ Test(secrets, running_text_loses_secrets_and_nothing_else)
         {"postgresql://u:pa55@h:5432/db", "postgresql://u:***@h:5432/db"},
         {"postgresql://u:p@a@h/db x@y", "postgresql://u:***@h/db x@y"},
         {"redis://:pw@h/0", "redis://:***@h/0"},
+        {"postgresql://u:p/a#s?s@h/db", "postgresql://u:***@h/db"},
+        {"http://h:8080/a@b", "http://h:8080/a@b"},
+        {"DB_PASS=x --pass hunter2", "DB_PASS=*** --pass ***"},
+        {"{\\\"password\\\": \\\"x\\\"}", "{\\\"password\\\": \\\"***"},
         {"https://ghp_x@github.com/a", "https://***@github.com/a"},
         {"https://example.com/a@b?c=d", "https://example.com/a@b?c=d"},
         {"https://e.com/?token=abc&page=2", "https://e.com/?token=***&page=2"},
@@ -78,9 +82,10 @@ Test(secrets, running_text_loses_secrets_and_nothing_else)
 
 Test(secrets, words_of_a_command_are_masked_across_their_borders)
 {
-    static const char words[] = "train\0--password\0hunter2\0--lr=0.1\0";
+    static const char words[] = "train\0--password\0a,b;c\0--token=d,e\0f\0--lr=0.1\0";
     struct buf b = BUF_INIT;
     secret_mask_words(&b, words, sizeof(words) - 1);
-    cr_expect(eq(str, (char *)(uintptr_t)buf_str(&b), (char *)"train --password *** --lr=0.1"));
+    cr_expect(eq(str, (char *)(uintptr_t)buf_str(&b),
+                 (char *)"train --password *** --token=*** f --lr=0.1"));
     buf_free(&b);
 }
