@@ -361,13 +361,18 @@ int run_prepare_dir(struct run *r, struct err *err)
         r->dir = NULL;
         return err_set(err, ERR_NOMEM, "directory of trial %s", name);
     }
-    r->dir_fd = st->next_fd >= 0 && st->next_number == r->number ? TAKE_FD(st->next_fd)
-                                                                 : open_dir(st, name, &made);
-    if (r->dir_fd < 0)
-        return err_sys(err, -r->dir_fd, "make %s", r->dir);
-    if (!made)
-        clear_dir(r);
-    return write_params(r, err);
+    for (int i = 0;; i++) {
+        bool ahead = st->next_fd >= 0 && st->next_number == r->number;
+        r->dir_fd = ahead ? TAKE_FD(st->next_fd) : open_dir(st, name, &made);
+        if (r->dir_fd < 0)
+            return err_sys(err, -r->dir_fd, "make %s", r->dir);
+        if (!made)
+            clear_dir(r);
+        int rc = write_params(r, err);
+        if (rc == 0 || err->sys != ENOENT || i == 2)
+            return rc;
+        cleanup_close(&r->dir_fd); /* who had made it ahead took it away: it was empty until now */
+    }
 }
 
 /* Asks the pruner. A rung of ASHA that is completed is told to the store as Optuna does, so that
