@@ -32,9 +32,15 @@ struct options {
 static int failed(const struct err *err)
 {
     cli_error("repro: %s", err->msg);
-    return err->code == ERR_STOPPED    ? EXIT_PREEMPTED
-           : err->code == ERR_NOTFOUND ? EXIT_USAGE
-                                       : EXIT_UNMET;
+    switch (err->code) {
+    case ERR_STOPPED:
+        return EXIT_PREEMPTED;
+    case ERR_NOTFOUND:    /* not installed */
+    case ERR_UNAVAILABLE: /* what it needs is not to be had here */
+        return EXIT_USAGE;
+    default:
+        return EXIT_UNMET;
+    }
 }
 
 static int run_cases(struct repro_session *s, const struct reproducer *r, const struct options *o,
@@ -87,16 +93,19 @@ static int run(struct repro_session *s, const struct reproducer *r, const struct
     return o->profile != NULL ? run_profiled(s, r, o, &plan) : run_cases(s, r, o, &plan, NULL);
 }
 
-/* Each reproducer in a line; one that is not installed says so. */
+/* Each reproducer in a line; one that cannot run here says so. */
 static int list(struct repro_session *s, const struct options *o)
 {
     for (const struct reproducer *r = reproducers; r->name != NULL; r++) {
         AUTO(repro_plan_free) struct repro_plan plan = {0};
         struct err err;
         int rc = repro_describe(s, r, &o->arm, &plan, &err);
-        if (rc < 0 && err.code != ERR_NOTFOUND)
+        if (rc < 0 && err.code != ERR_NOTFOUND && err.code != ERR_UNAVAILABLE)
             return failed(&err);
-        (void)printf("%-14s %s\n", r->name, rc == 0 ? plan.summary : "not installed");
+        (void)printf("%-14s %s\n", r->name,
+                     rc == 0                    ? plan.summary
+                     : err.code == ERR_NOTFOUND ? "not installed"
+                                                : text_clean(err.msg));
     }
     return EXIT_OK;
 }

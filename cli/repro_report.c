@@ -134,7 +134,7 @@ void report_begin(struct report *p, const struct reproducer *r, const struct rep
                   const struct repro_plan *plan, bool json)
 {
     const char *method = arm->fork ? "fork" : "spawn";
-    *p = (struct report){.json = json, .arm = arm};
+    *p = (struct report){.json = json};
     if (json) {
         buf_printf(&p->out, "{\"name\":\"%s\",\"summary\":", r->name);
         json_put_string(&p->out, plan->summary);

@@ -8,7 +8,6 @@ struct report {
     bool json;
     struct buf out;             /* the JSON object as it grows */
     const struct repro_case *c; /* the one that is running */
-    const struct repro_arm *arm;
     unsigned tries, good, bad_cases, cases;
     enum repro_end last;
     uint64_t ms;     /* of the case's slowest try */

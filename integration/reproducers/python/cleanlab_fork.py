@@ -50,6 +50,16 @@ def is_ready():
     return os.path.exists(os.path.join(environment(), "ready"))
 
 
+def install(where):
+    pip = os.path.join(where, "bin", "pip")
+    make = [sys.executable, "-m", "venv", "--clear", where]
+    fill = [pip, "install", "-q", "--disable-pip-version-check", *PINS]
+    for command in make, fill:
+        if subprocess.run(command).returncode != 0:
+            sys.exit(f"this failed: {' '.join(command)}")
+    open(os.path.join(where, "ready"), "w").close()
+
+
 def prepare():
     """Two that come at once: the second waits, and finds it done."""
     where = environment()
@@ -57,12 +67,7 @@ def prepare():
     with open(where + ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not is_ready():
-            subprocess.run([sys.executable, "-m", "venv", "--clear", where], check=True)
-            pip = os.path.join(where, "bin", "pip")
-            subprocess.run(
-                [pip, "install", "-q", "--disable-pip-version-check", *PINS], check=True
-            )
-            open(os.path.join(where, "ready"), "w").close()
+            install(where)
 
 
 # ---- gRPC ----

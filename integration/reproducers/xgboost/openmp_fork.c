@@ -24,7 +24,7 @@ static int make_table(DMatrixHandle *out)
         values[i] = (float)(state >> 16 & 0x7fff) / 32768.0f;
     }
     for (size_t i = 0; i < ROWS; i++)
-        labels[i] = values[i * COLUMNS] > 0.5f;
+        labels[i] = values[i * COLUMNS] > 0.5f ? 1.0f : 0.0f;
     if (XGDMatrixCreateFromMat(values, ROWS, COLUMNS, -1.0f, out) != 0)
         return failed("table");
     return XGDMatrixSetFloatInfo(*out, "label", labels, ROWS) != 0 ? failed("labels") : 0;

@@ -193,6 +193,21 @@ Test(repro, one_whose_program_is_missing_is_not_installed)
     cr_expect(sandbox_has("err", "lock-fork is not installed"));
 }
 
+Test(repro, the_list_shows_what_cannot_run_here)
+{
+    const char *argv[] = {"./forkless", "repro", NULL};
+    lie("exit 0");
+    cr_assert(eq(int, truncate("forkless-victims", 10), 0)); /* "#!/bin/sh" alone: says nothing */
+    cr_expect(eq(int, sandbox_wait(sandbox_start(argv), 30), EXIT_UNMET));
+    FILE *f = fopen("forkless-victims", "we");
+    cr_assert(ne(ptr, f, NULL));
+    (void)fputs("#!/none/python3\n", f);
+    (void)fclose(f);
+    cr_expect(eq(int, sandbox_wait(sandbox_start(argv), 30), EXIT_OK));
+    cr_expect(sandbox_has("out", "its interpreter is missing"), "%s", sandbox_text("out"));
+    cr_expect(sandbox_has("out", "grpc-fork      not installed"), "%s", sandbox_text("out"));
+}
+
 Test(repro, a_name_that_is_none_gets_the_nearest)
 {
     const char *argv[] = {FORKLESS, "repro", "grcp-fork", NULL};
