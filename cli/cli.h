@@ -44,3 +44,4 @@ int why_main(int argc, char **argv);
 int export_main(int argc, char **argv);
 int repro_main(int argc, char **argv);
 int guard_main(int argc, char **argv);
+int drill_main(int argc, char **argv);

@@ -23,6 +23,7 @@ static const struct command commands[] = {
     {"export", "all trials of a study as CSV or JSON", export_main},
     {"repro", "reproduce a fork deadlock, and the way out of it", repro_main},
     {"guard", "any command, with its dangerous forks told or refused", guard_main},
+    {"drill", "a fault in a real run, and whether it is met as promised", drill_main},
     {NULL, NULL, NULL},
 };
 

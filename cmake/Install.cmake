@@ -1,7 +1,7 @@
 # `cmake --install build/release --prefix X`. The programs load only the system's libraries, so they
 # need no RPATH. forkless looks for its helpers beside itself, then in ../libexec/forkless.
 install(TARGETS forkless RUNTIME DESTINATION bin)
-install(TARGETS forkless-exec forkless-dump forkless-xgboost RUNTIME DESTINATION libexec/forkless)
+install(TARGETS forkless-exec forkless-dump forkless-xgboost forkless-drill RUNTIME DESTINATION libexec/forkless)
 foreach(program forkless-victims forkless-victims-xgboost forkless-grpc)
   if(TARGET ${program})
     install(TARGETS ${program} RUNTIME DESTINATION libexec/forkless)

@@ -44,6 +44,11 @@ _forkless_reproducers() {
     "$1" repro 2>/dev/null | awk '{ print $1 }'
 }
 
+# Names of the drills.
+_forkless_drills() {
+    "$1" drill 2>/dev/null | awk '{ print $1 }'
+}
+
 # Numbers of the trials that run.
 _forkless_running() {
     "$1" status --json 2>/dev/null | grep -o '"running_trials":\[[^]]*' | grep -o '"number":[0-9]*' | cut -d: -f2
@@ -94,6 +99,7 @@ _forkless() {
         dump) words=$(_forkless_running "$program") ;;
         help) words=$(_forkless_commands "$program") ;;
         repro) words=$(_forkless_reproducers "$program") ;;
+        drill) words=$(_forkless_drills "$program") ;;
         logs)
             if [ "$COMP_CWORD" -eq 2 ]; then
                 words=$(_forkless_trials "$program")
