@@ -155,7 +155,9 @@ static enum verdict_kind weigh(const struct verdict_facts *f, const json_t *thre
     bool endless = json_is_true(json_object_get(thread, "endless"));
     if (!f->forked || !(endless || json_object_get(thread, "futex") != NULL))
         return VERDICT_NONE;
-    if (p->kind == PATTERN_AFTER_FORK || f->all_stuck)
+    /* a Python function may be called so by anybody: the interpreter's own frames tell for sure */
+    bool by_name = p->file != NULL && strcmp(p->file, "*.py") == 0;
+    if (f->all_stuck || (p->kind == PATTERN_AFTER_FORK && !by_name))
         return VERDICT_PROVEN;
     if (f->threads > 1)
         return VERDICT_NONE;

@@ -429,6 +429,37 @@ static void expect_hook_proven(const char *python)
     end(pid);
 }
 
+static const char named_py[] = "import mmap, os, select, threading, time\n"
+                               "open('grpc.so', 'w').write('x')\n"
+                               "f = open('grpc.so', 'rb')\n"
+                               "m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)\n"
+                               "r, w = os.pipe()\n"
+                               "def train_after_fork():\n"
+                               "    p = select.epoll()\n"
+                               "    p.register(r, 1)\n"
+                               "    p.poll()\n"
+                               "threading.Thread(target=time.sleep, args=[600], daemon=True)"
+                               ".start()\n"
+                               "if os.fork():\n"
+                               "    time.sleep(0.3)\n"
+                               "    print('ready', flush=True)\n"
+                               "    os.wait()\n"
+                               "else:\n"
+                               "    train_after_fork()\n";
+
+/* A worker of somebody's pool that waits for work. */
+Test(evidence, a_function_that_is_merely_called_like_a_handler_proves_nothing)
+{
+    struct verdict v;
+    write_file("named.py", named_py);
+    pid_t pid = sandbox_start(
+        (const char *const[]){find_python("FORKLESS_PYTHON311", "python3.11"), "named.py", NULL});
+    cr_assert(sandbox_await("out", "ready", 60), "%s", sandbox_text("err"));
+    evidence_verdict(pid, clock_mono_ms() + 20000, &v);
+    EXPECT_VERDICT(v, VERDICT_SUSPICIOUS);
+    end(pid);
+}
+
 Test(evidence, a_handler_of_register_at_fork_that_waits_is_proof)
 {
     expect_hook_proven(find_python("FORKLESS_PYTHON313", "python3.13"));
