@@ -41,6 +41,7 @@ int best_main(int argc, char **argv);
 int logs_main(int argc, char **argv);
 int dump_main(int argc, char **argv);
 int why_main(int argc, char **argv);
+int doctor_main(int argc, char **argv);
 int export_main(int argc, char **argv);
 int repro_main(int argc, char **argv);
 int guard_main(int argc, char **argv);

@@ -19,6 +19,7 @@ static const struct command commands[] = {
     {"best", "the best trials of a study", best_main},
     {"logs", "what a trial's worker printed", logs_main},
     {"why", "why a trial failed or hung, what to change, what happens next", why_main},
+    {"doctor", "is a process, or this place, at risk of a fork deadlock?", doctor_main},
     {"dump", "where a process and its descendants stand, from outside", dump_main},
     {"export", "all trials of a study as CSV or JSON", export_main},
     {"repro", "reproduce a fork deadlock, and the way out of it", repro_main},

@@ -237,6 +237,12 @@ static void look(struct fork_call *f)
     put_names(f, &o);
 }
 
+void guard_look(pid_t pid, struct fork_call *out)
+{
+    *out = (struct fork_call){.tid = pid};
+    look(out);
+}
+
 /* --- notifications ---------------------------------------------------------------------------- */
 
 int guard_next(int listener, struct fork_call *out)

@@ -40,6 +40,9 @@ const char *guard_why(int sys);
  */
 int guard_next(int listener, struct fork_call *out);
 
+/* What a fork by this process's first thread would be, were it to call now: id is 0. */
+void guard_look(pid_t pid, struct fork_call *out);
+
 /* Lets the caller go on: sys 0 makes the fork, else it fails with this errno. */
 void guard_answer(int listener, uint64_t id, int sys);
 

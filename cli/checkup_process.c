@@ -1,0 +1,256 @@
+/* A process and its descendants, in the words of the incident. */
+#include <ctype.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "cli/checkup.h"
+#include "executor/evidence/evidence.h"
+#include "executor/guard.h"
+#include "executor/proc.h"
+
+#define STACKS_MS 3000u
+#define SAMPLE_MS 1000u
+#define SILENCE_MS 300000         /* the default of watch.stall */
+#define MUCH_BYTES (8ull << 30)   /* near the limit of a node */
+#define GROWTH_BYTES (1ull << 20) /* between two samples; less is noise */
+#define LOG_BYTES (64u << 20)     /* of a log, at most */
+
+/* --- threads and forks ------------------------------------------------------------------------ */
+
+struct forked {
+    unsigned n;          /* children without exec of parents with threads */
+    pid_t child, parent; /* the last one */
+    int threads;         /* of its parent */
+};
+
+static void look_for_forked(void *ctx, pid_t pid)
+{
+    struct forked *f = ctx;
+    struct proc_stat st, parent;
+    if (!proc_read_stat(pid, &st) || (st.flags & PROC_FORKED_NO_EXEC) == 0 || st.state == 'Z' ||
+        !proc_read_stat(st.ppid, &parent) || parent.threads < 2)
+        return;
+    *f = (struct forked){f->n + 1, pid, st.ppid, parent.threads};
+}
+
+static void check_threads(void *ctx, pid_t pid)
+{
+    struct checkup *c = ctx;
+    struct fork_call f;
+    guard_look(pid, &f);
+    if (!guard_threaded(&f))
+        return;
+    if (guard_deadly(&f))
+        checkup_say(c, HEALTH_RISK, "threads",
+                    "%s (pid %d) has %d, %s among them (%s): a fork from here can hang its child; "
+                    "n_jobs=1 or spawn",
+                    f.command, (int)pid, f.threads,
+                    (f.live & GUARD_GRPC) == 0     ? "OpenMP's"
+                    : (f.live & GUARD_OPENMP) == 0 ? "gRPC's"
+                                                   : "gRPC's and OpenMP's",
+                    f.names);
+    else
+        checkup_say(c, HEALTH_OK, "threads", "%s (pid %d) has %d (%s), none of gRPC or OpenMP%s",
+                    f.command, (int)pid, f.threads, f.names,
+                    f.mapped != 0 ? ", though such a library is loaded" : "");
+}
+
+static void check_forked(struct checkup *c, pid_t pid)
+{
+    struct forked f = {0};
+    proc_walk(pid, look_for_forked, &f);
+    if (f.n > 0)
+        checkup_say(c, HEALTH_RISK, "forks",
+                    "%u process%s forked without exec by one with threads: the last is %d, of "
+                    "process %d, which has %d",
+                    f.n, f.n > 1 ? "es" : "", (int)f.child, (int)f.parent, f.threads);
+    else
+        checkup_say(c, HEALTH_OK, "forks", "no process here was forked by one with threads");
+}
+
+static void check_deadlock(struct checkup *c, pid_t pid)
+{
+    struct verdict v;
+    evidence_verdict(pid, clock_mono_ms() + STACKS_MS, &v);
+    if (v.kind == VERDICT_PROVEN)
+        checkup_say(c, HEALTH_DEADLOCKED, "deadlock", "proven: %s", v.why);
+    else if (v.kind == VERDICT_SUSPICIOUS)
+        checkup_say(c, HEALTH_RISK, "deadlock", "suspicious: %s; forkless dump %d shows more",
+                    v.why, (int)pid);
+    else
+        checkup_say(c, HEALTH_OK, "deadlock", "none is seen");
+}
+
+/* Before 3.14, Python's pools fork. */
+static void check_python(struct checkup *c, pid_t pid)
+{
+    char path[64], exe[PATH_MAX];
+    (void)snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+    ssize_t n = readlink(path, exe, sizeof(exe) - 1);
+    exe[n > 0 ? n : 0] = '\0';
+    const char *name = strstr(exe, "/python3.");
+    int minor;
+    if (name == NULL || sscanf(name, "/python3.%d", &minor) != 1)
+        return;
+    checkup_say(c, minor < 14 ? HEALTH_NOTE : HEALTH_OK, "python",
+                minor < 14
+                    ? "3.%d: multiprocessing forks unless told otherwise: get_context(\"spawn\")"
+                    : "3.%d: multiprocessing does not fork unless told to",
+                minor);
+}
+
+/* --- its logs --------------------------------------------------------------------------------- */
+
+struct log {
+    unsigned hits;
+    int64_t newest_ms; /* UTC of the last write; 0: no log is known */
+    dev_t dev[2];      /* that were read */
+    ino_t ino[2];
+    size_t n;
+};
+
+static bool seen_before(struct log *l, const struct stat *st)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        if (l->dev[i] == st->st_dev && l->ino[i] == st->st_ino)
+            return true;
+    }
+    l->dev[l->n] = st->st_dev;
+    l->ino[l->n++] = st->st_ino;
+    return false;
+}
+
+/* Lines with which gRPC says that it let a fork happen with its threads alive. */
+static void read_log(struct log *l, const char *path)
+{
+    struct stat st;
+    char line[4096];
+    if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) || seen_before(l, &st))
+        return;
+    AUTO_FCLOSE FILE *f = fopen(path, "re");
+    int64_t ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+    l->newest_ms = ms > l->newest_ms && st.st_size > 0 ? ms : l->newest_ms;
+    if (f == NULL)
+        return;
+    if (st.st_size > (off_t)LOG_BYTES)
+        (void)fseeko(f, st.st_size - (off_t)LOG_BYTES, SEEK_SET);
+    while (fgets(line, sizeof(line), f) != NULL)
+        l->hits += strstr(line, "skipping fork() handlers") != NULL ||
+                   strstr(line, "fork_posix.cc") != NULL;
+}
+
+/* A worker's streams are pipes to forkless, which writes them down. */
+static void find_logs(struct log *l, pid_t pid)
+{
+    static const char *const names[] = {"stdout.log", "stderr.log"};
+    char dir[PATH_MAX], path[PATH_MAX + 16];
+    bool worker = proc_environ(pid, "FORKLESS_TRIAL_DIR", dir, sizeof(dir));
+    for (int i = 0; i < 2; i++) {
+        if (worker)
+            (void)snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+        else
+            (void)snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, i + 1);
+        read_log(l, path);
+    }
+}
+
+static void check_logs(struct checkup *c, pid_t pid)
+{
+    struct log l = {0};
+    find_logs(&l, pid);
+    if (l.newest_ms == 0)
+        return;
+    if (l.hits > 0)
+        checkup_say(c, HEALTH_RISK, "log",
+                    "%u line%s of fork_posix.cc (\"skipping fork() handlers\"): gRPC let forks "
+                    "happen with its threads alive",
+                    l.hits, l.hits > 1 ? "s" : "");
+    else
+        checkup_say(c, HEALTH_OK, "log", "no line of gRPC's fork_posix.cc");
+}
+
+/* --- progress and memory ---------------------------------------------------------------------- */
+
+static void add_memory(void *ctx, pid_t pid)
+{
+    char path[64], text[128];
+    unsigned long long pages;
+    (void)snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
+    if (proc_read(path, text, sizeof(text)) > 0 && sscanf(text, "%*s %llu", &pages) == 1)
+        *(uint64_t *)ctx += pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static uint64_t memory_of(pid_t pid)
+{
+    uint64_t bytes = 0;
+    proc_walk(pid, add_memory, &bytes);
+    return bytes;
+}
+
+static void say_memory(struct checkup *c, uint64_t before, uint64_t after)
+{
+    bool grows = after > before + GROWTH_BYTES;
+    checkup_say(c, grows && after > MUCH_BYTES ? HEALTH_RISK : HEALTH_OK, "memory",
+                "%.1f GiB resident, %s%s", (double)after / (1u << 30),
+                grows ? "growing" : "not growing",
+                grows && after > MUCH_BYTES ? ": end it before the node runs out" : "");
+}
+
+static void say_progress(struct checkup *c, pid_t pid, bool uses_cpu)
+{
+    struct log l = {0};
+    char ago[32];
+    find_logs(&l, pid);
+    int64_t silent = clock_utc_us() / 1000 - l.newest_ms;
+    if (l.newest_ms == 0)
+        checkup_say(c, HEALTH_OK, "progress", "it %s CPU; where its output goes is not known",
+                    uses_cpu ? "uses" : "uses no");
+    else
+        checkup_say(c, !uses_cpu && silent > SILENCE_MS ? HEALTH_RISK : HEALTH_OK, "progress",
+                    "last output %s ago, it %s CPU",
+                    text_human_ms(silent > 0 ? (uint64_t)silent : 0, ago),
+                    uses_cpu ? "uses" : "uses no");
+}
+
+static void check_samples(struct checkup *c, pid_t pid)
+{
+    const struct timespec pause = {SAMPLE_MS / 1000, SAMPLE_MS % 1000 * 1000000L};
+    uint64_t memory = memory_of(pid), cpu = proc_tree_cpu_ms(pid);
+    (void)nanosleep(&pause, NULL);
+    say_memory(c, memory, memory_of(pid));
+    say_progress(c, pid, proc_tree_cpu_ms(pid) > cpu);
+}
+
+static void check_trial(struct checkup *c, pid_t pid)
+{
+    char study[256], trial[32];
+    if (proc_environ(pid, "FORKLESS_STUDY", study, sizeof(study)) &&
+        proc_environ(pid, "FORKLESS_TRIAL", trial, sizeof(trial)))
+        checkup_say(c, HEALTH_OK, "trial", "%s of study %s: forkless why %s tells more", trial,
+                    study, trial);
+}
+
+bool checkup_process(struct checkup *c, pid_t pid)
+{
+    struct proc_stat st;
+    if (!proc_read_stat(pid, &st))
+        return false;
+    check_deadlock(c, pid);
+    check_forked(c, pid);
+    proc_walk(pid, check_threads, c);
+    check_python(c, pid);
+    checkup_variables(c, pid);
+    check_trial(c, pid);
+    check_logs(c, pid);
+    check_samples(c, pid);
+    return true;
+}
