@@ -30,8 +30,8 @@ with DAG(
         labels={"dag_id": "forkless_kubernetes", "job": JOB},
         env_vars={
             # There is no AIRFLOW_CTX_* in a pod: pass what the sweep should know.
-            "AIRFLOW_RUN_ID": "{{ run_id }}",
-            "AIRFLOW_TRY_NUMBER": "{{ task_instance.try_number }}",
+            "AIRFLOW_CTX_DAG_ID": "{{ dag.dag_id }}",
+            "AIRFLOW_CTX_DAG_RUN_ID": "{{ run_id }}",
         },
         # The spec sets `report: {xcom: true}`: the result is written to the sidecar's file.
         do_xcom_push=True,
