@@ -60,6 +60,8 @@ int guard_hello(int channel, int *listener, int *why)
     *listener = -1;
     if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
         memcpy(listener, CMSG_DATA(c), sizeof(*listener));
+    if (*listener < 0 && *why == 0)
+        *why = EMFILE; /* it was sent, and we have no place for it */
     return 1;
 }
 

@@ -7,8 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "executor/guard.h"
 #include "tests/lib/sandbox.h"
 
 TestSuite(guard, .init = sandbox_enter, .fini = sandbox_leave, .timeout = 120);
@@ -189,4 +192,32 @@ Test(guard, a_command_has_the_descriptors_it_was_given_and_none_of_ours)
                                 "/proc/$$/fd/3' 9<f"),
                  0));
     cr_expect(sandbox_has("out", "hello"));
+}
+
+/* Then forks are not seen, and nobody may be told that they were. */
+Test(guard, a_listener_for_which_there_is_no_descriptor_is_told)
+{
+    int ends[2], listener = 0, why = 0, sent = 0;
+    char ok = 0;
+    struct iovec text = {&ok, 1};
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = {.head = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+    struct msghdr message = {.msg_iov = &text,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
+    memcpy(CMSG_DATA(&control.head), &sent, sizeof(sent));
+    cr_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0 && sendmsg(ends[1], &message, 0) == 1);
+    struct rlimit files, none;
+    cr_assert(getrlimit(RLIMIT_NOFILE, &files) == 0);
+    none = files;
+    none.rlim_cur = 0;
+    cr_assert(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    int n = guard_hello(ends[0], &listener, &why);
+    cr_assert(setrlimit(RLIMIT_NOFILE, &files) == 0);
+    cr_expect(eq(int, n, 1));
+    cr_expect(eq(int, listener, -1));
+    cr_expect(eq(int, why, EMFILE));
 }
