@@ -4,6 +4,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -123,11 +124,36 @@ bool waiting_for_lock(pid_t pid, const struct waiting *w)
            memory_read(pid, w->addr, &now, sizeof(now)) && now == LOCK_WAITED_FOR;
 }
 
-static bool has_thread(pid_t pid, pid_t tid)
+struct roll_call {
+    pid_t wanted;
+    bool found;
+};
+
+/* A thread by the number that it has in the innermost of its PID namespaces: what its own locks
+ * say.
+ */
+static void compare(void *ctx, pid_t pid, pid_t tid)
 {
+    struct roll_call *c = ctx;
+    char path[64], text[4096];
+    (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/status", (int)pid, (int)tid);
+    char *line = proc_read(path, text, sizeof(text)) > 0 ? strstr(text, "\nNSpid:") : NULL;
+    if (line == NULL)
+        return;
+    line[1 + strcspn(line + 1, "\n")] = '\0';
+    const char *last = strrchr(line, '\t');
+    c->found = c->found || (last != NULL && atoi(last) == c->wanted);
+}
+
+static bool has_thread(pid_t pid, pid_t number)
+{
+    struct roll_call c = {.wanted = number};
     char path[64];
-    (void)snprintf(path, sizeof(path), "/proc/%d/task/%d", (int)pid, (int)tid);
-    return access(path, F_OK) == 0;
+    (void)snprintf(path, sizeof(path), "/proc/%d/task/%d", (int)pid, (int)number);
+    if (access(path, F_OK) == 0)
+        return true;
+    proc_each_thread(pid, compare, &c);
+    return c.found;
 }
 
 static bool is_mutex(const struct mutex_head *m)

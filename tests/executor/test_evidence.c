@@ -126,6 +126,27 @@ Test(evidence, a_mutex_that_the_forking_thread_holds_is_its_child_s)
     EXPECT_VERDICT(look("inherited", true), VERDICT_NONE);
 }
 
+Test(evidence, a_mutex_that_a_living_thread_holds_is_no_deadlock)
+{
+    EXPECT_VERDICT(look("held", true), VERDICT_NONE);
+}
+
+/* There a thread's locks call it by another number than we do. */
+Test(evidence, a_living_thread_is_known_in_another_pid_namespace_too)
+{
+    struct verdict v;
+    AUTO_FREE char *unshare = NULL;
+    if (spawn_resolve(&unshare, "unshare", NULL, NULL) < 0 ||
+        sandbox_wait(sandbox_start((const char *const[]){unshare, "-p", "-f", "/bin/true", NULL}),
+                     60) != 0)
+        cr_skip_test("no unshare, or no right to it");
+    pid_t pid = sandbox_start((const char *const[]){unshare, "-p", "-f", DEADLOCK, "held", NULL});
+    cr_assert(sandbox_await("out", "ready", 60));
+    evidence_verdict(pid, clock_mono_ms() + 20000, &v);
+    EXPECT_VERDICT(v, VERDICT_NONE);
+    end(pid);
+}
+
 Test(evidence, threads_that_pass_a_mutex_round_are_healthy)
 {
     struct verdict v;

@@ -207,6 +207,22 @@ static int run_inherited(void)
     return await(pid);
 }
 
+/* A mutex that a thread of the child itself holds for long. */
+static int run_held(void)
+{
+    start(idle, NULL);
+    (void)sem_wait(&begun);
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)sem_init(&begun, 0, 0);
+        start(hold_mutex, NULL);
+        (void)sem_wait(&begun);
+        (void)pthread_mutex_lock(&mutex);
+        _exit(1);
+    }
+    return await(pid);
+}
+
 /* Threads that pass a mutex round. */
 static void *contend(void *arg)
 {
@@ -322,7 +338,8 @@ int main(int argc, char **argv)
         {"alone", run_alone},     {"pool", run_pool},
         {"threads", run_threads}, {"inherited", run_inherited},
         {"vfork", run_vfork},     {"contention", run_contention},
-        {"traced", run_traced},   {"signals", run_signals},
+        {"traced", run_traced},   {"held", run_held},
+        {"signals", run_signals},
     };
     (void)sem_init(&begun, 0, 0);
     (void)sem_init(&never, 0, 0);
