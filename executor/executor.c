@@ -452,6 +452,8 @@ static int make_sweep(struct executor *ex, struct err *err)
     for (int i = 0; i < FAIL_CLASSES; i++)
         conf.retry[i] = (struct sw_retry){.times = (int)spec->retry[i].times,
                                           .backoff_ms = spec->retry[i].backoff_ms};
+    if (spec->watch.no_retry)
+        conf.retry[FAIL_STALLED].times = conf.retry[FAIL_FORK_DEADLOCK].times = 0;
     for (int i = 0; i < ex->n_studies; i++) {
         const struct spec *cell = ex->studies[i].spec;
         int64_t target = ex->studies[i].view.target;

@@ -538,7 +538,8 @@ static void begin_life(struct slot *s, struct study *st)
                                  .deadlock_ms = st->spec->watch.deadlock_ms,
                                  .trial_ms = st->spec->watch.trial_ms,
                                  .grace_ms = st->spec->watch.grace_ms,
-                                 .evidence_ms = EVIDENCE_MS};
+                                 .evidence_ms = EVIDENCE_MS,
+                                 .only_tell = st->spec->watch.only_tell};
     lines_free(&s->out_lines);
     lines_free(&s->err_lines);
     lines_free(&s->channel_lines);

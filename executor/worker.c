@@ -15,7 +15,7 @@ static const unsigned allowed[WK_STATES] = {
     [WK_IDLE]        = 1u << WK_RUNNING | 1u << WK_LEAVING | 1u << WK_TERMINATING | 1u << WK_KILLING | 1u << WK_DEAD,
     [WK_RUNNING]     = 1u << WK_IDLE | 1u << WK_EVIDENCE | 1u << WK_TERMINATING | 1u << WK_KILLING | 1u << WK_DEAD,
     [WK_LEAVING]     = 1u << WK_TERMINATING | 1u << WK_KILLING | 1u << WK_DEAD,
-    [WK_EVIDENCE]    = 1u << WK_TERMINATING | 1u << WK_KILLING | 1u << WK_DEAD,
+    [WK_EVIDENCE]    = 1u << WK_RUNNING | 1u << WK_TERMINATING | 1u << WK_KILLING | 1u << WK_DEAD,
     [WK_TERMINATING] = 1u << WK_KILLING | 1u << WK_DEAD,
     [WK_KILLING]     = 1u << WK_DEAD,
     [WK_DEAD]        = 0,
@@ -167,6 +167,29 @@ static unsigned late_look(struct wk *w, uint64_t now_ms)
     return 0;
 }
 
+/* The evidence is written down, or its time is over. A time limit ends a trial in any case. */
+static unsigned act_on_hang(struct wk *w, uint64_t now_ms)
+{
+    if (!w->conf.only_tell || w->must_end || w->reason == WK_TIMEOUT)
+        return terminate(w, now_ms);
+    move(w, WK_RUNNING);
+    w->reason = WK_BY_ITSELF;
+    w->stuck = false;
+    return beat(w, now_ms);
+}
+
+static unsigned evidence_over(struct wk *w, uint64_t now_ms)
+{
+    return now_ms >= w->due_ms ? act_on_hang(w, now_ms) : 0;
+}
+
+static unsigned stop_later(struct wk *w, uint64_t now_ms)
+{
+    (void)now_ms;
+    w->must_end = true;
+    return 0;
+}
+
 static unsigned deadline(struct wk *w, uint64_t now_ms)
 {
     return now_ms >= w->due_ms ? terminate(w, now_ms) : 0;
@@ -193,7 +216,7 @@ static action_fn *const actions[WK_STATES][WK_EVENTS] = {
     [WK_IDLE]        = { begin_trial, ignore,    ignore,  ignore,     release, stop,      kill_now, ignore,    late_look,   late_look,  reap },
     [WK_RUNNING]     = { ignore,      end_trial, beat,    watch,      ignore,  stop,      kill_now, ignore,    found_stuck, found_free, reap },
     [WK_LEAVING]     = { ignore,      ignore,    ignore,  deadline,   ignore,  terminate, kill_now, ignore,    late_look,   late_look,  reap },
-    [WK_EVIDENCE]    = { ignore,      ignore,    ignore,  deadline,   ignore,  ignore,    kill_now, terminate, late_look,   late_look,  reap },
+    [WK_EVIDENCE]    = { ignore,      ignore,    ignore,  evidence_over, ignore, stop_later, kill_now, act_on_hang, late_look,   late_look,  reap },
     [WK_TERMINATING] = { ignore,      ignore,    ignore,  grace_over, ignore,  ignore,    kill_now, ignore,    late_look,   late_look,  reap },
     [WK_KILLING]     = { ignore,      ignore,    ignore,  ignore,     ignore,  ignore,    ignore,   ignore,    late_look,   late_look,  reap },
     [WK_DEAD]        = { ignore,      ignore,    ignore,  ignore,     ignore,  ignore,    ignore,   ignore,    ignore,      ignore,     ignore },

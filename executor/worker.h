@@ -7,7 +7,7 @@
  *                     ▼                 ask to stop, from anywhere ▼
  *                  evidence (≤ 5 s) ──────────────────────▶ terminating ──▶ killing ──▶ dead
  *                                                             (≤ grace)     (until it is gone)
- *   EXIT leads to dead from anywhere.
+ *   EXIT leads to dead from anywhere. With only_tell a hang leads back from evidence to running.
  *
  * A silent worker is probed (PROBE: the shell looks at the CPU time of its process tree and reports
  * ACTIVITY if that moved) before it is called stalled. Whether it moves or not, it is looked at for
@@ -64,6 +64,7 @@ struct wk_conf {
     uint64_t trial_ms;    /* hard limit of one trial */
     uint64_t grace_ms;    /* from TERM to KILL */
     uint64_t evidence_ms; /* at most so long for the evidence */
+    bool only_tell;       /* a hang is written down, and the worker goes on */
 };
 
 struct wk {
@@ -77,6 +78,7 @@ struct wk {
     uint64_t look_ms;    /* next look for a deadlock; UINT64_MAX: one is under way */
     uint64_t stuck_ms;   /* of the first look in a row that found one */
     bool stuck;
+    bool must_end;   /* asked to stop while the evidence was collected */
     uint64_t due_ms; /* deadline of leaving, evidence, terminating */
 };
 

@@ -142,6 +142,8 @@ struct spec {
         uint64_t deadlock_ms; /* a proven deadlock that stands so long; 0: none is looked for */
         uint64_t trial_ms;    /* hard limit of one trial; 0: none */
         uint64_t grace_ms;    /* from TERM to KILL */
+        bool only_tell;       /* a hang is written down, and the worker goes on */
+        bool no_retry;        /* of a trial that hung, whatever `retry` says */
         enum { WATCH_FORK_OFF = 1, WATCH_FORK_WARN, WATCH_FORK_DENY } fork;
     } watch;
 

@@ -83,7 +83,8 @@ const struct spec_key spec_keys[] = {
     {"watch.grace", KEY_DURATION, AT(watch.grace_ms), "10s", .doc = "time between SIGTERM and SIGKILL", .min = 1},
     {"watch.deadlock", KEY_DURATION, AT(watch.deadlock_ms), "10s", .doc = "a child that was forked from a process with threads, and is proven to wait for ever, for so long: `fork_deadlock`", .min = 1, .zero = "off"},
     {"watch.fork", KEY_WORD, AT(watch.fork), "warn", .doc = "forks in a worker with threads, seen as they happen: `warn` tells of those that go on without exec; `deny` also refuses them (EAGAIN) while gRPC or OpenMP threads live", .words = forks},
-    {"watch.on_stall", KEY_LATER, NO_FIELD, NULL, .doc = "a stalled worker is killed, and the trial retried as retry.stalled says", .form = "list"},
+    {"watch.on_stall", KEY_OWN, NO_FIELD, NULL, .doc = "what is done about a hang, in this order: evidence, the end of the worker, another try; without `kill` it is only told, without `retry` not tried again whatever `retry` says",
+     .form = "list of `dump`, `kill`, `retry`", .shown = "`[dump, kill, retry]`", .read = spec_read_on_stall},
 
     {"retry", KEY_OWN, NO_FIELD, NULL, .doc = "further attempts of a trial by failure class: `{oom: 1}` or `{oom: {times: 1, backoff: 1s, memory: x1.5, cpus: 1}}`; `default` is for the classes not named",
      .form = "mapping", .read = spec_read_retry, .shown = "`{lost: 3, stalled: 1, fork_deadlock: 1, preempted: unlimited, default: 0}`"},

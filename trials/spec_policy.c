@@ -307,3 +307,28 @@ void spec_read_folds(struct spec_reader *r, const struct yaml_node *node, const 
         problem_at(r->problems, node, path,
                    "expected one of holdout: 0.2, walk_forward: 5, kfold: 5");
 }
+
+/* [dump], [dump, kill] or all three: nothing is ended for a hang without its evidence. */
+void spec_read_on_stall(struct spec_reader *r, const struct yaml_node *node, const char *path)
+{
+    static const char *const steps[] = {"dump", "kill", "retry"};
+    char found[YAML_FOUND_MAX];
+    if (node->kind == YAML_NULL)
+        return;
+    if (node->kind != YAML_LIST || node->n == 0) {
+        problem_at(r->problems, node, path, "expected a list such as [dump, kill, retry], found %s",
+                   yaml_found(node, found));
+        return;
+    }
+    for (size_t i = 0; i < node->n; i++) {
+        const struct yaml_node *step = node->items[i];
+        if (i >= ARRAY_LEN(steps) || step->kind != YAML_TEXT || strcmp(step->text, steps[i]) != 0) {
+            problem_at(r->problems, step, path,
+                       "expected the beginning of [dump, kill, retry], found %s",
+                       yaml_found(step, found));
+            return;
+        }
+    }
+    r->spec->watch.only_tell = node->n == 1;
+    r->spec->watch.no_retry = node->n < 3;
+}

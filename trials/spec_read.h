@@ -95,6 +95,7 @@ int spec_read(struct spec_reader *r);
 void spec_read_space(struct spec_reader *r, const struct yaml_node *node, const char *path);
 void spec_read_sampler(struct spec_reader *r, const struct yaml_node *node, const char *path);
 void spec_read_pruner(struct spec_reader *r, const struct yaml_node *node, const char *path);
+void spec_read_on_stall(struct spec_reader *r, const struct yaml_node *node, const char *path);
 void spec_read_retry(struct spec_reader *r, const struct yaml_node *node, const char *path);
 void spec_read_command(struct spec_reader *r, const struct yaml_node *node, const char *path);
 void spec_read_env(struct spec_reader *r, const struct yaml_node *node, const char *path);

@@ -79,3 +79,12 @@ Test(watchdog, off_looks_for_nothing)
     /* the evidence of the timeout knows it, and says so */
     cr_expect(eq(str, t[0].fail, (char *)"timeout"), "%s", t[0].message);
 }
+
+Test(watchdog, a_hang_that_is_only_told_ends_nobody)
+{
+    cr_expect(eq(int, WATCH("mutex", "watch.on_stall=[dump]", "--timeout=6s"), 5));
+    struct sandbox_trial t[2];
+    cr_assert(eq(int, sandbox_trials(t, 2), 1));
+    cr_expect(eq(str, t[0].fail, (char *)"timeout"), "%s", t[0].message);
+    cr_expect(sandbox_has("err", "\"reason\":\"deadlock\""));
+}

@@ -84,6 +84,25 @@ Test(worker, a_deadlock_that_stands_is_acted_on_even_while_others_move)
                "[9000] evidence evidence\n");
 }
 
+Test(worker, a_hang_that_is_only_told_ends_nobody_but_a_wish_to_stop_counts)
+{
+    static const struct wk_conf told = {
+        .stall_ms = 10000, .grace_ms = 1000, .evidence_ms = 5000, .only_tell = true};
+    struct scene s = {.trace = BUF_INIT};
+    wk_init(&s.w, &told, 0);
+    step(&s, 0, WK_EV_TRIAL);
+    until(&s, 10000);
+    step(&s, 10100, WK_EV_EVIDENCE);
+    until(&s, 20100);
+    step(&s, 20200, WK_EV_STOP);
+    until(&s, 26000);
+    expect(&s, "[0] running\n"
+               "[10000] evidence evidence\n"
+               "[10100] running\n"
+               "[20100] evidence evidence\n"
+               "[25100] terminating TERM\n");
+}
+
 Test(worker, a_deadlock_that_dissolves_is_forgotten)
 {
     struct scene s;

@@ -234,12 +234,20 @@ Test(spec_errors, what_is_missing_is_said)
     check(cases, ARRAY_LEN(cases), "");
 }
 
+Test(spec_errors, nothing_is_ended_for_a_hang_without_its_evidence)
+{
+    static const struct golden cases[] = {
+        {"watch: {on_stall: [kill, retry]}\n",
+         "1:20: watch.on_stall: expected the beginning of [dump, kill, retry], found 'kill'"},
+        {"watch: {on_stall: kill}\n",
+         "1:19: watch.on_stall: expected a list such as [dump, kill, retry], found 'kill'"},
+    };
+    check(cases, ARRAY_LEN(cases), "run: [x]\nbudget: {trials: 1}\n");
+}
+
 Test(spec_errors, what_this_version_cannot_do_is_refused)
 {
     static const struct golden cases[] = {
-        {"watch: {on_stall: [dump]}\n",
-         "1:19: watch.on_stall: not supported in this version: a stalled worker is killed, and the "
-         "trial retried as retry.stalled says; leave the key out"},
         {"fallback: [{on: nan}]\n",
          "1:11: fallback: not supported in this version: a failed trial is not repeated "
          "with other values; leave the key out"},
