@@ -108,20 +108,14 @@ static void put_log(struct buf *b, const json_t *log, const char *name)
         buf_printf(b, "%s\n", json_is_string(line) ? json_string_value(line) : "");
 }
 
-void autopsy_read(struct autopsy *out, const char *dir)
+void autopsy_take(struct autopsy *out, const json_t *doc)
 {
-    AUTO_FREE char *path = NULL;
     size_t i;
-    const json_t *process;
+    const json_t *process, *verdict = json_object_get(doc, "verdict");
     *out = (struct autopsy){0};
-    if (asprintf(&path, "%s/evidence.json", dir) < 0)
-        path = NULL;
-    AUTO_JSON json_t *doc = path != NULL ? json_read_file(path, NULL) : NULL;
-    const json_t *verdict = json_object_get(doc, "verdict");
     if (!json_is_object(doc))
         return;
     out->found = json_object();
-    doc_text(out->found, "file", path);
     doc_text(out->found, "verdict", doc_get(verdict, "kind"));
     if (doc_get(verdict, "why")[0] != '\0')
         doc_text(out->found, "why", doc_get(verdict, "why"));
@@ -136,6 +130,17 @@ void autopsy_read(struct autopsy *out, const char *dir)
     }
     put_log(&out->log, json_object_get(doc, "log"), "stdout");
     put_log(&out->log, json_object_get(doc, "log"), "stderr");
+}
+
+void autopsy_read(struct autopsy *out, const char *dir)
+{
+    AUTO_FREE char *path = NULL;
+    if (asprintf(&path, "%s/evidence.json", dir) < 0)
+        path = NULL;
+    AUTO_JSON json_t *doc = path != NULL ? json_read_file(path, NULL) : NULL;
+    autopsy_take(out, doc);
+    if (out->found != NULL)
+        doc_text(out->found, "file", path);
 }
 
 void autopsy_free(struct autopsy *a)

@@ -1,4 +1,4 @@
-/* What the directory of a trial says of how it hung: its evidence, read back. */
+/* What the evidence of a hang says, in short. */
 #pragma once
 
 #include "base/buf.h"
@@ -6,7 +6,7 @@
 #include "cli/causes.h"
 
 struct autopsy {
-    json_t *found;               /* for people and programs; NULL: there is no evidence */
+    json_t *found;               /* owned; for people and programs; NULL: there is no evidence */
     struct buf stands;           /* where the process stands that the verdict names, as signs */
     struct buf log;              /* the end of its logs */
     const struct forker *forker; /* static; NULL: none that is known */
@@ -15,5 +15,7 @@ struct autopsy {
 /* Reads evidence.json in the directory, if there is one. The file may be damaged or another
  * program's: what cannot be read is missing. */
 void autopsy_read(struct autopsy *out, const char *dir);
+/* The same from a document (executor/evidence/evidence.h). */
+void autopsy_take(struct autopsy *out, const json_t *doc);
 void autopsy_free(struct autopsy *a);
 #define AUTO_AUTOPSY AUTO(autopsy_free)

@@ -17,6 +17,8 @@
 #include "executor/guard.h"
 #include "executor/proc.h"
 
+#define SHOWN 8u /* processes whose threads are told */
+#define MAX_LOGS 64u
 #define STACKS_MS 3000u
 #define SAMPLE_MS 1000u
 #define SILENCE_MS 300000         /* the default of watch.stall */
@@ -42,12 +44,22 @@ static void look_for_forked(void *ctx, pid_t pid)
     *f = (struct forked){f->n + 1, pid, st.ppid, parent.threads};
 }
 
-static void check_threads(void *ctx, pid_t pid)
+struct threaded {
+    struct checkup *c;
+    unsigned n;
+};
+
+/* Children by fork are no cause but its victims: check_forked tells of them. */
+static void look_at_threads(void *ctx, pid_t pid)
 {
-    struct checkup *c = ctx;
+    struct threaded *t = ctx;
+    struct checkup *c = t->c;
     struct fork_call f;
+    struct proc_stat st;
+    if (!proc_read_stat(pid, &st) || (st.flags & PROC_FORKED_NO_EXEC) != 0 || st.threads < 2)
+        return;
     guard_look(pid, &f);
-    if (!guard_threaded(&f))
+    if (!guard_threaded(&f) || t->n++ >= SHOWN)
         return;
     if (guard_deadly(&f))
         checkup_say(c, HEALTH_RISK, "threads",
@@ -62,6 +74,14 @@ static void check_threads(void *ctx, pid_t pid)
         checkup_say(c, HEALTH_OK, "threads", "%s (pid %d) has %d (%s), none of gRPC or OpenMP%s",
                     f.command, (int)pid, f.threads, f.names,
                     f.mapped != 0 ? ", though such a library is loaded" : "");
+}
+
+static void check_threads(struct checkup *c, pid_t pid)
+{
+    struct threaded t = {.c = c};
+    proc_walk(pid, look_at_threads, &t);
+    if (t.n > SHOWN)
+        checkup_say(c, HEALTH_NOTE, "threads", "%u more processes have some", t.n - SHOWN);
 }
 
 static void check_forked(struct checkup *c, pid_t pid)
@@ -112,14 +132,17 @@ static void check_python(struct checkup *c, pid_t pid)
 
 struct log {
     unsigned hits;
-    int64_t newest_ms; /* UTC of the last write; 0: no log is known */
-    dev_t dev[2];      /* that were read */
-    ino_t ino[2];
+    int64_t newest_ms;   /* UTC of the last write; 0: no log is known */
+    dev_t dev[MAX_LOGS]; /* that were read */
+    ino_t ino[MAX_LOGS];
     size_t n;
 };
 
+/* Processes share their streams. */
 static bool seen_before(struct log *l, const struct stat *st)
 {
+    if (l->n == MAX_LOGS)
+        return true;
     for (size_t i = 0; i < l->n; i++) {
         if (l->dev[i] == st->st_dev && l->ino[i] == st->st_ino)
             return true;
@@ -149,8 +172,9 @@ static void read_log(struct log *l, const char *path)
 }
 
 /* A worker's streams are pipes to forkless, which writes them down. */
-static void find_logs(struct log *l, pid_t pid)
+static void find_logs(void *ctx, pid_t pid)
 {
+    struct log *l = ctx;
     static const char *const names[] = {"stdout.log", "stderr.log"};
     char dir[PATH_MAX], path[PATH_MAX + 16];
     bool worker = proc_environ(pid, "FORKLESS_TRIAL_DIR", dir, sizeof(dir));
@@ -166,7 +190,7 @@ static void find_logs(struct log *l, pid_t pid)
 static void check_logs(struct checkup *c, pid_t pid)
 {
     struct log l = {0};
-    find_logs(&l, pid);
+    proc_walk(pid, find_logs, &l);
     if (l.newest_ms == 0)
         return;
     if (l.hits > 0)
@@ -209,7 +233,7 @@ static void say_progress(struct checkup *c, pid_t pid, bool uses_cpu)
 {
     struct log l = {0};
     char ago[32];
-    find_logs(&l, pid);
+    proc_walk(pid, find_logs, &l);
     int64_t silent = clock_utc_us() / 1000 - l.newest_ms;
     if (l.newest_ms == 0)
         checkup_say(c, HEALTH_OK, "progress", "it %s CPU; where its output goes is not known",
@@ -246,7 +270,7 @@ bool checkup_process(struct checkup *c, pid_t pid)
         return false;
     check_deadlock(c, pid);
     check_forked(c, pid);
-    proc_walk(pid, check_threads, c);
+    check_threads(c, pid);
     check_python(c, pid);
     checkup_variables(c, pid);
     check_trial(c, pid);

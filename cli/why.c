@@ -262,6 +262,16 @@ static int64_t last_output_ms(const struct why *w)
     return newest;
 }
 
+/* What looks deadlocked is looked at as for the evidence of a hang. */
+static void look_closer(struct why *w, pid_t pid)
+{
+    struct verdict v;
+    const struct evidence_req req = {
+        .root = pid, .dir = -1, .deadline_ms = clock_mono_ms() + STACKS_MS};
+    AUTO_JSON json_t *doc = evidence_collect(&req, &v);
+    autopsy_take(&w->autopsy, doc);
+}
+
 static void look_at_worker(struct why *w, pid_t pid)
 {
     const struct timespec pause = {.tv_nsec = SAMPLE_MS * 1000000L};
@@ -282,7 +292,8 @@ static void look_at_worker(struct why *w, pid_t pid)
     if (silent >= 0)
         doc_int(live, "silent_ms", silent);
     if (v.kind == VERDICT_PROVEN) {
-        const char *const texts[] = {v.why, buf_str(&w->forks)};
+        look_closer(w, pid);
+        const char *const texts[] = {buf_str(&w->autopsy.stands), v.why, buf_str(&w->forks)};
         w->code = EXIT_STALLED;
         blame(w, FAIL_FORK_DEADLOCK, texts, ARRAY_LEN(texts));
         buf_puts(&w->next, "its forkless ends it after watch.deadlock, and tries it again as "
@@ -497,7 +508,8 @@ static void print_text(const struct why *w)
     print_head(w);
     line("why", text_of(w, "reason"));
     line("said", text_of(w, "message"));
-    line("deadlock", doc_get(json_object_get(w->doc, "live"), "why"));
+    if (w->autopsy.found == NULL)
+        line("deadlock", doc_get(json_object_get(w->doc, "live"), "why"));
     print_evidence(w->autopsy.found, text_of(w, "message"));
     print_forks(json_object_get(w->doc, "forks"));
     line("fix", text_of(w, "fix"));
@@ -506,7 +518,7 @@ static void print_text(const struct why *w)
     print_tries(w->tries);
     line("next", text_of(w, "next"));
     line("logs", text_of(w, "logs"));
-    if (w->autopsy.found != NULL)
+    if (doc_get(w->autopsy.found, "file")[0] != '\0')
         (void)printf("%-9s %s/evidence.txt\n", "evidence", text_of(w, "dir"));
 }
 

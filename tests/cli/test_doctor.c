@@ -83,6 +83,19 @@ Test(doctor, grpcs_line_in_its_log_is_a_risk)
     end(pid);
 }
 
+/* Also in the log of a worker far below the process that was asked for. */
+Test(doctor, workers_logs_are_read_too)
+{
+    pid_t run = sandbox_run((const char *const[]){
+        "-n1", "-j1", "x=float:0..1", "--", "/bin/sh", "-c",
+        "echo 'fork_posix.cc:75] skipping fork() handlers' >&2; echo ready; exec sleep 60", NULL});
+    cr_assert(sandbox_await("runs/s/0/stdout.log", "ready", 60));
+    cr_expect(eq(int, judge(run), 1));
+    SAYS("1 line of fork_posix.cc");
+    (void)kill(run, SIGTERM);
+    cr_expect(eq(int, sandbox_wait(run, 60), 75));
+}
+
 Test(doctor, grpcs_variables_are_judged_by_what_was_measured)
 {
     (void)unsetenv("GRPC_POLL_STRATEGY");

@@ -46,6 +46,7 @@ Test(why, a_running_trial_is_judged_where_it_stands)
     SAYS("\"state\":\"RUNNING\"");
     SAYS("\"verdict\":\"proven\"");
     SAYS("\"cause\":\"mutex\"");
+    SAYS("\"at\":\"run_mutex (deadlock)\"");
     (void)kill(run, SIGTERM);
     cr_expect(eq(int, sandbox_wait(run, 60), 75));
     cr_expect(eq(int, WHY("0"), 1));
