@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "executor/proc.h"
 
 static bool first_word_of(const char *path, char *out, size_t n)
 {
@@ -15,22 +16,15 @@ static bool first_word_of(const char *path, char *out, size_t n)
     return true;
 }
 
-/* Start of a process in clock ticks since boot (field 22 of stat): with its pid it names a process
- * once. A dead one that nobody has collected yet has none. */
+/* Start of a process in clock ticks since boot: with its pid it names a process once. A dead one
+ * that nobody has collected yet has none. */
 static bool start_time(pid_t pid, unsigned long long *ticks)
 {
-    char path[64], text[1024];
-    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    if (!first_word_of(path, text, sizeof(text)))
+    struct proc_stat st;
+    if (!proc_read_stat(pid, &st))
         return false;
-    const char *end = strrchr(text, ')');
-    char state;
-    return end != NULL &&
-           sscanf(end + 1,
-                  " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
-                  "%*d %*d %llu",
-                  &state, ticks) == 2 &&
-           state != 'Z' && state != 'X';
+    *ticks = st.start_ticks;
+    return st.state != 'Z' && st.state != 'X';
 }
 
 static void here(char *out, size_t n)
