@@ -39,13 +39,12 @@ static void put_evidence(struct buf *b, pid_t pid)
     buf_puts(b, text != NULL ? text : "{}");
 }
 
-static void condemn(struct repro_result *out, const struct running *w, const struct judged *stuck)
+static void condemn(struct repro_result *out, const struct judged *stuck)
 {
     out->end = REPRO_HUNG;
     out->child = stuck->pid;
     out->parent = stuck->parent;
     out->parent_threads = stuck->parent_threads;
-    put_evidence(&out->evidence, w->proc.pid);
 }
 
 /* Its time is up: a hang, or only slow? Returns as run_watch. */
@@ -62,7 +61,7 @@ static int look_closely(struct repro_result *out, struct running *w, struct err 
         judge_look(w->proc.pid, &now);
         const struct judged *stuck = judge(&before, &now);
         if (stuck != NULL)
-            condemn(out, w, stuck);
+            condemn(out, stuck);
         if (stuck != NULL || !judge_moved(&before, &now))
             return 0;
         before = now;
@@ -101,6 +100,8 @@ int repro_try(struct repro_session *s, const struct reproducer *r, const struct 
     if (rc == 0)
         rc = look_closely(&result, &w, err);
     result.ms = clock_mono_ms() - since_ms;
+    if (rc == 0 && result.end == REPRO_HUNG)
+        put_evidence(&result.evidence, w.proc.pid);
     if (profile != NULL)
         profile_stop(profile);
     run_end(&w);
