@@ -1,0 +1,291 @@
+/* Hangs, found and not invented: real fork deadlocks in workers of a real sweep with the default
+ * watch.deadlock, from the fork to the trial that was killed, classed and tried again with success;
+ * and healthy trials of many kinds under short watch settings, of which none may be killed.
+ *
+ *   bench_hang [HANGS [HEALTHY [PYTHON_HANGS]]]    10, 60 and 4 unless given; for claims take 100,
+ *                                    504 and 100. FORKLESS_PYTHON names a Python; with grpcio its
+ *                                    own deadlock is measured as well */
+#include <errno.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "bench/measure.h"
+#include "storage/storage.h"
+
+enum { WORDS_MAX = 40, TRIALS_MAX = 4096 };
+
+static char dir[PATH_MAX];
+
+/* What the log and the store say of one trial. Times in s; 0: it did not happen. */
+struct seen {
+    double forked, failed, complete;
+    bool deadlock; /* the class that it failed with */
+    int retries;   /* the trial that this one repeats; -1: none */
+};
+static struct seen seen[TRIALS_MAX];
+static int stalls; /* trial_stalled events */
+
+/* ---- a sweep in its own store, with its events in a file ---- */
+
+static void sweep(const char *name, const char *const *words)
+{
+    char storage[64], events[64];
+    const char *argv[WORDS_MAX] = {"/bin/sh",   "-c",      "exec \"$0\" \"$@\" 2>\"$EVENTS\"",
+                                   FORKLESS,    "run",     "--json",
+                                   "--storage", storage,   "--study",
+                                   name,        "--dir",   name,
+                                   "--metric",  "loss",    "--sampler",
+                                   "random",    "flap=off"};
+    size_t n = 0;
+    struct cost cost;
+    (void)snprintf(storage, sizeof(storage), "sqlite:///%s.db", name);
+    (void)snprintf(events, sizeof(events), "%s.jsonl", name);
+    (void)setenv("EVENTS", events, 1);
+    while (argv[n] != NULL)
+        n++;
+    while (*words != NULL && n + 1 < WORDS_MAX)
+        argv[n++] = *words++;
+    bench_command((char *const *)(uintptr_t)argv, dir, &cost, NULL, 0);
+}
+
+/* "2026-11-23T23:02:30.871Z" in seconds. */
+static double seconds_of(const char *ts)
+{
+    struct tm tm = {0};
+    const char *rest = strptime(ts, "%Y-%m-%dT%H:%M:%S", &tm);
+    return rest == NULL ? 0 : (double)timegm(&tm) + atof(rest);
+}
+
+static const char *text_of(const json_t *j, const char *key)
+{
+    const char *text = json_string_value(json_object_get(j, key));
+    return text != NULL ? text : "";
+}
+
+static void take_event(const json_t *j)
+{
+    const char *event = text_of(j, "event");
+    json_int_t trial = json_integer_value(json_object_get(j, "trial"));
+    double at = seconds_of(text_of(j, "ts"));
+    stalls += strcmp(event, "trial_stalled") == 0;
+    if (trial < 0 || trial >= TRIALS_MAX)
+        return;
+    struct seen *s = &seen[trial];
+    if (strcmp(event, "fork_after_threads") == 0 && s->forked == 0)
+        s->forked = at;
+    if (strcmp(event, "trial_end") == 0) {
+        bool complete = strcmp(text_of(j, "state"), "COMPLETE") == 0;
+        *(complete ? &s->complete : &s->failed) = at;
+        s->deadlock = strcmp(text_of(j, "class"), "fork_deadlock") == 0;
+    }
+}
+
+static void read_events(const char *name)
+{
+    char path[PATH_MAX + 64], *line = NULL;
+    size_t cap = 0;
+    ssize_t n;
+    (void)snprintf(path, sizeof(path), "%s/%s.jsonl", dir, name);
+    AUTO_FCLOSE FILE *f = fopen(path, "re");
+    if (f == NULL)
+        bench_die(path);
+    while ((n = getline(&line, &cap, f)) > 0) {
+        AUTO_JSON json_t *j = json_read(line, (size_t)n, NULL);
+        if (j != NULL)
+            take_event(j);
+    }
+    free(line);
+}
+
+static int take_row(void *ctx, const struct trial *t)
+{
+    int *failed = ctx;
+    *failed += t->state == TRIAL_FAIL;
+    for (size_t i = 0; i < t->n_system_attrs && t->number < TRIALS_MAX; i++) {
+        if (strcmp(t->system_attrs[i].key, "failed_trial") == 0)
+            seen[t->number].retries = atoi(t->system_attrs[i].json);
+    }
+    return 0;
+}
+
+/* Returns the number of failed trials. */
+static int read_store(const char *name)
+{
+    char path[PATH_MAX + 64];
+    struct store *store = NULL;
+    const struct store_opts opts = {.read_only = true};
+    const struct store_each_opts each = {.want = WANT_SYSTEM_ATTRS};
+    struct err err;
+    int64_t study;
+    int failed = 0;
+    (void)snprintf(path, sizeof(path), "sqlite:///%s/%s.db", dir, name);
+    for (size_t i = 0; i < TRIALS_MAX; i++)
+        seen[i].retries = -1;
+    if (store_open(&store, path, &opts, &err) < 0 ||
+        store_study_find(store, name, &study, &err) < 0 ||
+        store_trials_each(store, study, &each, take_row, &failed, &err) < 0) {
+        errno = 0;
+        bench_die(err.msg);
+    }
+    store_destroy(store);
+    return failed;
+}
+
+static int look(const char *name)
+{
+    (void)memset(seen, 0, sizeof(seen));
+    stalls = 0;
+    int failed = read_store(name);
+    read_events(name);
+    return failed;
+}
+
+/* ---- deadlocks ---- */
+
+/* Of all sweeps of one kind. */
+struct hangs {
+    double killed[TRIALS_MAX], again[TRIALS_MAX]; /* s since the fork */
+    int n_killed, n_again;
+};
+
+static void collect(struct hangs *h, const char *name)
+{
+    (void)look(name);
+    for (int i = 0; i < TRIALS_MAX; i++) {
+        const struct seen *s = &seen[i];
+        if (s->forked > 0 && s->failed > 0 && s->deadlock && h->n_killed < TRIALS_MAX)
+            h->killed[h->n_killed++] = s->failed - s->forked;
+        if (s->complete > 0 && s->retries >= 0 && s->retries < TRIALS_MAX &&
+            seen[s->retries].forked > 0 && seen[s->retries].deadlock && h->n_again < TRIALS_MAX)
+            h->again[h->n_again++] = s->complete - seen[s->retries].forked;
+    }
+}
+
+static void tell_hangs(const char *what, struct hangs *h, int hangs)
+{
+    char text[128];
+    (void)snprintf(text, sizeof(text), "%s: of %d, found, classed and retried with success", what,
+                   hangs);
+    bench_claim(&(struct bench_claim){text, AT_LEAST, hangs, h->n_again, ""});
+    if (h->n_killed == 0 || h->n_again == 0)
+        return;
+    (void)snprintf(text, sizeof(text), "%s: from the fork to killed and classed, median", what);
+    bench_figure(text, bench_median(h->killed, h->n_killed), " s");
+    (void)snprintf(text, sizeof(text), "%s: from the fork to the retry's result, median", what);
+    bench_figure(text, bench_median(h->again, h->n_again), " s");
+    (void)snprintf(text, sizeof(text), "%s: the same, the slowest", what);
+    bench_claim(&(struct bench_claim){text, AT_MOST, 15, h->again[h->n_again - 1], " s"});
+}
+
+/* So many hangs in sweeps of at most `jobs` trials, all at once: then no retry waits for a slot
+ * that another hang has. The command has its marker's name from ${x}: each set of parameters hangs
+ * the first time. */
+static void hang(const char *what, const char *name, int hangs, int jobs,
+                 const char *const *command)
+{
+    static struct hangs all;
+    all.n_killed = all.n_again = 0;
+    for (int left = hangs; left > 0; left -= jobs) {
+        char n[16], j[16], study[32];
+        const char *words[WORDS_MAX] = {
+            "-n",           n,   "-j", j, "--stall=30m", "run.env.GRPC_ENABLE_FORK_SUPPORT=1",
+            "x=float:0..1", "--"};
+        size_t at = 8;
+        (void)snprintf(n, sizeof(n), "%d", left < jobs ? left : jobs);
+        (void)snprintf(j, sizeof(j), "%s", n);
+        (void)snprintf(study, sizeof(study), "%s%d", name, left);
+        for (size_t i = 0; command[i] != NULL; i++)
+            words[at++] = command[i];
+        sweep(study, words);
+        collect(&all, study);
+    }
+    tell_hangs(what, &all, hangs);
+}
+
+static void hang_in_c(int hangs)
+{
+    static const char *const command[] = {
+        "/bin/sh",
+        "-c",
+        "mkdir \"first-$1\" 2>/dev/null && exec \"$0\" mutex; echo loss=0.5",
+        DEADLOCK,
+        "${study}-${x}",
+        NULL};
+    hang("a mutex, C", "mutex", hangs, 10, command);
+}
+
+static bool has_grpc(char *python)
+{
+    char *argv[] = {(char *)"/bin/sh", (char *)"-c",
+                    (char *)"\"$0\" -c 'import grpc' && echo yes || true", python, NULL};
+    struct cost cost;
+    char said[8];
+    bench_command(argv, NULL, &cost, said, sizeof(said));
+    return strncmp(said, "yes", 3) == 0;
+}
+
+static void hang_in_python(const char *python, int hangs)
+{
+    const char *const command[] = {python, GRPC_POOL, "first-${study}-${x}", NULL};
+    hang("gRPC and a pool, Python", "grpc", hangs, 2, command);
+}
+
+/* ---- healthy trials ---- */
+
+static void soak(char *python, int trials)
+{
+    char n[16], text[128];
+    const char *const words[] = {"-n",
+                                 n,
+                                 "-j8",
+                                 "--stall=4s",
+                                 "--grace=1s",
+                                 "watch.deadlock=1s",
+                                 "kind=choice:cpu,sleep,io,exec,spawn,pool",
+                                 "--",
+                                 python,
+                                 HEALTHY,
+                                 "${kind}",
+                                 NULL};
+    (void)snprintf(n, sizeof(n), "%d", trials);
+    sweep("healthy", words);
+    int failed = look("healthy");
+    (void)snprintf(text, sizeof(text), "%d healthy trials: taken for a hang", trials);
+    bench_claim(&(struct bench_claim){text, AT_MOST, 0, stalls, ""});
+    (void)snprintf(text, sizeof(text), "%d healthy trials: failed", trials);
+    bench_claim(&(struct bench_claim){text, AT_MOST, 0, failed, ""});
+}
+
+static int number(char **argv, int i, int otherwise)
+{
+    int n = argv[i] != NULL ? atoi(argv[i]) : otherwise;
+    errno = 0;
+    if (n < 0 || n > TRIALS_MAX / 4)
+        bench_die("bench_hang [HANGS [HEALTHY [PYTHON_HANGS]]]: numbers from 0 to 1024");
+    return n;
+}
+
+int main(int argc, char **argv)
+{
+    int hangs = number(argv, 1, 10), healthy = argc > 2 ? number(argv, 2, 0) : 60;
+    int in_python = argc > 3 ? number(argv, 3, 0) : 4;
+    char *python = getenv("FORKLESS_PYTHON");
+    if (python == NULL)
+        python = (char *)"python3";
+    bench_dir("hang", dir, sizeof(dir));
+    if (hangs > 0)
+        hang_in_c(hangs);
+    if (in_python > 0 && has_grpc(python))
+        hang_in_python(python, in_python);
+    if (healthy > 0)
+        soak(python, healthy);
+    bench_remove_dir(dir);
+    return bench_end("hang");
+}
