@@ -46,23 +46,35 @@ static void put_wait(json_t *out, const json_t *futex)
     }
 }
 
+/* Its stack, as signs: what it stands in is one pattern of it, the files say whose handler that is.
+ */
+static void note_signs(struct autopsy *a, const json_t *thread)
+{
+    size_t i;
+    const json_t *frame;
+    buf_printf(&a->stands, "%s\n", doc_get(thread, "stands"));
+    json_array_foreach(json_object_get(thread, "stack"), i, frame)
+        buf_printf(&a->stands, "%s\n", last_part(doc_get(frame, "file")));
+}
+
 static void look_at_thread(struct autopsy *a, json_t *standing, const json_t *process,
                            const json_t *thread, bool named)
 {
-    const json_t *futex = json_object_get(thread, "futex");
     const char *stands = doc_get(thread, "stands");
     if (named)
-        buf_printf(&a->stands, "%s\n", stands);
-    if (json_array_size(standing) >= SHOWN || (stands[0] == '\0' && futex == NULL))
+        note_signs(a, thread);
+    if (json_array_size(standing) >= SHOWN)
         return;
-    json_t *o = json_object();
-    doc_int(o, "pid", json_integer_value(json_object_get(process, "pid")));
-    doc_int(o, "tid", json_integer_value(json_object_get(thread, "tid")));
+    AUTO_JSON json_t *o = json_object();
     if (stands[0] != '\0')
         doc_text(o, "stands", stands);
-    put_wait(o, futex);
+    put_wait(o, json_object_get(thread, "futex"));
+    if (json_object_size(o) == 0)
+        return; /* nothing is known of it, or it waits as any thread may */
     put_place(o, thread);
-    (void)json_array_append_new(standing, o);
+    doc_int(o, "pid", json_integer_value(json_object_get(process, "pid")));
+    doc_int(o, "tid", json_integer_value(json_object_get(thread, "tid")));
+    (void)json_array_append(standing, o);
 }
 
 /* Threads of children made by fork, and of the process that the verdict names. */

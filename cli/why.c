@@ -19,7 +19,8 @@
 #include "executor/owner.h"
 #include "executor/proc.h"
 
-#define STACKS_MS 3000u
+#define STACKS_MS 3000u   /* to judge */
+#define EVIDENCE_MS 5000u /* to tell, as for the evidence of a hang */
 #define SAMPLE_MS 300
 
 static const char *const synopsis[] = {"why [OPTION …] TRIAL [STUDY]", NULL};
@@ -267,7 +268,7 @@ static void look_closer(struct why *w, pid_t pid)
 {
     struct verdict v;
     const struct evidence_req req = {
-        .root = pid, .dir = -1, .deadline_ms = clock_mono_ms() + STACKS_MS};
+        .root = pid, .dir = -1, .deadline_ms = clock_mono_ms() + EVIDENCE_MS};
     AUTO_JSON json_t *doc = evidence_collect(&req, &v);
     autopsy_take(&w->autopsy, doc);
 }

@@ -54,6 +54,17 @@ Test(autopsy, tells_the_child_the_library_and_the_line_that_forked)
     cr_expect(eq(str, (char *)cause_find(FAIL_STALLED, texts, 2)->name, (char *)"grpc"));
 }
 
+/* The handler is somebody's: the files of the stack say whose. */
+Test(autopsy, a_fork_handler_is_known_by_its_library)
+{
+    AUTO_AUTOPSY struct autopsy a;
+    take(&a, "{\"verdict\":{\"kind\":\"proven\",\"pid\":8},\"processes\":[{\"pid\":8,"
+             "\"threads\":[{\"tid\":8,\"stands\":\"in Python's os.register_at_fork handlers\","
+             "\"stack\":[{\"file\":\"/venv/cygrpc.cpython-311-x86_64-linux-gnu.so\"}]}]}]}");
+    const char *const texts[] = {buf_str(&a.stands)};
+    cr_expect(eq(str, (char *)cause_find(FAIL_FORK_DEADLOCK, texts, 1)->name, (char *)"grpc"));
+}
+
 Test(autopsy, damaged_evidence_says_less)
 {
     static const char *const texts[] = {
