@@ -19,7 +19,7 @@
 
 #define SHOWN 8u /* processes whose threads are told */
 #define MAX_LOGS 64u
-#define STACKS_MS 3000u
+#define STACKS_MS 10000u /* of looking, at most: libraries are large, machines busy */
 #define SAMPLE_MS 1000u
 #define SILENCE_MS 300000         /* the default of watch.stall */
 #define MUCH_BYTES (8ull << 30)   /* near the limit of a node */

@@ -19,8 +19,7 @@
 #include "executor/owner.h"
 #include "executor/proc.h"
 
-#define STACKS_MS 3000u   /* to judge */
-#define EVIDENCE_MS 5000u /* to tell, as for the evidence of a hang */
+#define STACKS_MS 10000u /* of looking, at most: libraries are large, machines busy */
 #define SAMPLE_MS 300
 
 static const char *const synopsis[] = {"why [OPTION …] TRIAL [STUDY]", NULL};
@@ -34,9 +33,9 @@ static const char examples[] =
     "but\n"
     "a process that looks deadlocked is stopped for some milliseconds while its stacks are read.\n"
     "\n"
-    "Exit code 0: it ended well, or it waits or runs and nothing speaks against it; 1: it failed, "
-    "or\n"
-    "nobody runs it any more; 5: it hung (fork_deadlock, stalled), or it runs and is deadlocked.\n";
+    "Exit code 0: it ended well, or it waits or runs and nothing speaks against it; 1: it failed,\n"
+    "nobody runs it any more, or it looks deadlocked; 5: it hung (fork_deadlock, stalled), or it\n"
+    "runs and is proven to be deadlocked.\n";
 
 struct why {
     const struct reading *r;
@@ -268,7 +267,7 @@ static void look_closer(struct why *w, pid_t pid)
 {
     struct verdict v;
     const struct evidence_req req = {
-        .root = pid, .dir = -1, .deadline_ms = clock_mono_ms() + EVIDENCE_MS};
+        .root = pid, .dir = -1, .deadline_ms = clock_mono_ms() + STACKS_MS};
     AUTO_JSON json_t *doc = evidence_collect(&req, &v);
     autopsy_take(&w->autopsy, doc);
 }
@@ -301,11 +300,14 @@ static void look_at_worker(struct why *w, pid_t pid)
                            "retry.fork_deadlock says; forkless dump shows its stacks");
         return;
     }
-    (void)snprintf(text, sizeof(text), "it runs as process %d, %s, %s%s%s", (int)pid,
-                   burns ? "uses CPU" : "uses no CPU",
-                   silent >= 0 ? "last output " : "has printed nothing yet",
-                   silent >= 0 ? text_human_ms((uint64_t)silent, ago) : "",
-                   silent >= 0 ? " ago" : "");
+    if (v.kind == VERDICT_SUSPICIOUS)
+        w->code = EXIT_UNMET;
+    (void)snprintf(
+        text, sizeof(text), "it runs as process %d, %s, %s%s%s%s", (int)pid,
+        burns ? "uses CPU" : "uses no CPU",
+        silent >= 0 ? "last output " : "has printed nothing yet",
+        silent >= 0 ? text_human_ms((uint64_t)silent, ago) : "", silent >= 0 ? " ago" : "",
+        v.look_closer ? "; forked children wait, which is not proven to be a deadlock" : "");
     doc_text(w->doc, "reason", text);
     buf_printf(&w->next, "forkless dump %" PRId64 " shows where it stands", w->number);
 }

@@ -72,3 +72,16 @@ Test(why, a_good_trial_is_no_question)
     SAYS("it completed");
     cr_expect(eq(int, WHY("7"), 2));
 }
+
+/* Stacks prove nothing here: a child that waits for a semaphore of its own. */
+Test(why, what_only_looks_deadlocked_is_1)
+{
+    pid_t run = sandbox_run((const char *const[]){"-n1", "-j1", "--stall=30m", "--grace=1s",
+                                                  "budget.attempts=1", "x=float:0..1", "--",
+                                                  DEADLOCK, "alone", NULL});
+    cr_assert(sandbox_await("runs/s/0/stdout.log", "ready", 60));
+    cr_expect(eq(int, WHY("0"), 1));
+    SAYS("not proven to be a deadlock");
+    (void)kill(run, SIGTERM);
+    cr_expect(eq(int, sandbox_wait(run, 60), 75));
+}
