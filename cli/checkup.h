@@ -19,7 +19,8 @@ void checkup_say(struct checkup *c, enum health h, const char *name, const char 
 
 /* The kernel, the container and what works here. */
 void checkup_host(struct checkup *c);
-/* A process and its descendants; false when there is no such process. Takes a second. */
+/* A process and its descendants; false when there is no such process. Takes a second, or some
+ * when there are stacks to read. */
 bool checkup_process(struct checkup *c, pid_t pid);
 /* Variables that decide what a fork does, in the environment of the process. */
 void checkup_variables(struct checkup *c, pid_t pid);
