@@ -24,6 +24,7 @@
 #define MAX_THREADS 512u
 #define MAX_ROUNDS 5             /* of looking for threads that came meanwhile */
 #define STACK_LIMIT (512u << 10) /* copied of one stack, from its top */
+#define BRIEF_MS 100             /* given to threads in an uninterruptible wait too */
 #define MAPS_LIMIT (8u << 20)
 #define EVENT_OF(code) ((unsigned)(code) >> 8)
 
@@ -99,14 +100,23 @@ static bool has_stopped(struct thread *t)
     return true;
 }
 
-static size_t still_running(struct shot *s)
+/* A thread in an uninterruptible wait will not stop; any other needs only its turn on a CPU, which
+ * a busy machine may be slow to give. */
+static bool may_stop(const struct shot *s, const struct thread *t)
+{
+    struct proc_stat st;
+    return proc_read_thread_stat(s->pid, t->tid, &st) && st.state != 'D';
+}
+
+/* How many are worth waiting for. */
+static size_t still_running(struct shot *s, bool patient)
 {
     size_t running = 0;
     for (size_t i = 0; i < s->n; i++) {
         struct thread *t = &s->threads[i];
         if (t->seized && !t->stopped) {
             t->stopped = has_stopped(t);
-            running += !t->stopped;
+            running += !t->stopped && (patient || may_stop(s, t));
         }
     }
     return running;
@@ -114,12 +124,12 @@ static size_t still_running(struct shot *s)
 
 static void stop_all(struct shot *s)
 {
-    uint64_t end = clock_mono_ms() + s->patience_ms;
+    uint64_t began = clock_mono_ms(), end = began + s->patience_ms;
     struct timespec nap = {.tv_nsec = 100000};
     for (int round = 0; round < MAX_ROUNDS; round++) {
         size_t before = s->n;
         proc_each_thread(s->pid, seize, s);
-        while (still_running(s) > 0 && clock_mono_ms() < end) {
+        while (still_running(s, clock_mono_ms() < began + BRIEF_MS) > 0 && clock_mono_ms() < end) {
             (void)nanosleep(&nap, NULL);
             if (nap.tv_nsec < 2000000)
                 nap.tv_nsec *= 2;

@@ -11,7 +11,7 @@
 #include "executor/evidence/tool.h"
 #include "executor/spawn.h"
 
-#define PATIENCE_MS 250u /* until a process stands still */
+#define PATIENCE_MS 1500u /* until a process stands still: on a busy machine it waits for a CPU */
 #define OUTPUT_LIMIT (32u << 20)
 #define SNAPSHOT_LIMIT (256 << 20)
 
