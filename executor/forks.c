@@ -126,13 +126,13 @@ static void on_notification(uv_poll_t *p, int status, int events)
 
 /* --- what became of it ------------------------------------------------------------------------ */
 
-static void judge(struct slot *s, const struct fork_call *f)
+static void judge(struct slot *s, const struct fork_pending *p)
 {
     struct run *r = s->run;
-    if (r == NULL || r->ended || !guard_goes_on(f))
+    if (r == NULL || r->ended || r->number != p->trial || !guard_goes_on(&p->call))
         return;
     r->forks.going_on++;
-    tell(s, f, "goes on");
+    tell(s, &p->call, "goes on");
 }
 
 static void on_look(uv_timer_t *t)
@@ -142,7 +142,7 @@ static void on_look(uv_timer_t *t)
     uint64_t now = executor_now(s->ex);
     size_t due = 0;
     while (due < k->n_pending && k->pending[due].due_ms <= now)
-        judge(s, &k->pending[due++].call);
+        judge(s, &k->pending[due++]);
     k->n_pending -= due;
     memmove(k->pending, k->pending + due, k->n_pending * sizeof(*k->pending));
     if (k->n_pending > 0)
@@ -159,7 +159,8 @@ static void look_later(struct slot *s, const struct fork_call *f)
     }
     if (k->n_pending == FORKS_PENDING)
         return;
-    k->pending[k->n_pending++] = (struct fork_pending){*f, executor_now(s->ex) + EXEC_MS};
+    k->pending[k->n_pending++] =
+        (struct fork_pending){*f, s->run->number, executor_now(s->ex) + EXEC_MS};
     if (!uv_is_active((uv_handle_t *)&k->look))
         (void)uv_timer_start(&k->look, on_look, EXEC_MS, 0);
 }

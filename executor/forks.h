@@ -21,6 +21,7 @@ struct forks {
     uv_timer_t look;
     struct fork_pending {
         struct fork_call call;
+        int64_t trial; /* that made it */
         uint64_t due_ms;
     } pending[FORKS_PENDING];
     size_t n_pending;

@@ -18,6 +18,10 @@
 #include "base/json.h"
 #include "executor/proc.h"
 
+/* A fork waits while its threads are looked at one by one: these are enough to know whose they are.
+ */
+#define MAX_THREADS 128
+
 /* One line a library: what its file is called, and how its threads are known. */
 static const struct {
     unsigned bit;
@@ -96,6 +100,7 @@ struct others {
     struct fork_call *call;
     struct name names[16];
     size_t n;
+    int looked; /* threads so far */
     struct range {
         uint64_t from, to;
         unsigned bit;
@@ -145,7 +150,7 @@ static void look_at_thread(void *ctx, pid_t pid, pid_t tid)
 {
     struct others *o = ctx;
     char name[16];
-    if (tid == o->call->tid)
+    if (tid == o->call->tid || o->looked++ >= MAX_THREADS)
         return;
     read_name(pid, tid, name);
     count_name(o, name);
@@ -314,7 +319,8 @@ static void look_at_child(void *ctx, pid_t pid)
 {
     struct child_look *l = ctx;
     struct proc_stat st;
-    if (proc_read_stat(pid, &st) && st.state != 'Z' && (st.flags & PROC_FORKED_NO_EXEC) != 0 &&
+    /* one that has ended already keeps the flag until it is awaited */
+    if (proc_read_stat(pid, &st) && (st.flags & PROC_FORKED_NO_EXEC) != 0 &&
         st.start_ticks >= l->since)
         l->found = true;
 }

@@ -113,6 +113,13 @@ static unsigned hang(struct wk *w, uint64_t now_ms, enum wk_reason reason)
     return WK_DO_EVIDENCE;
 }
 
+/* A look that is under way may have stopped processes for their stacks: the evidence, which needs
+ * the same, waits for its answer, but not long. */
+static uint64_t hang_due(const struct wk *w, uint64_t limit_ms)
+{
+    return limit_ms + (w->look_ms == UINT64_MAX ? w->conf.evidence_ms : 0);
+}
+
 /* Silence has its own limit, and a probe before it. */
 static unsigned watch_silence(struct wk *w, uint64_t now_ms)
 {
@@ -120,7 +127,9 @@ static unsigned watch_silence(struct wk *w, uint64_t now_ms)
         return 0;
     if (now_ms - w->active_ms >= w->conf.stall_ms) {
         if (w->last_look)
-            return hang(w, now_ms, WK_STALLED);
+            return now_ms >= hang_due(w, w->active_ms + w->conf.stall_ms)
+                       ? hang(w, now_ms, WK_STALLED)
+                       : 0;
         w->last_look = true; /* what it did since the last probe counts too */
         return WK_DO_PROBE;
     }
@@ -133,7 +142,7 @@ static unsigned watch_silence(struct wk *w, uint64_t now_ms)
 
 static unsigned watch(struct wk *w, uint64_t now_ms)
 {
-    if (w->conf.trial_ms > 0 && now_ms - w->started_ms >= w->conf.trial_ms)
+    if (w->conf.trial_ms > 0 && now_ms >= hang_due(w, w->started_ms + w->conf.trial_ms))
         return hang(w, now_ms, WK_TIMEOUT);
     unsigned todo = watch_silence(w, now_ms);
     if (w->state == WK_RUNNING && w->conf.deadlock_ms > 0 && now_ms >= w->look_ms) {
@@ -238,15 +247,22 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* The next probe, or the end of the patience. */
+static uint64_t silence_due(const struct wk *w)
+{
+    uint64_t limit = w->active_ms + w->conf.stall_ms;
+    return w->last_look ? hang_due(w, limit) : earlier(w->probe_ms, limit);
+}
+
 uint64_t wk_due(const struct wk *w)
 {
     uint64_t due = UINT64_MAX;
     switch (w->state) {
     case WK_RUNNING:
         if (w->conf.trial_ms > 0)
-            due = w->started_ms + w->conf.trial_ms;
+            due = hang_due(w, w->started_ms + w->conf.trial_ms);
         if (w->conf.stall_ms > 0)
-            due = earlier(due, earlier(w->probe_ms, w->active_ms + w->conf.stall_ms));
+            due = earlier(due, silence_due(w));
         if (w->conf.deadlock_ms > 0)
             due = earlier(due, w->look_ms);
         return due;

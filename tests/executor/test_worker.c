@@ -116,6 +116,20 @@ Test(worker, a_deadlock_that_dissolves_is_forgotten)
     buf_free(&s.trace);
 }
 
+Test(worker, evidence_waits_for_a_look_but_not_long)
+{
+    static const struct wk_conf both = {
+        .stall_ms = 1500, .deadlock_ms = 8000, .grace_ms = 1000, .evidence_ms = 5000};
+    struct scene s = {.trace = BUF_INIT};
+    wk_init(&s.w, &both, 0);
+    step(&s, 0, WK_EV_TRIAL);
+    until(&s, 1600); /* the look began at 1000 */
+    step(&s, 1700, WK_EV_FREE);
+    until(&s, 1800);
+    expect(&s, "[0] running\n"
+               "[1500] evidence evidence\n");
+}
+
 Test(worker, one_look_at_a_time)
 {
     struct scene s;
