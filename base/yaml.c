@@ -349,6 +349,10 @@ static int read_stream(struct builder *b, struct yaml_node **out)
 int yaml_parse(struct yaml_node **out, struct pool *pool, const char *origin, const char *text,
                size_t n, struct err *err)
 {
+    /* some editors begin a file with a byte order mark */
+    size_t mark = n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    text += mark;
+    n -= mark;
     struct builder b = {.pool = pool, .text = text, .size = n, .err = err};
     b.origin = pool_strdup(pool, origin);
     if (b.origin == NULL)

@@ -18,7 +18,10 @@ static const char examples[] =
     "                                                        threads live: OSError at the line\n"
     "\n"
     "A fork whose child execs at once is harmless and only counted; so are forks of processes\n"
-    "without threads. The exit code is the command's (128 + the signal that ended it), or 1 when\n"
+    "without threads. A fork that a signal meets while it is looked at can fail with EINTR where "
+    "the\n"
+    "handler has no SA_RESTART: shells with pipelines do. The exit code is the command's (128 + "
+    "the signal that ended it), or 1 when\n"
     "--fail-on says so.\n";
 
 /* The first so many go into the JSON report. */

@@ -9,26 +9,31 @@
 #define STACKS_WAIT_MS 5000u /* after stacks that proved nothing; doubled each time */
 #define STACKS_WAIT_MAX_MS 300000u
 
-static void find_forked(void *ctx, pid_t pid)
+/* A process with threads that has a child made by fork which did not exec; 0: none. */
+static void find_forker(void *ctx, pid_t pid)
 {
-    struct proc_stat st;
-    bool *found = ctx;
-    *found = *found || (proc_read_stat(pid, &st) && (st.flags & PROC_FORKED_NO_EXEC) != 0);
+    struct proc_stat st, parent;
+    pid_t *forker = ctx;
+    if (*forker == 0 && proc_read_stat(pid, &st) && (st.flags & PROC_FORKED_NO_EXEC) != 0 &&
+        proc_read_stat(st.ppid, &parent) && parent.threads > 1)
+        *forker = st.ppid;
 }
 
 /* Whether there is any reason to look closely: most workers never fork, and cost nothing here. */
 static bool has_grounds(struct slot *s)
 {
     uint64_t now = executor_now(s->ex);
-    bool found = false;
+    pid_t forker = 0;
     if (s->forks.watching)
         return s->forks.threaded;
     if (now - s->deadlock.scanned_ms < SCAN_MS)
         return s->forks.threaded;
     s->deadlock.scanned_ms = now;
-    proc_walk(s->proc.pid, find_forked, &found);
-    s->forks.threaded = found;
-    return found;
+    proc_walk(s->proc.pid, find_forker, &forker);
+    s->forks.threaded = forker != 0;
+    if (forker != 0)
+        forks_found(s, forker);
+    return forker != 0;
 }
 
 static void on_look(void *ctx, const struct evidence_result *r)

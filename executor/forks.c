@@ -65,7 +65,7 @@ static void tell(struct slot *s, const struct fork_call *f, const char *how)
               LOG_FLAG("openmp", (f->live & GUARD_OPENMP) != 0));
     if (ex->forks_found++ > 0)
         return; /* one is enough for people */
-    guard_say(text, sizeof(text), f, "forks");
+    guard_say(text, sizeof(text), f, how[0] == 'f' ? "has forked" : "forks");
     executor_notice(ex, "trial %" PRId64 ": %s%s", r->number, text,
                     how[0] == 'd' ? ": refused" : ": its children may hang");
 }
@@ -163,6 +163,20 @@ static void look_later(struct slot *s, const struct fork_call *f)
         (struct fork_pending){*f, s->run->number, executor_now(s->ex) + EXEC_MS};
     if (!uv_is_active((uv_handle_t *)&k->look))
         (void)uv_timer_start(&k->look, on_look, EXEC_MS, 0);
+}
+
+void forks_found(struct slot *s, pid_t forker)
+{
+    struct run *r = s->run;
+    struct fork_call f;
+    if (r == NULL || r->ended || r->forks.going_on > 0)
+        return;
+    guard_look(forker, &f);
+    if (!guard_threaded(&f))
+        return;
+    r->forks.threaded++;
+    r->forks.going_on++;
+    tell(s, &f, "found later");
 }
 
 /* --- a worker's life -------------------------------------------------------------------------- */

@@ -327,6 +327,9 @@ void slot_handle_closed(struct slot *s);
 void forks_begin(struct slot *s, bool watched);
 /* Takes the stub's word from the channel, if it is due and there: before all reading. */
 void forks_hello(struct slot *s);
+/* A search found that a process with threads has forked, and the child goes on: told once a trial.
+ */
+void forks_found(struct slot *s, pid_t forker);
 /* Closes what is open; returns how many times slot_handle_closed follows. */
 int forks_end(struct slot *s);
 

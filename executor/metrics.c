@@ -44,7 +44,9 @@ static struct metric_line find_pair(const char *name, const char *line, size_t n
         while (q < end && !separates(*q))
             q++;
         m.found = true;
-        m.bad = !token_value(token, (size_t)(q - token), &m.value);
+        /* "1,5" is no 1 with something behind it, but somebody's 1.5 */
+        bool cut = end - q > 1 && *q == ',' && isdigit((unsigned char)q[1]);
+        m.bad = cut || !token_value(token, (size_t)(q - token), &m.value);
     }
     return m;
 }

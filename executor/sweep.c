@@ -401,7 +401,7 @@ static void watch_flapping(struct sweep *s, struct study *st, const struct sw_ev
     st->flap_class = ev->fail;
     if (st->flaps >= s->conf.flap && s->reason == SW_RUNNING) {
         s->halted_by = ev->fail;
-        begin_stop(s, SW_HALTED, ev->now_ms, ev->now_ms);
+        begin_stop(s, is_hang(ev->fail) ? SW_STALLED : SW_HALTED, ev->now_ms, ev->now_ms);
     }
 }
 

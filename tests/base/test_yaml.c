@@ -137,6 +137,11 @@ Test(yaml, trees_keep_their_order)
         "{b:1 a:{x:[1 2.50000 null] y z:\"q\\n\"} c:[[1] {k:\"v\"}]}");
 }
 
+Test(yaml, a_byte_order_mark_is_passed_over)
+{
+    cr_expect_str_eq(dump(parse("\xef\xbb\xbfy: 1\n")), "{y:1}");
+}
+
 Test(yaml, json_is_yaml)
 {
     cr_expect_str_eq(

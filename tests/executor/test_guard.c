@@ -84,7 +84,8 @@ Test(guard, clone3_is_refused_as_in_containers)
     cr_expect(eq(int, try_fork("warn", FORKER, "0", "clone3"), ENOSYS));
 }
 
-Test(guard, off_sees_nothing)
+/* The default: nothing changes for the worker. */
+Test(guard, off_leaves_every_call_alone)
 {
     cr_expect(eq(int, try_fork("off", FORKER, "2", "clone3"), 0));
     cr_expect(not(sandbox_has("err", "fork_")));
@@ -116,9 +117,10 @@ Test(guard, with_grpc_alive_deny_refuses_and_says_why)
 Test(guard, where_another_listener_is_the_run_says_so)
 {
     cr_expect(eq(int,
-                 RUN(60, "-n1", "-j1", "--memory=off", "x=float:0..1", "--", "sh", "-c",
+                 RUN(60, "-n1", "-j1", "--memory=off", "watch.fork=warn", "x=float:0..1", "--",
+                     "sh", "-c",
                      "\"$0\" run --storage sqlite:///inner.db --metric loss -n3 -j1 --dir inner "
-                     "x=float:0..1 -- \"$1\" ok && echo loss=1",
+                     "watch.fork=warn x=float:0..1 -- \"$1\" ok && echo loss=1",
                      FORKLESS, VICTIM),
                  0));
     cr_expect(sandbox_has("runs/s/0/stderr.log", "another program watches system calls"));
@@ -154,10 +156,11 @@ Test(guard, a_command_without_one_passes)
 
 Test(guard, a_command_in_a_sweep_cannot_be_seen_and_a_lint_says_so)
 {
-    cr_expect(eq(int,
-                 RUN(60, "-n1", "-j1", "--memory=off", "x=float:0..1", "--", "sh", "-c",
-                     "\"$0\" guard --fail-on fork-after-threads -- true || echo loss=$?", FORKLESS),
-                 0));
+    cr_expect(
+        eq(int,
+           RUN(60, "-n1", "-j1", "--memory=off", "watch.fork=warn", "x=float:0..1", "--", "sh",
+               "-c", "\"$0\" guard --fail-on fork-after-threads -- true || echo loss=$?", FORKLESS),
+           0));
     cr_expect(sandbox_has("runs/s/0/stderr.log", "forks are not seen: another program"));
 }
 

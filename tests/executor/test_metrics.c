@@ -23,6 +23,7 @@ Test(metrics, a_pair_anywhere_in_the_line)
     expect_value("auc=0.5", 0.5);
     expect_value("epoch=3 auc=0.5 loss=1", 0.5);
     expect_value("loss=1,auc=1e-3;", 1e-3);
+    expect_value("auc=0.7, 3 left", 0.7);
     expect_value("\tauc = -2\r", -2);
     expect_value("auc=inf", INFINITY);
 }
@@ -43,9 +44,9 @@ Test(metrics, another_name_is_not_it)
 
 Test(metrics, what_is_no_number_is_bad)
 {
-    static const char *const lines[] = {"auc=",           "auc=0.5x",     "auc=0x10",
-                                        "auc=1.2.3",      "auc=None",     "{\"auc\":\"high\"}",
-                                        "{\"auc\":null}", "{\"auc\":[1]}"};
+    static const char *const lines[] = {
+        "auc=",     "auc=0.5x",           "auc=0x10",       "auc=1.2.3",    "auc=1,5",
+        "auc=None", "{\"auc\":\"high\"}", "{\"auc\":null}", "{\"auc\":[1]}"};
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
         cr_expect(find(lines[i]).found && find(lines[i]).bad, "%s", lines[i]);
 }

@@ -46,10 +46,19 @@ Test(watchdog, an_after_fork_handler_is_known_by_its_stack)
 }
 
 /* Where forks are not seen as they happen, the search among the descendants finds them. */
-Test(watchdog, also_without_the_guard)
+Test(watchdog, the_search_finds_and_tells_the_fork)
 {
     cr_expect(eq(int, WATCH("mutex", "watch.fork=off"), 5));
     expect_deadlock("mutex");
+    cr_expect(sandbox_has("err", "\"event\":\"fork_after_threads\""));
+    cr_expect(sandbox_has("runs/s/0/forks.jsonl", "found later"));
+}
+
+Test(watchdog, the_guard_sees_it_at_once)
+{
+    cr_expect(eq(int, WATCH("mutex", "watch.fork=warn"), 5));
+    expect_deadlock("mutex");
+    cr_expect(sandbox_has("runs/s/0/forks.jsonl", "goes on"));
 }
 
 /* The time limit ends them: a deadlock would have been acted on ten times by then. */
