@@ -83,7 +83,7 @@ static long install(void)
 void watch_forks(void)
 {
     long fd = install();
-    char why = fd < 0 ? (char)-fd : 0;
+    unsigned char why = fd < 0 ? (unsigned char)-fd : 0;
     int listener = (int)fd;
     struct iovec text = {&why, 1};
     union {
