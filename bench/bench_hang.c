@@ -194,10 +194,16 @@ static void hang(const char *what, const char *name, int hangs, int jobs,
     all.n_killed = all.n_again = 0;
     for (int left = hangs; left > 0; left -= jobs) {
         char n[16], j[16], study[32];
-        const char *words[WORDS_MAX] = {
-            "-n",           n,   "-j", j, "--stall=30m", "run.env.GRPC_ENABLE_FORK_SUPPORT=1",
-            "x=float:0..1", "--"};
-        size_t at = 8;
+        const char *words[WORDS_MAX] = {"-n",
+                                        n,
+                                        "-j",
+                                        j,
+                                        "--stall=30m",
+                                        "watch.fork=warn",
+                                        "run.env.GRPC_ENABLE_FORK_SUPPORT=1",
+                                        "x=float:0..1",
+                                        "--"};
+        size_t at = 9;
         (void)snprintf(n, sizeof(n), "%d", left < jobs ? left : jobs);
         (void)snprintf(j, sizeof(j), "%s", n);
         (void)snprintf(study, sizeof(study), "%s%d", name, left);

@@ -1,7 +1,8 @@
 /* What a choice of 8 floats costs after 100, 1,000 and 10,000 trials, beside Optuna's in the same
  * run.
  *
- *   bench_tpe_speed [PYTHON]    PYTHON has Optuna; without one only our figures are shown */
+ *   bench_tpe_speed     FORKLESS_PYTHON names a Python that has Optuna; without one only our
+ * figures are shown */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,8 +96,9 @@ static double measure_optuna(const char *python, int trials)
     return ms;
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
+    const char *python = getenv("FORKLESS_PYTHON");
     static char names[AXES][8];
     for (int i = 0; i < AXES; i++) {
         (void)snprintf(names[i], sizeof(names[i]), "x%d", i);
@@ -108,7 +110,7 @@ int main(int argc, char **argv)
     static const int sizes[] = {100, 1000, 10000};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         double tpe = measure(SAMPLER_TPE, sizes[i]), both = measure(SAMPLER_AUTO, sizes[i]);
-        double optuna = argc > 1 ? measure_optuna(argv[1], sizes[i]) : NAN;
+        double optuna = python != NULL ? measure_optuna(python, sizes[i]) : NAN;
         (void)printf("%8d %10.4f %10.4f %10.3f %8.0f\n", sizes[i], tpe, both, optuna, optuna / tpe);
     }
     struct rusage usage;

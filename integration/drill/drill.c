@@ -182,8 +182,13 @@ static int stall(struct drill_state *d, struct err *err)
 static int deadlock(struct drill_state *d, struct err *err)
 {
     bool full = d->opts->full;
-    const char *const words[] = {
-        "-n1", "-j1", "--stall=30m", "--grace=1s", full ? NULL : "watch.deadlock=1s", NULL};
+    const char *const words[] = {"-n1",
+                                 "-j1",
+                                 "--stall=30m",
+                                 "--grace=1s",
+                                 "watch.fork=warn",
+                                 full ? NULL : "watch.deadlock=1s",
+                                 NULL};
     static const struct wanted wanted[] = {{TRIAL_FAIL, "fork_deadlock", false},
                                            {TRIAL_COMPLETE, NULL, true}};
     struct scratch_row rows[ROWS_MAX];
