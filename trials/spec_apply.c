@@ -137,15 +137,27 @@ static int parse_value(struct spec_doc *doc, const char *origin, const char *tex
     return *out == NULL ? no_memory(doc, p) : 0;
 }
 
+/* Whether a name with a dot is a misspelt key: the reader then says what was meant. */
+static bool is_misspelt_path(struct spec_doc *doc, const char *name)
+{
+    const char *sections[32];
+    size_t n = strcspn(name, ".");
+    const char *first = name[n] == '.' ? pool_strndup(doc->pool, name, n) : NULL;
+    return first != NULL &&
+           spec_meant(first, sections, spec_key_children("", sections, ARRAY_LEN(sections))) !=
+               NULL;
+}
+
 /* Whether the setting names a key of the document rather than a parameter. */
-static bool is_document_path(const struct spec_doc *doc, const char *name, const char *value,
-                             bool file)
+static bool is_document_path(struct spec_doc *doc, const char *name, const char *value, bool file)
 {
     size_t n = strcspn(name, ".");
     for (size_t i = 0; i < n_spec_keys; i++) {
         if (strncmp(spec_keys[i].path, name, n) == 0 && spec_keys[i].path[n] == '\0')
             return true;
     }
+    if (is_misspelt_path(doc, name))
+        return true;
     const struct yaml_node *space = yaml_get(doc->root, "space");
     return !spec_is_param_text(value) && !spec_is_mistyped_param(value) && file &&
            yaml_get(space, name) == NULL;

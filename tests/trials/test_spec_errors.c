@@ -340,6 +340,17 @@ Test(spec_errors, arguments_are_named_as_typed)
                      "number is seconds), or 'off', found 'soon'");
 }
 
+/* Without a file a name with a dot could be a parameter's, and mostly is not. */
+Test(spec_errors, a_misspelt_section_on_a_command_line_is_no_parameter)
+{
+    static const char *const settings[] = {"bugdet.trials=3", "x=int:1..6"};
+    static const char *const command[] = {"true"};
+    struct spec_source src = {
+        .settings = settings, .n_settings = 2, .command = command, .n_command = 1};
+    const char *says = mistakes(&src);
+    cr_expect(strstr(says, "'bugdet', did you mean 'budget'?") != NULL, "%s", says);
+}
+
 Test(spec_errors, a_command_line_is_told_what_command_lines_need)
 {
     static const char *const settings[] = {"lr=float:0..1", "python"};
