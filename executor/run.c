@@ -306,6 +306,9 @@ static void clear_dir(const struct run *r)
         (void)unlinkat(r->dir_fd, names[i], 0); /* mostly there is none */
 }
 
+/* Each of the other executors takes a directory away at most once. */
+#define DIR_TRIES 10
+
 /* Makes or finds a trial's directory; its descriptor, negative (an errno) on failure. Somebody else
  * may take away what they made ahead, just when we found it. */
 static int open_dir(const struct study *st, const char *name, bool *made)
@@ -315,7 +318,7 @@ static int open_dir(const struct study *st, const char *name, bool *made)
         if (!*made && errno != EEXIST)
             return -errno;
         int fd = openat(st->dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd >= 0 || errno != ENOENT || i > 0)
+        if (fd >= 0 || errno != ENOENT || i == DIR_TRIES)
             return fd >= 0 ? fd : -errno;
     }
 }
@@ -369,7 +372,7 @@ int run_prepare_dir(struct run *r, struct err *err)
         if (!made)
             clear_dir(r);
         int rc = write_params(r, err);
-        if (rc == 0 || err->sys != ENOENT || i == 2)
+        if (rc == 0 || err->sys != ENOENT || i == DIR_TRIES)
             return rc;
         cleanup_close(&r->dir_fd); /* who had made it ahead took it away: it was empty until now */
     }
