@@ -36,7 +36,7 @@ struct model_study {
     int64_t target;
 };
 
-#define LOOK_MS 500u /* a look for a deadlock takes less */
+#define LOOK_MS ((uint64_t)500) /* a look for a deadlock takes less */
 
 struct sim_worker {
     bool alive;
@@ -619,7 +619,8 @@ static void start_executor(int executor)
 static void deliver(const struct event *e)
 {
     struct executor *x = &w.executors[e->executor];
-    struct sim_worker *k = e->slot >= 0 ? &x->workers[e->slot] : NULL;
+    const struct sim_worker *k = e->slot >= 0 ? &x->workers[e->slot] : NULL;
+    bool same = k != NULL && k->alive && k->life == e->life; /* the process that it is about */
     if (e->epoch != x->epoch || !x->up || x->over)
         return;
     switch (e->what) {
@@ -653,22 +654,20 @@ static void deliver(const struct event *e)
         break;
     }
     case WORKER_OUTCOME:
-        if (k->alive && k->life == e->life)
+        if (same)
             worker_outcome(e->executor, e->slot);
         break;
     case WORKER_EXIT:
-        if (k->alive && k->life == e->life)
+        if (same)
             worker_exit(e->executor, e->slot);
         break;
     case EVIDENCE:
-        if (k->alive && k->life == e->life)
+        if (same)
             feed_worker(e->executor, e->slot, WK_EV_EVIDENCE);
         break;
     case LOOK:
-        if (x->workers[e->slot].alive && x->workers[e->slot].life == e->life) {
-            const struct sim_worker *looked = &x->workers[e->slot];
-            feed_worker(e->executor, e->slot, looked->deadlocked ? WK_EV_STUCK : WK_EV_FREE);
-        }
+        if (same)
+            feed_worker(e->executor, e->slot, k->deadlocked ? WK_EV_STUCK : WK_EV_FREE);
         break;
     case TICK:
         for (int i = 0; i < w.conf.slots; i++) {

@@ -116,12 +116,12 @@ Test(guard, with_grpc_alive_deny_refuses_and_says_why)
 /* A second listener cannot be had: said once, and the sweep goes on without. */
 Test(guard, where_another_listener_is_the_run_says_so)
 {
+    static const char inner[] =
+        "\"$0\" run --storage sqlite:///inner.db --metric loss -n3 -j1 --dir inner "
+        "watch.fork=warn x=float:0..1 -- \"$1\" ok && echo loss=1";
     cr_expect(eq(int,
                  RUN(60, "-n1", "-j1", "--memory=off", "watch.fork=warn", "x=float:0..1", "--",
-                     "sh", "-c",
-                     "\"$0\" run --storage sqlite:///inner.db --metric loss -n3 -j1 --dir inner "
-                     "watch.fork=warn x=float:0..1 -- \"$1\" ok && echo loss=1",
-                     FORKLESS, VICTIM),
+                     "sh", "-c", inner, FORKLESS, VICTIM),
                  0));
     cr_expect(sandbox_has("runs/s/0/stderr.log", "another program watches system calls"));
 }

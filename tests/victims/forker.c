@@ -54,7 +54,7 @@ static pid_t by_spawn(void)
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 static pid_t by_vfork(void)
 {
-    pid_t pid = vfork();
+    pid_t pid = vfork(); /* NOLINT: it is the point */
     if (pid == 0) {
         (void)execve("/bin/true", echo, environ);
         _exit(127);
