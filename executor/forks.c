@@ -10,8 +10,6 @@
 #include "base/log.h"
 #include "executor/internal.h"
 
-/* A child that has not called exec after so long goes on in the parent's memory. */
-#define EXEC_MS 50u
 /* Written down of one trial; counted are all. */
 #define MAX_RECORDS 100u
 
@@ -126,43 +124,39 @@ static void on_notification(uv_poll_t *p, int status, int events)
 
 /* --- what became of it ------------------------------------------------------------------------ */
 
-static void judge(struct slot *s, const struct fork_pending *p)
+static void judge(struct slot *s, const struct guard_pended *p)
 {
     struct run *r = s->run;
-    if (r == NULL || r->ended || r->number != p->trial || !guard_goes_on(&p->call))
+    if (r == NULL || r->ended || r->number != p->owner || !guard_goes_on(&p->call))
         return;
     r->forks.going_on++;
     tell(s, &p->call, "goes on");
 }
 
+static void on_look(uv_timer_t *t);
+
+static void arm_look(struct slot *s)
+{
+    struct forks *k = &s->forks;
+    uint64_t now = executor_now(s->ex);
+    if (k->pending.n > 0)
+        (void)uv_timer_start(&k->look, on_look,
+                             k->pending.v[0].due_ms > now ? k->pending.v[0].due_ms - now : 0, 0);
+}
+
 static void on_look(uv_timer_t *t)
 {
     struct slot *s = CONTAINER_OF(CONTAINER_OF(t, struct forks, look), struct slot, forks);
-    struct forks *k = &s->forks;
-    uint64_t now = executor_now(s->ex);
-    size_t due = 0;
-    while (due < k->n_pending && k->pending[due].due_ms <= now)
-        judge(s, &k->pending[due++]);
-    k->n_pending -= due;
-    memmove(k->pending, k->pending + due, k->n_pending * sizeof(*k->pending));
-    if (k->n_pending > 0)
-        (void)uv_timer_start(t, on_look, k->pending[0].due_ms - now, 0);
+    struct guard_pended due;
+    while (guard_take_due(&s->forks.pending, executor_now(s->ex), &due))
+        judge(s, &due);
+    arm_look(s);
 }
 
-/* A process that forks again before its last fork was looked at is looked at once. */
 static void look_later(struct slot *s, const struct fork_call *f)
 {
-    struct forks *k = &s->forks;
-    for (size_t i = 0; i < k->n_pending; i++) {
-        if (k->pending[i].call.pid == f->pid)
-            return;
-    }
-    if (k->n_pending == FORKS_PENDING)
-        return;
-    k->pending[k->n_pending++] =
-        (struct fork_pending){*f, s->run->number, executor_now(s->ex) + EXEC_MS};
-    if (!uv_is_active((uv_handle_t *)&k->look))
-        (void)uv_timer_start(&k->look, on_look, EXEC_MS, 0);
+    guard_pend(&s->forks.pending, f, s->run->number, executor_now(s->ex));
+    arm_look(s);
 }
 
 void forks_found(struct slot *s, pid_t forker)
@@ -186,7 +180,7 @@ void forks_begin(struct slot *s, bool watched)
     s->forks.hello_due = watched;
     s->forks.watching = false;
     s->forks.threaded = false;
-    s->forks.n_pending = 0;
+    s->forks.pending.n = 0;
 }
 
 static void watch(struct slot *s)

@@ -2,14 +2,10 @@
  * the events. */
 #pragma once
 
-#include <stddef.h>
-#include <stdint.h>
+#include <stdbool.h>
 #include <uv.h>
 
 #include "executor/guard.h"
-
-/* Forks that may turn out to have been followed by an exec, as they mostly are. */
-#define FORKS_PENDING 8
 
 /* Of one worker process. Embedded in struct slot. */
 struct forks {
@@ -19,12 +15,7 @@ struct forks {
     int listener;
     uv_poll_t poll;
     uv_timer_t look;
-    struct fork_pending {
-        struct fork_call call;
-        int64_t trial; /* that made it */
-        uint64_t due_ms;
-    } pending[FORKS_PENDING];
-    size_t n_pending;
+    struct guard_pending pending; /* owner: the trial that made the fork */
 };
 
 /* Of one trial. */

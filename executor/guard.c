@@ -22,6 +22,9 @@
  */
 #define MAX_THREADS 128
 
+/* A child that has not called exec after so long goes on in the parent's memory. */
+#define EXEC_MS 50u
+
 /* One line a library: what its file is called, and how its threads are known. */
 static const struct {
     unsigned bit;
@@ -330,4 +333,23 @@ bool guard_goes_on(const struct fork_call *f)
     struct child_look l = {.since = f->start_ticks};
     proc_each_child(f->pid, look_at_child, &l);
     return l.found;
+}
+
+void guard_pend(struct guard_pending *p, const struct fork_call *f, int64_t owner, uint64_t now_ms)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        if (p->v[i].call.pid == f->pid)
+            return;
+    }
+    if (p->n < GUARD_PENDING)
+        p->v[p->n++] = (struct guard_pended){*f, owner, now_ms + EXEC_MS};
+}
+
+bool guard_take_due(struct guard_pending *p, uint64_t now_ms, struct guard_pended *out)
+{
+    if (p->n == 0 || p->v[0].due_ms > now_ms)
+        return false;
+    *out = p->v[0];
+    memmove(p->v, p->v + 1, --p->n * sizeof(*p->v));
+    return true;
 }

@@ -60,3 +60,22 @@ void guard_put_json(struct buf *b, const struct fork_call *f, const char *how);
 
 /* Whether the caller has a child of that fork or a later one that has not called exec. */
 bool guard_goes_on(const struct fork_call *f);
+
+/* Threaded forks whose child may yet exec, as most do: each is judged a moment later. Zeroed, it is
+ * empty. */
+#define GUARD_PENDING 64
+
+struct guard_pending {
+    struct guard_pended {
+        struct fork_call call;
+        int64_t owner; /* the caller's, to know it by */
+        uint64_t due_ms;
+    } v[GUARD_PENDING];
+    size_t n; /* the first is due first */
+};
+
+/* Notes a fork made at now_ms. One at a time for a process: forks of a loop are judged together. */
+void guard_pend(struct guard_pending *p, const struct fork_call *f, int64_t owner, uint64_t now_ms);
+
+/* Takes the first that is due; false when there is none. */
+bool guard_take_due(struct guard_pending *p, uint64_t now_ms, struct guard_pended *out);

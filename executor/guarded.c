@@ -12,10 +12,6 @@
 #include "base/clock.h"
 #include "executor/spawn.h"
 
-/* A child that has not called exec after so long goes on in the parent's memory. */
-#define EXEC_MS 50u
-#define MAX_PENDING 64
-
 extern char **environ;
 
 struct guarded {
@@ -24,11 +20,7 @@ struct guarded {
     struct spawned p;
     int listener, signals;
     bool hello_due;
-    struct pending {
-        struct fork_call call;
-        uint64_t due_ms;
-    } pending[MAX_PENDING];
-    size_t n_pending;
+    struct guard_pending pending;
 };
 
 static void judge(struct guarded *g, const struct fork_call *f)
@@ -41,22 +33,9 @@ static void judge(struct guarded *g, const struct fork_call *f)
 
 static void judge_due(struct guarded *g, uint64_t now)
 {
-    size_t due = 0;
-    while (due < g->n_pending && g->pending[due].due_ms <= now)
-        judge(g, &g->pending[due++].call);
-    g->n_pending -= due;
-    memmove(g->pending, g->pending + due, g->n_pending * sizeof(*g->pending));
-}
-
-/* One look a process at a time: forks of a loop are judged together. */
-static void look_later(struct guarded *g, const struct fork_call *f)
-{
-    for (size_t i = 0; i < g->n_pending; i++) {
-        if (g->pending[i].call.pid == f->pid)
-            return;
-    }
-    if (g->n_pending < MAX_PENDING)
-        g->pending[g->n_pending++] = (struct pending){*f, clock_mono_ms() + EXEC_MS};
+    struct guard_pended due;
+    while (guard_take_due(&g->pending, now, &due))
+        judge(g, &due.call);
 }
 
 static void on_fork(struct guarded *g)
@@ -75,7 +54,7 @@ static void on_fork(struct guarded *g)
         g->report->denied++;
         g->conf->found(g->conf->ctx, &f, "denied");
     } else if (guard_threaded(&f)) {
-        look_later(g, &f);
+        guard_pend(&g->pending, &f, 0, clock_mono_ms());
     }
 }
 
@@ -98,9 +77,9 @@ static void on_signal(struct guarded *g)
 static int patience(const struct guarded *g)
 {
     uint64_t now = clock_mono_ms();
-    if (g->n_pending == 0)
+    if (g->pending.n == 0)
         return -1;
-    return g->pending[0].due_ms > now ? (int)(g->pending[0].due_ms - now) : 0;
+    return g->pending.v[0].due_ms > now ? (int)(g->pending.v[0].due_ms - now) : 0;
 }
 
 /* Until the command is over. */

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "executor/evidence/tool.h"
@@ -20,14 +21,8 @@
 
 static int add_stack(struct stacks *s, pid_t pid, pid_t tid)
 {
-    if (s->n == s->cap) {
-        size_t cap = s->cap > 0 ? 2 * s->cap : 32;
-        struct stack *v = realloc(s->v, cap * sizeof(*v));
-        if (v == NULL)
-            return -ERR_NOMEM;
-        s->v = v;
-        s->cap = cap;
-    }
+    if (!array_reserve(&s->v, &s->cap, s->n + 1, sizeof(*s->v)))
+        return -ERR_NOMEM;
     s->v[s->n++] = (struct stack){.pid = pid, .tid = tid, .first = s->n_frames};
     return 0;
 }
@@ -36,14 +31,8 @@ static int add_frame(struct stacks *s, const struct frame *f)
 {
     if (s->n == 0)
         return 0;
-    if (s->n_frames == s->cap_frames) {
-        size_t cap = s->cap_frames > 0 ? 2 * s->cap_frames : 256;
-        struct frame *v = realloc(s->frames, cap * sizeof(*v));
-        if (v == NULL)
-            return -ERR_NOMEM;
-        s->frames = v;
-        s->cap_frames = cap;
-    }
+    if (!array_reserve(&s->frames, &s->cap_frames, s->n_frames + 1, sizeof(*s->frames)))
+        return -ERR_NOMEM;
     s->frames[s->n_frames++] = *f;
     s->v[s->n - 1].n++;
     return 0;
