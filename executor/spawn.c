@@ -18,6 +18,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/own.h"
 #include "executor/orders.h"
 
 /* oom_score_adj of workers: when memory runs out the kernel should take them, not the executor. */
@@ -278,22 +279,5 @@ int spawn_resolve(char **path, const char *program, const char *cwd, struct err 
 
 int spawn_find_own(char **path, const char *name, struct err *err)
 {
-    static const char *const places[] = {"", "../libexec/forkless/"};
-    char exe[PATH_MAX], full[PATH_MAX + 64];
-    ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-    if (n < 0)
-        return err_sys(err, errno, "/proc/self/exe");
-    exe[n] = '\0';
-    char *slash = strrchr(exe, '/');
-    if (slash != NULL)
-        *slash = '\0';
-    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
-        (void)snprintf(full, sizeof(full), "%s/%s%s", exe, places[i], name);
-        if (runnable(full)) {
-            *path = strdup(full);
-            return *path != NULL ? 0 : err_set(err, ERR_NOMEM, "%s", name);
-        }
-    }
-    return err_set(err, ERR_NOTFOUND, "%s: neither in %s nor in %s/../libexec/forkless", name, exe,
-                   exe);
+    return own_find(path, name, X_OK, err);
 }

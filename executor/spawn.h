@@ -64,6 +64,5 @@ int spawn_worker(struct spawned *out, const char *stub, unsigned flags, const st
  */
 int spawn_resolve(char **path, const char *program, const char *cwd, struct err *err);
 
-/* Finds one of our own programs: beside this executable or in ../libexec/forkless. *path is the
- * caller's to free. Errors: ERR_NOTFOUND. */
+/* Finds one of our own programs, as own_find does. *path is the caller's to free. */
 int spawn_find_own(char **path, const char *name, struct err *err);

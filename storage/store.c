@@ -6,7 +6,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
-#include "storage/backend.h"
+#include "storage/module.h"
 #include "storage/sqlite/sqlite.h"
 
 enum { NAME_MAX_CHARS = 512 }; /* VARCHAR(512): SQLite does not enforce it, PostgreSQL does */
@@ -94,17 +94,36 @@ static int check_directions(const enum direction *directions, size_t n, struct e
     return 0;
 }
 
+/* Backends by the scheme of their urls. A module is loaded when it is asked for. */
+static const struct {
+    const char *scheme;
+    store_open_fn *open; /* NULL: the module's */
+    const char *module;
+} backends[] = {
+    {"sqlite", store_sqlite_open, NULL},
+    {"postgresql", NULL, "postgresql"},
+    {"postgres", NULL, "postgresql"},
+};
+
 int store_open(struct store **out, const char *url, const struct store_opts *opts, struct err *err)
 {
     static const struct store_opts defaults = {0};
     const char *sep = strstr(url, "://");
     if (opts == NULL)
         opts = &defaults;
-    if (sep == NULL || strncmp(url, "sqlite", strlen("sqlite")) == 0)
+    if (sep == NULL)
         return store_sqlite_open(out, url, opts, err);
+    size_t n = strcspn(url, "+:"); /* SQLAlchemy writes its driver behind a plus sign */
+    for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
+        if (strncmp(backends[i].scheme, url, n) != 0 || backends[i].scheme[n] != '\0')
+            continue;
+        return backends[i].open != NULL ? backends[i].open(out, url, opts, err)
+                                        : module_open(out, backends[i].module, url, opts, err);
+    }
     /* the rest of the url may hold a password */
     return err_set(err, ERR_INVALID,
-                   "storage '%.*s://…': only sqlite is supported, as sqlite:///study.db or a path",
+                   "storage '%.*s://…': only sqlite:///study.db, a path, or postgresql://HOST/NAME "
+                   "are supported",
                    (int)(sep - url), url);
 }
 

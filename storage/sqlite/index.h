@@ -6,7 +6,7 @@
  * never change, so that is all. */
 #pragma once
 
-#include "storage/sqlite/dists.h"
+#include "storage/dists.h"
 #include "storage/sqlite/sqlite.h"
 
 struct open_trial {

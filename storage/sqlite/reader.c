@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "storage/sqlite/dists.h"
+#include "storage/dists.h"
 
 enum child { VALUES, PARAMS, STEPS, USER_ATTRS, SYSTEM_ATTRS, CHILDREN };
 

@@ -36,7 +36,7 @@ Test(store_open, wrong_urls_say_what_is_wrong)
     REFUSED(ERR_INVALID, try_open("sqlite:///a.db?cache=shared", false));
     cr_expect_not_null(strstr(err.msg, "cache=shared"));
     REFUSED(ERR_INVALID, try_open("sqlite://file.db", false));
-    REFUSED(ERR_INVALID, try_open("postgresql://me:secret@host/db", false));
+    REFUSED(ERR_INVALID, try_open("mysql://me:secret@host/db", false));
     cr_expect_null(strstr(err.msg, "secret"));
     REFUSED(ERR_INVALID, try_open("/tmp", false));
     REFUSED(ERR_INVALID, try_open("/tmp/no/such/directory/s.db", false));

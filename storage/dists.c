@@ -1,4 +1,4 @@
-#include "storage/sqlite/dists.h"
+#include "storage/dists.h"
 
 #include <stdlib.h>
 #include <string.h>
