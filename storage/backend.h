@@ -10,6 +10,7 @@
 typedef int store_trial_fn(void *ctx, const struct trial *t);
 typedef int store_running_fn(void *ctx, const struct store_running *r);
 typedef int store_study_fn(void *ctx, const struct study_info *info);
+typedef int store_attr_fn(void *ctx, const struct trial_attr *attr);
 typedef int store_run_fn(void *ctx, const struct store_run *run);
 
 struct store_ops {
@@ -28,10 +29,16 @@ struct store_ops {
     int (*study_directions)(struct store *s, int64_t study, enum direction *directions,
                             size_t *n_directions, struct err *err);
     int (*studies_each)(struct store *s, store_study_fn *fn, void *ctx, struct err *err);
+    /* Without counts and times; study NULL = all. */
+    int (*study_look)(struct store *s, const int64_t *study, store_study_fn *fn, void *ctx,
+                      struct err *err);
+    int (*study_delete)(struct store *s, int64_t study, struct err *err);
     int (*study_attr_set)(struct store *s, int64_t study, enum attr_kind kind, const char *key,
                           const char *json, struct err *err);
     int (*study_attr_get)(struct store *s, int64_t study, enum attr_kind kind, const char *key,
                           char **json, struct err *err);
+    int (*study_attrs_each)(struct store *s, int64_t study, enum attr_kind kind, store_attr_fn *fn,
+                            void *ctx, struct err *err);
     int (*study_counts)(struct store *s, int64_t study, int64_t counts[static TRIAL_STATES],
                         struct err *err);
 
@@ -41,12 +48,16 @@ struct store_ops {
                        struct store_claim *out, struct err *err);
     int (*trial_params)(struct store *s, int64_t trial, const struct trial_param *params, size_t n,
                         struct err *err);
+    /* replace: a step that is there gets the new value. */
     int (*trial_steps)(struct store *s, int64_t trial, const struct trial_step *steps, size_t n,
-                       struct err *err);
+                       bool replace, struct err *err);
     int (*trial_attrs)(struct store *s, int64_t trial, enum attr_kind kind,
                        const struct trial_attr *attrs, size_t n, struct err *err);
     int (*trial_finish)(struct store *s, int64_t trial, enum trial_state state,
                         const double *values, size_t n_values, struct err *err);
+    /* To a state that is not final. */
+    int (*trial_state)(struct store *s, int64_t trial, enum trial_state state, bool *changed,
+                       struct err *err);
     int (*trial_retry)(struct store *s, int64_t trial, const struct store_retry *retry,
                        int64_t *retry_id, int64_t *retry_number, struct err *err);
 
@@ -58,6 +69,7 @@ struct store_ops {
                        store_trial_fn *fn, void *ctx, struct err *err);
     int (*trial_get)(struct store *s, int64_t trial, unsigned want, store_trial_fn *fn, void *ctx,
                      struct err *err);
+    int (*trial_look)(struct store *s, int64_t trial, struct trial_head *out, struct err *err);
     int (*trial_find)(struct store *s, int64_t study, int64_t number, int64_t *trial,
                       struct err *err);
     int (*trials_sync)(struct store *s, int64_t study, unsigned want, store_trial_fn *fn, void *ctx,

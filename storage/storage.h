@@ -91,12 +91,26 @@ int store_study_open(struct store *s, const char *name, const enum direction *di
 /* Calls fn for each study by id; a non-zero return of fn stops and is returned. */
 int store_studies_each(struct store *s, int (*fn)(void *ctx, const struct study_info *info),
                        void *ctx, struct err *err);
+/* The same without counts and times, which cost a look at each trial. */
+int store_studies_look(struct store *s, int (*fn)(void *ctx, const struct study_info *info),
+                       void *ctx, struct err *err);
+/* One study by id, likewise. Errors: ERR_NOTFOUND. */
+int store_study_look(struct store *s, int64_t study,
+                     int (*fn)(void *ctx, const struct study_info *info), void *ctx,
+                     struct err *err);
+/* Deletes the study with its trials and attributes; rows of the results tables stay. Its ids may be
+ * used again. Errors: ERR_NOTFOUND. */
+int store_study_delete(struct store *s, int64_t study, struct err *err);
 /* Errors: ERR_NOTFOUND, ERR_INVALID (json is not JSON). */
 int store_study_attr_set(struct store *s, int64_t study, enum attr_kind kind, const char *key,
                          const char *json, struct err *err);
 /* *json is the caller's to free. Errors: ERR_NOTFOUND. */
 int store_study_attr_get(struct store *s, int64_t study, enum attr_kind kind, const char *key,
                          char **json, struct err *err);
+/* Calls fn for each attribute of the study by key. Errors: ERR_NOTFOUND (study). */
+int store_study_attrs_each(struct store *s, int64_t study, enum attr_kind kind,
+                           int (*fn)(void *ctx, const struct trial_attr *attr), void *ctx,
+                           struct err *err);
 /* Trials of the study by state, exact at the time of the call; O(1) unless others wrote.
  * Errors: ERR_NOTFOUND. */
 int store_study_counts(struct store *s, int64_t study, int64_t counts[static TRIAL_STATES],
@@ -153,6 +167,9 @@ int store_trial_params(struct store *s, int64_t trial, const struct trial_param 
  * Trial.report. Errors: ERR_NOTFOUND, ERR_FINISHED. */
 int store_trial_steps(struct store *s, int64_t trial, const struct trial_step *steps, size_t n,
                       struct err *err);
+/* The same, but a step that is there gets the new value, as with Optuna's storages. */
+int store_trial_steps_set(struct store *s, int64_t trial, const struct trial_step *steps, size_t n,
+                          struct err *err);
 /* Sets attributes. Errors: ERR_NOTFOUND, ERR_FINISHED, ERR_INVALID (not JSON). */
 int store_trial_attrs(struct store *s, int64_t trial, enum attr_kind kind,
                       const struct trial_attr *attrs, size_t n, struct err *err);
@@ -161,6 +178,14 @@ int store_trial_attrs(struct store *s, int64_t trial, enum attr_kind kind,
  * ERR_INVALID (a NaN, a wrong count, or a state that is not final). */
 int store_trial_finish(struct store *s, int64_t trial, enum trial_state state, const double *values,
                        size_t n_values, struct err *err);
+
+/* Sets a trial's state as Optuna's storages do: WAITING -> RUNNING starts it now and is a claim
+ * that one caller alone wins; RUNNING of a trial that does not wait changes nothing (*changed =
+ * false); a final state is store_trial_finish; WAITING puts a running trial back into the queue.
+ * values may stand only with COMPLETE and PRUNED. changed may be NULL. Errors: as
+ * store_trial_finish. */
+int store_trial_state(struct store *s, int64_t trial, enum trial_state state, const double *values,
+                      size_t n_values, bool *changed, struct err *err);
 
 struct store_retry {
     int max_retries;       /* retries that a trial may have in all; negative: no limit */
@@ -198,15 +223,26 @@ struct store_each_opts {
     int64_t after_id; /* only trials with a larger id; 0 = all */
     unsigned states;  /* STORE_STATE_BIT mask; 0 = all */
     unsigned want;    /* WANT_ mask of what is filled in besides state, values and times */
+    const int64_t
+        *also;     /* [n_also] besides, before the others and in this order: trials with ids */
+    size_t n_also; /* up to after_id; those that are not of the study are left out */
 };
 
-/* Streams the trials of a study by id from one snapshot, in constant memory. A non-zero return of
- * fn stops and is returned. Errors: ERR_NOTFOUND, ERR_CORRUPT with trial and column. */
+/* Streams the trials of a study by id, after those of `also`, from one snapshot, in constant
+ * memory. A non-zero return of fn stops and is returned. Errors: ERR_NOTFOUND, ERR_CORRUPT with
+ * trial and column. */
 int store_trials_each(struct store *s, int64_t study, const struct store_each_opts *opts,
                       int (*fn)(void *ctx, const struct trial *t), void *ctx, struct err *err);
 /* One trial by id. Errors: ERR_NOTFOUND. */
 int store_trial_get(struct store *s, int64_t trial, unsigned want,
                     int (*fn)(void *ctx, const struct trial *t), void *ctx, struct err *err);
+struct trial_head {
+    int64_t study, number;
+    enum trial_state state;
+};
+
+/* What trial that is. Errors: ERR_NOTFOUND. */
+int store_trial_look(struct store *s, int64_t trial, struct trial_head *out, struct err *err);
 /* Errors: ERR_NOTFOUND. */
 int store_trial_find(struct store *s, int64_t study, int64_t number, int64_t *trial,
                      struct err *err);

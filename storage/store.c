@@ -226,6 +226,24 @@ int store_studies_each(struct store *s, store_study_fn *fn, void *ctx, struct er
     return s->ops->studies_each(s, fn, ctx, err);
 }
 
+int store_studies_look(struct store *s, store_study_fn *fn, void *ctx, struct err *err)
+{
+    check_owner(s);
+    return s->ops->study_look(s, NULL, fn, ctx, err);
+}
+
+int store_study_look(struct store *s, int64_t study, store_study_fn *fn, void *ctx, struct err *err)
+{
+    check_owner(s);
+    return s->ops->study_look(s, &study, fn, ctx, err);
+}
+
+int store_study_delete(struct store *s, int64_t study, struct err *err)
+{
+    int rc = check_write(s, err);
+    return rc < 0 ? rc : s->ops->study_delete(s, study, err);
+}
+
 int store_study_attr_set(struct store *s, int64_t study, enum attr_kind kind, const char *key,
                          const char *json, struct err *err)
 {
@@ -241,6 +259,13 @@ int store_study_attr_get(struct store *s, int64_t study, enum attr_kind kind, co
 {
     check_owner(s);
     return s->ops->study_attr_get(s, study, kind, key, json, err);
+}
+
+int store_study_attrs_each(struct store *s, int64_t study, enum attr_kind kind, store_attr_fn *fn,
+                           void *ctx, struct err *err)
+{
+    check_owner(s);
+    return s->ops->study_attrs_each(s, study, kind, fn, ctx, err);
 }
 
 int store_study_counts(struct store *s, int64_t study, int64_t counts[static TRIAL_STATES],
@@ -292,7 +317,14 @@ int store_trial_steps(struct store *s, int64_t trial, const struct trial_step *s
                       struct err *err)
 {
     int rc = check_write(s, err);
-    return rc < 0 ? rc : s->ops->trial_steps(s, trial, steps, n, err);
+    return rc < 0 ? rc : s->ops->trial_steps(s, trial, steps, n, false, err);
+}
+
+int store_trial_steps_set(struct store *s, int64_t trial, const struct trial_step *steps, size_t n,
+                          struct err *err)
+{
+    int rc = check_write(s, err);
+    return rc < 0 ? rc : s->ops->trial_steps(s, trial, steps, n, true, err);
 }
 
 int store_trial_attrs(struct store *s, int64_t trial, enum attr_kind kind,
@@ -313,6 +345,22 @@ int store_trial_finish(struct store *s, int64_t trial, enum trial_state state, c
     if (rc == 0)
         rc = check_values(state, values, n_values, err);
     return rc < 0 ? rc : s->ops->trial_finish(s, trial, state, values, n_values, err);
+}
+
+int store_trial_state(struct store *s, int64_t trial, enum trial_state state, const double *values,
+                      size_t n_values, bool *changed, struct err *err)
+{
+    bool yes = true;
+    int rc = check_write(s, err);
+    if (rc == 0)
+        rc = check_values(state, values, n_values, err);
+    if (rc == 0)
+        rc = trial_state_finished(state)
+                 ? s->ops->trial_finish(s, trial, state, values, n_values, err)
+                 : s->ops->trial_state(s, trial, state, &yes, err);
+    if (rc == 0 && changed != NULL)
+        *changed = yes;
+    return rc;
 }
 
 int store_trial_retry(struct store *s, int64_t trial, const struct store_retry *retry,
@@ -351,6 +399,12 @@ int store_trial_get(struct store *s, int64_t trial, unsigned want, store_trial_f
 {
     check_owner(s);
     return s->ops->trial_get(s, trial, want, fn, ctx, err);
+}
+
+int store_trial_look(struct store *s, int64_t trial, struct trial_head *out, struct err *err)
+{
+    check_owner(s);
+    return s->ops->trial_look(s, trial, out, err);
 }
 
 int store_trial_find(struct store *s, int64_t study, int64_t number, int64_t *trial,

@@ -1,5 +1,6 @@
 #include "storage/sqlite/index.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +31,7 @@ static void clear(struct trial_index *ix)
 {
     free(ix->name);
     ix->name = NULL;
+    ix->born[0] = '\0';
     dists_free(&ix->dists);
     memset(ix->counts, 0, sizeof(ix->counts));
     ix->total = ix->last_id = 0;
@@ -111,6 +113,7 @@ static int add_trial(struct trial_index *ix, const struct open_trial *t, struct 
     ix->counts[t->state]++;
     ix->total++;
     ix->last_id = t->id;
+    ix->last_number = t->number;
     return 0;
 }
 
@@ -125,8 +128,11 @@ static void set_state(struct trial_index *ix, struct open_trial *t, enum trial_s
 
 int index_created(struct trial_index *ix, const struct open_trial *t, struct err *err)
 {
-    const struct undo u = {
-        .before = {.id = t->id}, .created = true, .after = t->state, .last_id = ix->last_id};
+    const struct undo u = {.before = {.id = t->id},
+                           .created = true,
+                           .after = t->state,
+                           .last_id = ix->last_id,
+                           .last_number = ix->last_number};
     int rc = add_trial(ix, t, err);
     if (rc == 0)
         note_undo(ix, &u);
@@ -138,7 +144,8 @@ void index_changed(struct trial_index *ix, int64_t trial, enum trial_state state
     struct open_trial *t = index_find(ix, trial);
     if (t == NULL)
         return; /* created by another since the last look: the next one sees it */
-    const struct undo u = {.before = *t, .after = state, .last_id = ix->last_id};
+    const struct undo u = {
+        .before = *t, .after = state, .last_id = ix->last_id, .last_number = ix->last_number};
     note_undo(ix, &u);
     set_state(ix, t, state);
 }
@@ -148,6 +155,7 @@ static int take_back(struct trial_index *ix, const struct undo *u)
     struct open_trial *t = index_find(ix, u->before.id);
     ix->counts[u->after]--;
     ix->last_id = u->last_id;
+    ix->last_number = u->last_number;
     if (u->created) {
         ix->total--;
         if (t != NULL)
@@ -176,6 +184,14 @@ static void roll_back(struct trial_index *ix)
     ix->told_now = ix->news_now = false;
     ix->ended_now = 0;
     ix->stale = true; /* the study itself may be gone */
+}
+
+void index_deleted(struct store_sqlite *q, int64_t study)
+{
+    for (size_t i = 0; i < q->n_indexes; i++) {
+        if (q->indexes[i]->study == study)
+            clear(q->indexes[i]);
+    }
 }
 
 void index_roll_back(struct store_sqlite *q)
@@ -216,10 +232,10 @@ static int read_state(struct store_sqlite *q, sqlite3_stmt *st, int column, int6
     return 0;
 }
 
-int trial_look(struct store_sqlite *q, int64_t trial, int64_t *study, enum trial_state *state,
-               struct err *err)
+int trial_look(struct store_sqlite *q, int64_t trial, struct trial_head *out, struct err *err)
 {
     AUTO_RESET sqlite3_stmt *st = NULL;
+    struct trial_head head;
     int rc = sql_get(q, SQL_TRIAL_LOOK, &st, err);
     if (rc < 0)
         return rc;
@@ -229,30 +245,34 @@ int trial_look(struct store_sqlite *q, int64_t trial, int64_t *study, enum trial
         return err_set(err, ERR_NOTFOUND, "there is no trial with id %lld", (long long)trial);
     if (rc < 0)
         return rc;
-    *study = sqlite3_column_int64(st, 0);
-    return read_state(q, st, 1, trial, state, err);
+    head.study = sqlite3_column_int64(st, 0);
+    head.number = sqlite3_column_int64(st, 2);
+    rc = read_state(q, st, 1, trial, &head.state, err);
+    if (rc == 0)
+        *out = head;
+    return rc;
 }
 
 /* Looks an open trial up again. *gone: it is no longer there, so nothing known can be trusted. */
 static int refresh_one(struct store_sqlite *q, struct trial_index *ix, struct open_trial *t,
                        bool *gone, struct err *err)
 {
-    int64_t id = t->id, study;
-    enum trial_state state;
-    int rc = trial_look(q, id, &study, &state, err);
-    *gone = rc == -ERR_NOTFOUND || (rc == 0 && study != ix->study);
+    int64_t id = t->id;
+    struct trial_head head = {0};
+    int rc = trial_look(q, id, &head, err);
+    *gone = rc == -ERR_NOTFOUND || (rc == 0 && head.study != ix->study);
     if (*gone)
         return 0;
-    if (rc == 0 && trial_state_finished(state))
+    if (rc == 0 && trial_state_finished(head.state))
         rc = note_ended(ix, id, err);
-    if (rc == 0 && state != t->state)
-        set_state(ix, t, state);
+    if (rc == 0 && head.state != t->state)
+        set_state(ix, t, head.state);
     return rc;
 }
 
-/* How many of the known WAITING trials changed. No trial begins to wait again, so those that still
- * do in the range of their ids are they: one scan finds a long queue unchanged. Where the range has
- * too many others, *changed is INT64_MAX: look at each. */
+/* How many of the known WAITING trials changed, less those that were put back into the queue since:
+ * the rest of those that wait in the range of their ids are they, so one scan finds a long queue
+ * unchanged. Where the range has too many others, *changed is INT64_MAX: look at each. */
 static int count_changed(struct store_sqlite *q, const struct trial_index *ix, int64_t *changed,
                          struct err *err)
 {
@@ -279,21 +299,43 @@ static int count_changed(struct store_sqlite *q, const struct trial_index *ix, i
     return rc < 0 ? rc : 0;
 }
 
+/* Looks the i-th open trial up again and goes to the one behind it. *changed loses one for a trial
+ * that no longer waits, and wins one for a running trial that was put back: it was counted among
+ * those that still do. */
+static int refresh_at(struct store_sqlite *q, struct trial_index *ix, size_t *i, int64_t *changed,
+                      bool *gone, struct err *err)
+{
+    int64_t id = ix->open[*i].id;
+    bool waited = ix->open[*i].state == TRIAL_WAITING;
+    int rc = refresh_one(q, ix, &ix->open[*i], gone, err);
+    bool there = *i < ix->n_open && ix->open[*i].id == id;
+    bool waits = there && ix->open[*i].state == TRIAL_WAITING;
+    if (*changed < INT64_MAX)
+        *changed += (int)waits - (int)waited;
+    *i += there;
+    return rc;
+}
+
+static int refresh_those(struct store_sqlite *q, struct trial_index *ix, enum trial_state state,
+                         int64_t *changed, bool *gone, struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; i < ix->n_open && rc == 0 && !*gone;) {
+        if (ix->open[i].state != state || (state == TRIAL_WAITING && *changed <= 0))
+            i++;
+        else
+            rc = refresh_at(q, ix, &i, changed, gone, err);
+    }
+    return rc;
+}
+
 static int refresh_open(struct store_sqlite *q, struct trial_index *ix, bool *gone, struct err *err)
 {
     int64_t changed;
     int rc = count_changed(q, ix, &changed, err);
-    for (size_t i = 0; i < ix->n_open && rc == 0 && !*gone;) {
-        struct open_trial *t = &ix->open[i];
-        int64_t id = t->id;
-        bool waited = t->state == TRIAL_WAITING;
-        if (!waited || changed > 0)
-            rc = refresh_one(q, ix, t, gone, err);
-        bool there = i < ix->n_open && ix->open[i].id == id;
-        changed -= waited && !(there && ix->open[i].state == TRIAL_WAITING);
-        i += there;
-    }
-    return rc;
+    if (rc == 0)
+        rc = refresh_those(q, ix, TRIAL_RUNNING, &changed, gone, err);
+    return rc < 0 ? rc : refresh_those(q, ix, TRIAL_WAITING, &changed, gone, err);
 }
 
 /* When a WAITING trial may be claimed. */
@@ -334,11 +376,32 @@ static int refresh_new(struct store_sqlite *q, struct trial_index *ix, struct er
     return rc;
 }
 
+/* Whether the trials are those that the index knows, when a study of the same name could stand in
+ * the place of one that was deleted: the newest known one has its number still, so as many came
+ * before it, and the first one its start. */
+static int same_trials(struct store_sqlite *q, struct trial_index *ix, bool *same, struct err *err)
+{
+    AUTO_RESET sqlite3_stmt *st = NULL;
+    int rc = sql_get(q, SQL_INDEX_SAME, &st, err);
+    if (rc < 0)
+        return rc;
+    (void)sqlite3_bind_int64(st, 1, ix->study);
+    (void)sqlite3_bind_int64(st, 2, ix->last_id);
+    rc = sql_step(q, st, err);
+    if (rc < 0)
+        return rc;
+    const char *born = sql_text(st, 1);
+    *same = (ix->total == 0 || (sqlite3_column_type(st, 0) != SQLITE_NULL &&
+                                sqlite3_column_int64(st, 0) == ix->last_number)) &&
+            (ix->born[0] == '\0' || strcmp(ix->born, born) == 0);
+    (void)snprintf(ix->born, sizeof(ix->born), "%s", born);
+    return 0;
+}
+
 /* Whether the study is still the one the index knows: ids are used again after a deletion. */
 static int same_study(struct store_sqlite *q, struct trial_index *ix, bool *same, struct err *err)
 {
     AUTO_RESET sqlite3_stmt *st = NULL;
-    int64_t last = 0;
     int rc = sql_get(q, SQL_STUDY_NAME, &st, err);
     if (rc < 0)
         return rc;
@@ -354,14 +417,7 @@ static int same_study(struct store_sqlite *q, struct trial_index *ix, bool *same
         ix->name = strdup(sql_text(st, 0));
         return ix->name == NULL ? err_set(err, ERR_NOMEM, "study") : 0;
     }
-    AUTO_RESET sqlite3_stmt *newest = NULL;
-    rc = sql_get(q, SQL_INDEX_LAST, &newest, err);
-    if (rc < 0)
-        return rc;
-    (void)sqlite3_bind_int64(newest, 1, ix->study);
-    rc = sql_int(q, newest, &last, err);
-    *same = last >= ix->last_id;
-    return rc < 0 ? rc : 0;
+    return same_trials(q, ix, same, err);
 }
 
 static int load_study(struct store_sqlite *q, struct trial_index *ix, struct err *err)

@@ -21,17 +21,18 @@ struct undo {
     struct open_trial before; /* its id alone when it was created */
     bool created;
     enum trial_state after;
-    int64_t last_id; /* the newest trial's before */
+    int64_t last_id, last_number; /* the newest trial's before */
 };
 
 struct trial_index {
     int64_t study;
     char *name;
+    char born[CLOCK_TEXT_MAX]; /* when its first trial started; "" = not known */
     size_t n_directions;
     int64_t counts[TRIAL_STATES];
-    int64_t total;   /* trials of the study */
-    int64_t last_id; /* the newest trial's */
-    bool stale;      /* another connection wrote since */
+    int64_t total;                /* trials of the study */
+    int64_t last_id, last_number; /* the newest trial's */
+    bool stale;                   /* another connection wrote since */
 
     struct open_trial *open; /* RUNNING and WAITING, by id */
     size_t n_open, cap_open;
@@ -61,5 +62,7 @@ void index_free(struct store_sqlite *q);
 struct open_trial *index_find(struct trial_index *ix, int64_t trial);
 /* This handle created a trial. Errors: ERR_NOMEM. */
 int index_created(struct trial_index *ix, const struct open_trial *t, struct err *err);
+/* This handle deleted the study. */
+void index_deleted(struct store_sqlite *q, int64_t study);
 /* This handle changed a trial's state. */
 void index_changed(struct trial_index *ix, int64_t trial, enum trial_state state);

@@ -359,6 +359,22 @@ int reader_get(struct store_sqlite *q, int64_t study, int64_t trial, unsigned wa
     return 0;
 }
 
+/* The trials that are wanted besides; one that is not of the study is passed over. */
+static int each_also(struct store_sqlite *q, int64_t study, const struct store_each_opts *opts,
+                     store_trial_fn *fn, void *ctx, struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; i < opts->n_also && rc == 0; i++) {
+        const struct read_range range = {.study = study,
+                                         .after_id = opts->also[i] - 1,
+                                         .last_id = opts->also[i],
+                                         .states = opts->states};
+        if (opts->also[i] > 0 && opts->also[i] <= opts->after_id)
+            rc = reader_each(q, &range, opts->want, fn, ctx, err);
+    }
+    return rc;
+}
+
 int sqlite_trials_each(struct store *s, int64_t study, const struct store_each_opts *opts,
                        store_trial_fn *fn, void *ctx, struct err *err)
 {
@@ -370,8 +386,15 @@ int sqlite_trials_each(struct store *s, int64_t study, const struct store_each_o
         return rc;
     rc = study_check(q, study, err);
     if (rc == 0)
+        rc = each_also(q, study, opts, fn, ctx, err);
+    if (rc == 0)
         rc = reader_each(q, &range, opts->want, fn, ctx, err);
     return tx_leave_read(q, rc);
+}
+
+int sqlite_trial_look(struct store *s, int64_t trial, struct trial_head *out, struct err *err)
+{
+    return trial_look(CONTAINER_OF(s, struct store_sqlite, base), trial, out, err);
 }
 
 int sqlite_trial_get(struct store *s, int64_t trial, unsigned want, store_trial_fn *fn, void *ctx,
@@ -379,14 +402,13 @@ int sqlite_trial_get(struct store *s, int64_t trial, unsigned want, store_trial_
 {
     struct store_sqlite *q = CONTAINER_OF(s, struct store_sqlite, base);
     const struct trial *t = NULL;
-    enum trial_state state;
-    int64_t study;
+    struct trial_head head = {0};
     int rc = tx_enter_read(q, err);
     if (rc < 0)
         return rc;
-    rc = trial_look(q, trial, &study, &state, err);
+    rc = trial_look(q, trial, &head, err);
     if (rc == 0)
-        rc = reader_get(q, study, trial, want, &t, err);
+        rc = reader_get(q, head.study, trial, want, &t, err);
     if (rc == 0)
         rc = fn(ctx, t);
     return tx_leave_read(q, rc);

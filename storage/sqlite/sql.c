@@ -11,6 +11,13 @@
     "SELECT c.trial_id, " columns " FROM trials t CROSS JOIN " table " c ON c.trial_id=t.trial_id" \
     " WHERE t.study_id=?1 AND t.trial_id>?2 AND t.trial_id<=?3 ORDER BY t.trial_id"
 
+#define DELETE_OF_TRIALS(table)                                                                    \
+    "DELETE FROM " table " WHERE trial_id IN (SELECT trial_id FROM trials WHERE study_id=?1)"
+
+#define STEP_INSERT                                                                                \
+    "INSERT INTO trial_intermediate_values(trial_id, step, intermediate_value,"                    \
+    " intermediate_value_type) VALUES(?1, ?2, ?3, ?4) ON CONFLICT(trial_id, step) DO "
+
 #define ATTR_SET(table, owner)                                                                     \
     "INSERT INTO " table "(" owner ", key, value_json) VALUES(?1, ?2, ?3)"                         \
     " ON CONFLICT(" owner ", key) DO UPDATE SET value_json=excluded.value_json"
@@ -30,6 +37,7 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_STUDY_DIRECTIONS] =
         "SELECT direction FROM study_directions WHERE study_id=?1 ORDER BY objective",
     [SQL_STUDIES] = "SELECT study_id, study_name FROM studies ORDER BY study_id",
+    [SQL_STUDY_ONE] = "SELECT study_id, study_name FROM studies WHERE study_id=?1",
     [SQL_STUDY_SUMMARY] = "SELECT state, count(*), min(datetime_start), max(datetime_complete)"
                           " FROM trials WHERE study_id=?1 GROUP BY state",
     [SQL_STUDY_USER_ATTR_SET] = ATTR_SET("study_user_attributes", "study_id"),
@@ -38,13 +46,30 @@ static const char *const texts[SQL_COUNT] = {
         "SELECT value_json FROM study_user_attributes WHERE study_id=?1 AND key=?2",
     [SQL_STUDY_SYSTEM_ATTR_GET] =
         "SELECT value_json FROM study_system_attributes WHERE study_id=?1 AND key=?2",
+    [SQL_STUDY_USER_ATTRS] =
+        "SELECT key, value_json FROM study_user_attributes WHERE study_id=?1 ORDER BY key",
+    [SQL_STUDY_SYSTEM_ATTRS] =
+        "SELECT key, value_json FROM study_system_attributes WHERE study_id=?1 ORDER BY key",
+
+    [SQL_DELETE_HEARTBEATS] = DELETE_OF_TRIALS("trial_heartbeats"),
+    [SQL_DELETE_VALUES] = DELETE_OF_TRIALS("trial_values"),
+    [SQL_DELETE_PARAMS] = DELETE_OF_TRIALS("trial_params"),
+    [SQL_DELETE_STEPS] = DELETE_OF_TRIALS("trial_intermediate_values"),
+    [SQL_DELETE_USER_ATTRS] = DELETE_OF_TRIALS("trial_user_attributes"),
+    [SQL_DELETE_SYSTEM_ATTRS] = DELETE_OF_TRIALS("trial_system_attributes"),
+    [SQL_DELETE_TRIALS] = "DELETE FROM trials WHERE study_id=?1",
+    [SQL_DELETE_STUDY_USER_ATTRS] = "DELETE FROM study_user_attributes WHERE study_id=?1",
+    [SQL_DELETE_STUDY_SYSTEM_ATTRS] = "DELETE FROM study_system_attributes WHERE study_id=?1",
+    [SQL_DELETE_DIRECTIONS] = "DELETE FROM study_directions WHERE study_id=?1",
+    [SQL_DELETE_STUDY] = "DELETE FROM studies WHERE study_id=?1",
 
     [SQL_TRIAL_INSERT] = "INSERT INTO trials(number, study_id, state, datetime_start,"
                          " datetime_complete) VALUES(?1, ?2, ?3, ?4, ?5)",
-    [SQL_TRIAL_LOOK] = "SELECT study_id, state FROM trials WHERE trial_id=?1",
+    [SQL_TRIAL_LOOK] = "SELECT study_id, state, number FROM trials WHERE trial_id=?1",
     [SQL_TRIAL_FIND] = "SELECT trial_id FROM trials WHERE study_id=?1 AND number=?2",
     [SQL_TRIAL_CLAIM] = "UPDATE trials SET state='RUNNING', datetime_start=?2"
                         " WHERE trial_id=?1 AND state='WAITING'",
+    [SQL_TRIAL_REQUEUE] = "UPDATE trials SET state='WAITING' WHERE trial_id=?1 AND state='RUNNING'",
     /* a trial that ends without having run starts when it ends */
     [SQL_TRIAL_END] = "UPDATE trials SET state=?2, datetime_complete=?3,"
                       " datetime_start=coalesce(datetime_start, ?3)"
@@ -56,9 +81,10 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_TRIAL_PARAM_INSERT] =
         "INSERT INTO trial_params(trial_id, param_name, param_value, distribution_json)"
         " VALUES(?1, ?2, ?3, ?4) ON CONFLICT(trial_id, param_name) DO NOTHING",
-    [SQL_TRIAL_STEP_SET] =
-        "INSERT INTO trial_intermediate_values(trial_id, step, intermediate_value,"
-        " intermediate_value_type) VALUES(?1, ?2, ?3, ?4) ON CONFLICT(trial_id, step) DO NOTHING",
+    [SQL_TRIAL_STEP_ADD] = STEP_INSERT "NOTHING",
+    [SQL_TRIAL_STEP_REPLACE] =
+        STEP_INSERT "UPDATE SET intermediate_value=excluded.intermediate_value,"
+                    " intermediate_value_type=excluded.intermediate_value_type",
     [SQL_TRIAL_USER_ATTR_SET] = ATTR_SET("trial_user_attributes", "trial_id"),
     [SQL_TRIAL_SYSTEM_ATTR_SET] = ATTR_SET("trial_system_attributes", "trial_id"),
     [SQL_FIRST_DISTRIBUTION] =
@@ -82,8 +108,9 @@ static const char *const texts[SQL_COUNT] = {
                              " WHERE trial_id=?1 AND key='" STORE_ATTR_NOT_BEFORE "'",
     [SQL_INDEX_WAITING] = "SELECT count(*) FROM trials WHERE +study_id=?1 AND trial_id>=?2"
                           " AND trial_id<=?3 AND state='WAITING'",
-    [SQL_INDEX_LAST] =
-        "SELECT trial_id FROM trials WHERE study_id=?1 ORDER BY trial_id DESC LIMIT 1",
+    [SQL_INDEX_SAME] =
+        "SELECT (SELECT number FROM trials WHERE trial_id=?2 AND study_id=?1),"
+        " (SELECT datetime_start FROM trials WHERE study_id=?1 ORDER BY trial_id LIMIT 1)",
 
     [SQL_READ_TRIALS] =
         "SELECT trial_id, number, state, datetime_start, datetime_complete FROM trials"

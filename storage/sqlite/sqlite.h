@@ -107,10 +107,15 @@ int sqlite_study_find(struct store *s, const char *name, int64_t *study, struct 
 int sqlite_study_directions(struct store *s, int64_t study, enum direction *directions,
                             size_t *n_directions, struct err *err);
 int sqlite_studies_each(struct store *s, store_study_fn *fn, void *ctx, struct err *err);
+int sqlite_study_look(struct store *s, const int64_t *study, store_study_fn *fn, void *ctx,
+                      struct err *err);
+int sqlite_study_delete(struct store *s, int64_t study, struct err *err);
 int sqlite_study_attr_set(struct store *s, int64_t study, enum attr_kind kind, const char *key,
                           const char *json, struct err *err);
 int sqlite_study_attr_get(struct store *s, int64_t study, enum attr_kind kind, const char *key,
                           char **json, struct err *err);
+int sqlite_study_attrs_each(struct store *s, int64_t study, enum attr_kind kind, store_attr_fn *fn,
+                            void *ctx, struct err *err);
 int sqlite_study_counts(struct store *s, int64_t study, int64_t counts[static TRIAL_STATES],
                         struct err *err);
 
@@ -121,11 +126,13 @@ int sqlite_trial_claim(struct store *s, int64_t study, const struct store_claim_
 int sqlite_trial_params(struct store *s, int64_t trial, const struct trial_param *params, size_t n,
                         struct err *err);
 int sqlite_trial_steps(struct store *s, int64_t trial, const struct trial_step *steps, size_t n,
-                       struct err *err);
+                       bool replace, struct err *err);
 int sqlite_trial_attrs(struct store *s, int64_t trial, enum attr_kind kind,
                        const struct trial_attr *attrs, size_t n, struct err *err);
 int sqlite_trial_finish(struct store *s, int64_t trial, enum trial_state state,
                         const double *values, size_t n_values, struct err *err);
+int sqlite_trial_state(struct store *s, int64_t trial, enum trial_state state, bool *changed,
+                       struct err *err);
 int sqlite_trial_retry(struct store *s, int64_t trial, const struct store_retry *retry,
                        int64_t *retry_id, int64_t *retry_number, struct err *err);
 
@@ -137,6 +144,7 @@ int sqlite_trials_each(struct store *s, int64_t study, const struct store_each_o
                        store_trial_fn *fn, void *ctx, struct err *err);
 int sqlite_trial_get(struct store *s, int64_t trial, unsigned want, store_trial_fn *fn, void *ctx,
                      struct err *err);
+int sqlite_trial_look(struct store *s, int64_t trial, struct trial_head *out, struct err *err);
 int sqlite_trial_find(struct store *s, int64_t study, int64_t number, int64_t *trial,
                       struct err *err);
 int sqlite_trials_sync(struct store *s, int64_t study, unsigned want, store_trial_fn *fn, void *ctx,
@@ -149,8 +157,7 @@ int sqlite_results_put(struct store *s, const struct store_result *rows, size_t 
 int sqlite_results_count(struct store *s, const char *run_id, const char *study, const char *status,
                          int64_t *n, struct err *err);
 
-/* Inside a transaction: the trial's study and state. Errors: ERR_NOTFOUND. (index.c) */
-int trial_look(struct store_sqlite *q, int64_t trial, int64_t *study, enum trial_state *state,
-               struct err *err);
+/* Inside a transaction: what trial that is. Errors: ERR_NOTFOUND. (index.c) */
+int trial_look(struct store_sqlite *q, int64_t trial, struct trial_head *out, struct err *err);
 /* Errors: ERR_NOTFOUND. (study.c) */
 int study_check(struct store_sqlite *q, int64_t study, struct err *err);

@@ -1,4 +1,4 @@
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "storage/sqlite/index.h"
@@ -84,6 +84,11 @@ int sqlite_study_directions(struct store *s, int64_t study, enum direction *dire
     return rc;
 }
 
+static int no_study(int64_t study, struct err *err)
+{
+    return err_set(err, ERR_NOTFOUND, "there is no study with id %lld", (long long)study);
+}
+
 int study_check(struct store_sqlite *q, int64_t study, struct err *err)
 {
     AUTO_RESET sqlite3_stmt *st = NULL;
@@ -92,9 +97,7 @@ int study_check(struct store_sqlite *q, int64_t study, struct err *err)
         return rc;
     (void)sqlite3_bind_int64(st, 1, study);
     rc = sql_step(q, st, err);
-    if (rc == 0)
-        return err_set(err, ERR_NOTFOUND, "there is no study with id %lld", (long long)study);
-    return rc < 0 ? rc : 0;
+    return rc == 0 ? no_study(study, err) : rc < 0 ? rc : 0;
 }
 
 static int summarise(struct store_sqlite *q, struct study_info *info, struct err *err)
@@ -124,20 +127,45 @@ static int summarise(struct store_sqlite *q, struct study_info *info, struct err
     return rc;
 }
 
-static int each_study(struct store_sqlite *q, store_study_fn *fn, void *ctx, struct err *err)
+/* Memory for the directions of one study. */
+struct directions {
+    enum direction *data;
+    size_t cap;
+};
+
+static void directions_free(struct directions *d)
 {
-    AUTO_RESET sqlite3_stmt *st = NULL;
-    enum direction directions[16];
-    int rc = sql_get(q, SQL_STUDIES, &st, err);
-    if (rc < 0)
-        return rc;
+    free(d->data);
+}
+
+static int read_directions(struct store_sqlite *q, struct study_info *info, struct directions *d,
+                           struct err *err)
+{
+    size_t n = d->cap;
+    int rc = sqlite_study_directions(&q->base, info->id, d->data, &n, err);
+    if (rc == 0 && n > d->cap) {
+        enum direction *grown = realloc(d->data, n * sizeof(*grown));
+        if (grown == NULL)
+            return err_set(err, ERR_NOMEM, "directions of study '%s'", info->name);
+        *d = (struct directions){.data = grown, .cap = n};
+        rc = sqlite_study_directions(&q->base, info->id, d->data, &n, err);
+    }
+    info->directions = d->data;
+    info->n_directions = n;
+    return rc;
+}
+
+/* Calls fn for each study that the statement gives; *any: there was one. */
+static int each_study(struct store_sqlite *q, sqlite3_stmt *st, bool counts, store_study_fn *fn,
+                      void *ctx, bool *any, struct err *err)
+{
+    AUTO(directions_free) struct directions d = {0};
+    int rc;
     while ((rc = sql_step(q, st, err)) == 1) {
-        size_t n = ARRAY_LEN(directions);
-        struct study_info info = {
-            .id = sqlite3_column_int64(st, 0), .name = sql_text(st, 1), .directions = directions};
-        rc = sqlite_study_directions(&q->base, info.id, directions, &n, err);
-        info.n_directions = n < ARRAY_LEN(directions) ? n : ARRAY_LEN(directions);
-        if (rc == 0)
+        struct study_info info = {.id = sqlite3_column_int64(st, 0), .name = sql_text(st, 1)};
+        *any = true;
+        rc = read_directions(q, &info, &d, err);
+        if (rc == 0 && counts)
             rc = summarise(q, &info, err);
         if (rc == 0)
             rc = fn(ctx, &info);
@@ -147,11 +175,67 @@ static int each_study(struct store_sqlite *q, store_study_fn *fn, void *ctx, str
     return rc;
 }
 
+static int all_studies(struct store_sqlite *q, bool counts, store_study_fn *fn, void *ctx,
+                       struct err *err)
+{
+    AUTO_RESET sqlite3_stmt *st = NULL;
+    bool any;
+    int rc = sql_get(q, SQL_STUDIES, &st, err);
+    return rc < 0 ? rc : each_study(q, st, counts, fn, ctx, &any, err);
+}
+
+static int one_study(struct store_sqlite *q, int64_t study, store_study_fn *fn, void *ctx,
+                     struct err *err)
+{
+    AUTO_RESET sqlite3_stmt *st = NULL;
+    bool any = false;
+    int rc = sql_get(q, SQL_STUDY_ONE, &st, err);
+    if (rc < 0)
+        return rc;
+    (void)sqlite3_bind_int64(st, 1, study);
+    rc = each_study(q, st, false, fn, ctx, &any, err);
+    return rc == 0 && !any ? no_study(study, err) : rc;
+}
+
 int sqlite_studies_each(struct store *s, store_study_fn *fn, void *ctx, struct err *err)
 {
     struct store_sqlite *q = SELF(s);
     int rc = tx_enter_read(q, err);
-    return rc < 0 ? rc : tx_leave_read(q, each_study(q, fn, ctx, err));
+    return rc < 0 ? rc : tx_leave_read(q, all_studies(q, true, fn, ctx, err));
+}
+
+int sqlite_study_look(struct store *s, const int64_t *study, store_study_fn *fn, void *ctx,
+                      struct err *err)
+{
+    struct store_sqlite *q = SELF(s);
+    int rc = tx_enter_read(q, err);
+    if (rc < 0)
+        return rc;
+    rc = study == NULL ? all_studies(q, false, fn, ctx, err) : one_study(q, *study, fn, ctx, err);
+    return tx_leave_read(q, rc);
+}
+
+static int delete (struct store_sqlite *q, int64_t study, struct err *err)
+{
+    int rc = study_check(q, study, err);
+    for (int id = SQL_DELETE_HEARTBEATS; id <= SQL_DELETE_STUDY && rc == 0; id++) {
+        AUTO_RESET sqlite3_stmt *st = NULL;
+        rc = sql_get(q, (enum sql)id, &st, err);
+        if (rc < 0)
+            return rc;
+        (void)sqlite3_bind_int64(st, 1, study);
+        rc = sql_step(q, st, err);
+    }
+    if (rc == 0)
+        index_deleted(q, study);
+    return rc;
+}
+
+int sqlite_study_delete(struct store *s, int64_t study, struct err *err)
+{
+    struct store_sqlite *q = SELF(s);
+    int rc = tx_enter(q, err);
+    return rc < 0 ? rc : tx_leave(q, delete (q, study, err), err);
 }
 
 static int set_attr(struct store_sqlite *q, enum sql id, int64_t study, const char *key,
@@ -199,6 +283,34 @@ int sqlite_study_attr_get(struct store *s, int64_t study, enum attr_kind kind, c
         return err_set(err, ERR_NOMEM, "attribute '%s'", key);
     *json = copy;
     return 0;
+}
+
+static int each_attr(struct store_sqlite *q, enum sql id, int64_t study, store_attr_fn *fn,
+                     void *ctx, struct err *err)
+{
+    AUTO_RESET sqlite3_stmt *st = NULL;
+    int rc = study_check(q, study, err);
+    if (rc == 0)
+        rc = sql_get(q, id, &st, err);
+    if (rc < 0)
+        return rc;
+    (void)sqlite3_bind_int64(st, 1, study);
+    while ((rc = sql_step(q, st, err)) == 1) {
+        const struct trial_attr attr = {.key = sql_text(st, 0), .json = sql_text(st, 1)};
+        rc = fn(ctx, &attr);
+        if (rc != 0)
+            return rc;
+    }
+    return rc;
+}
+
+int sqlite_study_attrs_each(struct store *s, int64_t study, enum attr_kind kind, store_attr_fn *fn,
+                            void *ctx, struct err *err)
+{
+    struct store_sqlite *q = SELF(s);
+    enum sql id = kind == ATTR_USER ? SQL_STUDY_USER_ATTRS : SQL_STUDY_SYSTEM_ATTRS;
+    int rc = tx_enter_read(q, err);
+    return rc < 0 ? rc : tx_leave_read(q, each_attr(q, id, study, fn, ctx, err));
 }
 
 int sqlite_study_counts(struct store *s, int64_t study, int64_t counts[static TRIAL_STATES],

@@ -81,10 +81,10 @@ static int put_params(struct store_sqlite *q, struct trial_index *ix, int64_t tr
 }
 
 static int put_steps(struct store_sqlite *q, int64_t trial, const struct trial_step *steps,
-                     size_t n, struct err *err)
+                     size_t n, bool replace, struct err *err)
 {
     AUTO_RESET sqlite3_stmt *st = NULL;
-    int rc = sql_get(q, SQL_TRIAL_STEP_SET, &st, err);
+    int rc = sql_get(q, replace ? SQL_TRIAL_STEP_REPLACE : SQL_TRIAL_STEP_ADD, &st, err);
     for (size_t i = 0; i < n && rc == 0; i++) {
         (void)sqlite3_bind_int64(st, 1, trial);
         (void)sqlite3_bind_int64(st, 2, steps[i].step);
@@ -194,7 +194,7 @@ int trial_insert(struct store_sqlite *q, struct trial_index *ix, const struct tr
     if (rc == 0)
         rc = put_params(q, ix, open.id, t.params, t.n_params, err);
     if (rc == 0)
-        rc = put_steps(q, open.id, t.steps, t.n_steps, err);
+        rc = put_steps(q, open.id, t.steps, t.n_steps, false, err);
     if (rc == 0)
         rc = put_values(q, open.id, t.values, t.n_values, err);
     if (rc == 0)
@@ -226,13 +226,22 @@ int sqlite_trial_create(struct store *s, int64_t study, const struct trial *tmpl
     return rc < 0 ? rc : tx_leave(q, create(q, study, tmpl, id, number, err), err);
 }
 
+static int check_unfinished(int64_t trial, const struct trial_head *head, struct err *err)
+{
+    if (!trial_state_finished(head->state))
+        return 0;
+    return err_set(err, ERR_FINISHED, "trial id %lld is already %s and cannot change",
+                   (long long)trial, trial_state_name(head->state));
+}
+
 int trial_look_unfinished(struct store_sqlite *q, int64_t trial, int64_t *study, struct err *err)
 {
-    enum trial_state state;
-    int rc = trial_look(q, trial, study, &state, err);
-    if (rc == 0 && trial_state_finished(state))
-        rc = err_set(err, ERR_FINISHED, "trial id %lld is already %s and cannot change",
-                     (long long)trial, trial_state_name(state));
+    struct trial_head head = {0};
+    int rc = trial_look(q, trial, &head, err);
+    if (rc == 0)
+        rc = check_unfinished(trial, &head, err);
+    if (rc == 0)
+        *study = head.study;
     return rc;
 }
 
@@ -258,7 +267,7 @@ int sqlite_trial_params(struct store *s, int64_t trial, const struct trial_param
 }
 
 int sqlite_trial_steps(struct store *s, int64_t trial, const struct trial_step *steps, size_t n,
-                       struct err *err)
+                       bool replace, struct err *err)
 {
     struct store_sqlite *q = SELF(s);
     int64_t study;
@@ -267,7 +276,7 @@ int sqlite_trial_steps(struct store *s, int64_t trial, const struct trial_step *
         return rc;
     rc = trial_look_unfinished(q, trial, &study, err);
     if (rc == 0)
-        rc = put_steps(q, trial, steps, n, err);
+        rc = put_steps(q, trial, steps, n, replace, err);
     return tx_leave(q, rc, err);
 }
 
@@ -318,4 +327,65 @@ int sqlite_trial_finish(struct store *s, int64_t trial, enum trial_state state,
     struct trial_index *ix;
     int rc = tx_enter(q, err);
     return rc < 0 ? rc : tx_leave(q, trial_end(q, trial, state, values, n_values, &ix, err), err);
+}
+
+static int start_waiting(struct store_sqlite *q, int64_t trial, struct err *err)
+{
+    AUTO_RESET sqlite3_stmt *st = NULL;
+    char now[CLOCK_TEXT_MAX];
+    int rc = sql_get(q, SQL_TRIAL_CLAIM, &st, err);
+    if (rc < 0)
+        return rc;
+    (void)sqlite3_bind_int64(st, 1, trial);
+    encode_time(st, 2, clock_utc_us(), now);
+    return sql_step(q, st, err);
+}
+
+static int requeue(struct store_sqlite *q, int64_t trial, struct err *err)
+{
+    AUTO_RESET sqlite3_stmt *st = NULL;
+    int rc = sql_get(q, SQL_TRIAL_REQUEUE, &st, err);
+    if (rc < 0)
+        return rc;
+    (void)sqlite3_bind_int64(st, 1, trial);
+    return sql_step(q, st, err);
+}
+
+/* Under the write lock what trial_look says is so until the commit. */
+static int set_state(struct store_sqlite *q, int64_t trial, enum trial_state state, bool *changed,
+                     struct err *err)
+{
+    struct trial_head head = {0};
+    struct trial_index *ix;
+    int rc = trial_look(q, trial, &head, err);
+    if (rc == 0)
+        rc = check_unfinished(trial, &head, err);
+    if (rc < 0)
+        return rc;
+    *changed = state == TRIAL_WAITING || head.state == TRIAL_WAITING;
+    if (state == head.state)
+        return 0;
+    rc = index_get(q, head.study, &ix, err);
+    if (rc == 0)
+        rc = state == TRIAL_RUNNING ? start_waiting(q, trial, err) : requeue(q, trial, err);
+    if (rc == 0)
+        index_changed(ix, trial, state);
+    struct open_trial *open = rc == 0 ? index_find(ix, trial) : NULL;
+    if (open != NULL)
+        open->own = state == TRIAL_RUNNING;
+    return rc;
+}
+
+int sqlite_trial_state(struct store *s, int64_t trial, enum trial_state state, bool *changed,
+                       struct err *err)
+{
+    struct store_sqlite *q = SELF(s);
+    bool yes = false;
+    int rc = tx_enter(q, err);
+    if (rc < 0)
+        return rc;
+    rc = tx_leave(q, set_state(q, trial, state, &yes, err), err);
+    if (rc == 0)
+        *changed = yes;
+    return rc;
 }
