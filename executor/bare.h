@@ -80,6 +80,6 @@ static inline _Noreturn void quit(int code)
 }
 
 /* see stub_forks.c */
-void watch_forks(void);
+void watch_forks(int channel);
 /* forkless-guardian: see stub_guardian.c */
 _Noreturn void guard(const char *mark);

@@ -78,10 +78,24 @@ static int ends_open(struct ends *e, bool foreground, struct err *err)
     return 0;
 }
 
+/* The numbers of the descriptors in the stub. What stays in the foreground may have been given 3
+ * and 4: there ours keep the numbers that they have, which are nobody else's. */
+struct stub_fds {
+    int channel, orders;
+};
+
+static struct stub_fds stub_fds(bool foreground, const struct ends *e)
+{
+    return foreground ? (struct stub_fds){e->channel[1], e->orders}
+                      : (struct stub_fds){SPAWN_CHANNEL_FD, SPAWN_ORDERS_FD};
+}
+
+/* Onto its own number, dup2 here clears close-on-exec. */
 static int file_actions(posix_spawn_file_actions_t *fa, bool foreground, const struct ends *e)
 {
-    int rc = posix_spawn_file_actions_adddup2(fa, e->channel[1], SPAWN_CHANNEL_FD);
-    rc = rc != 0 ? rc : posix_spawn_file_actions_adddup2(fa, e->orders, SPAWN_ORDERS_FD);
+    struct stub_fds to = stub_fds(foreground, e);
+    int rc = posix_spawn_file_actions_adddup2(fa, e->channel[1], to.channel);
+    rc = rc != 0 ? rc : posix_spawn_file_actions_adddup2(fa, e->orders, to.orders);
     if (foreground)
         return rc;
     rc =
@@ -117,11 +131,19 @@ static int attributes(posix_spawnattr_t *attr, bool foreground)
 
 static int start(pid_t *pid, const char *stub, unsigned flags, const struct ends *e)
 {
-    char ppid[16];
+    char ppid[16], channel[16], orders[16];
     bool foreground = (flags & SPAWN_FOREGROUND) != 0;
+    struct stub_fds fds = stub_fds(foreground, e);
     (void)snprintf(ppid, sizeof(ppid), "%d", (int)getpid());
-    char *argv[] = {(char *)"forkless-exec", ppid, (char *)(foreground ? "-" : WORKER_OOM_ADJ),
-                    (char *)((flags & SPAWN_WATCH_FORKS) != 0 ? "1" : "0"), NULL};
+    (void)snprintf(channel, sizeof(channel), "%d", fds.channel);
+    (void)snprintf(orders, sizeof(orders), "%d", fds.orders);
+    char *argv[] = {(char *)"forkless-exec",
+                    ppid,
+                    (char *)(foreground ? "-" : WORKER_OOM_ADJ),
+                    (char *)((flags & SPAWN_WATCH_FORKS) != 0 ? "1" : "0"),
+                    channel,
+                    orders,
+                    NULL};
     posix_spawn_file_actions_t fa;
     posix_spawnattr_t attr;
     int rc = posix_spawn_file_actions_init(&fa);

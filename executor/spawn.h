@@ -35,9 +35,9 @@ struct spawned {
 
 enum {
     SPAWN_WATCH_FORKS = 1 << 0, /* the first thing on the channel is guard_hello's */
-    /* it keeps our stdin, stdout, stderr, other descriptors above SPAWN_ORDERS_FD that are not
-     * close-on-exec, session, oom_score_adj and ignored signals of terminals; out_fd and err_fd are
-     * -1, and the program does not get the channel */
+    /* it keeps our stdin, stdout, stderr, other descriptors that are not close-on-exec, session,
+     * oom_score_adj and ignored signals of terminals; out_fd and err_fd are -1, and the program
+     * does not get the channel */
     SPAWN_FOREGROUND = 1 << 1,
 };
 

@@ -1,17 +1,19 @@
 /* forkless-exec: what must happen inside a worker's process before its program starts, and nothing
  * else.
  *
- *   forkless-exec PPID OOM_ADJ FORKS
+ *   forkless-exec PPID OOM_ADJ FORKS CHANNEL ORDERS
  *
  * Under the name forkless-guardian it is another program: see stub_guardian.c.
  *
  *   PPID        the executor's pid: if it is gone already, so are we
  *   OOM_ADJ     oom_score_adj to write; - = leave, and all else of a program in the foreground
  *   FORKS       1: its forks are watched, see stub_forks.c; 0: not
+ *   CHANNEL, ORDERS   the descriptors: 3 and 4, but with a program in the foreground, which may
+ * have been given those
  *
  * Then it waits for its orders (orders.h): the program, its arguments and environment, its limits.
- * Descriptors above the channel, which forkless may have been given by whoever started it, are
- * closed; a program in the foreground keeps them, and the channel is not for it.
+ * Descriptors above those, which forkless may have been given by whoever started it, are closed; a
+ * program in the foreground keeps them, and the channel is not for it.
  *
  * The executor must not do this between fork and exec (it never forks), so a chain of two execs
  * does. Freestanding, because starting even a static C library costs four times what this program
@@ -60,22 +62,21 @@ static void set_oom_score(const char *text)
 }
 
 /* Waits for the orders; the executor's end of the channel closes when it has none. */
-static const struct spawn_orders *await_orders(void)
+static const struct spawn_orders *await_orders(int channel, int orders)
 {
     uint64_t size;
     long n;
     do
-        n = call(SYS_read, SPAWN_CHANNEL_FD, (long)&size, sizeof(size), 0);
+        n = call(SYS_read, channel, (long)&size, sizeof(size), 0);
     while (n == -EINTR);
     if (n != (long)sizeof(size))
         quit(0);
-    long at =
-        call6(SYS_mmap, 0, (long)size, PROT_READ | PROT_WRITE, MAP_PRIVATE, SPAWN_ORDERS_FD, 0);
+    long at = call6(SYS_mmap, 0, (long)size, PROT_READ | PROT_WRITE, MAP_PRIVATE, orders, 0);
     if (at < 0 && at > -4096) {
         say("forkless: no memory to start a worker\n");
         quit(126);
     }
-    (void)call(SYS_close, SPAWN_ORDERS_FD, 0, 0, 0);
+    (void)call(SYS_close, orders, 0, 0, 0);
     return (const struct spawn_orders *)at;
 }
 
@@ -128,7 +129,7 @@ static _Noreturn void run(const struct spawn_orders *o)
     quit(rc == -ENOENT ? 127 : 126);
 }
 
-enum { A_PPID = 1, A_OOM, A_FORKS, A_COUNT };
+enum { A_PPID = 1, A_OOM, A_FORKS, A_CHANNEL, A_ORDERS, A_COUNT };
 
 __attribute__((used)) void stub_main(long *stack)
 {
@@ -144,13 +145,14 @@ __attribute__((used)) void stub_main(long *stack)
     /* died before that took effect: nobody would ever end us */
     if (call(SYS_getppid, 0, 0, 0, 0) != (long)number(argv[A_PPID], 10))
         quit(127);
+    int channel = (int)number(argv[A_CHANNEL], 10), orders = (int)number(argv[A_ORDERS], 10);
     if (argv[A_OOM][0] != '-') {
         set_oom_score(argv[A_OOM]);
-        (void)call(SYS_close_range, SPAWN_ORDERS_FD + 1, UINT_MAX, 0, 0);
+        (void)call(SYS_close_range, orders + 1, UINT_MAX, 0, 0);
     } else {
-        (void)call(SYS_fcntl, SPAWN_CHANNEL_FD, F_SETFD, FD_CLOEXEC, 0);
+        (void)call(SYS_fcntl, channel, F_SETFD, FD_CLOEXEC, 0);
     }
     if (argv[A_FORKS][0] == '1')
-        watch_forks();
-    run(await_orders());
+        watch_forks(channel);
+    run(await_orders(channel, orders));
 }

@@ -17,7 +17,6 @@
 #include <sys/socket.h>
 
 #include "executor/bare.h"
-#include "executor/spawn.h"
 
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1ul << 5)
@@ -80,7 +79,7 @@ static long install(void)
                          : fd;
 }
 
-void watch_forks(void)
+void watch_forks(int channel)
 {
     long fd = install();
     unsigned char why = fd < 0 ? (unsigned char)-fd : 0;
@@ -97,7 +96,7 @@ void watch_forks(void)
         message.msg_controllen = sizeof(control);
     }
     /* if it cannot be told, nobody would ever answer a fork */
-    if (call(SYS_sendmsg, SPAWN_CHANNEL_FD, (long)&message, MSG_NOSIGNAL, 0) != 1)
+    if (call(SYS_sendmsg, channel, (long)&message, MSG_NOSIGNAL, 0) != 1)
         quit(126);
     if (fd >= 0)
         (void)call(SYS_close, fd, 0, 0, 0);
