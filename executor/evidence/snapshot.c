@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -34,6 +35,10 @@ struct thread {
     struct snap_regs regs;
 };
 
+struct range {
+    uint64_t from, to;
+};
+
 struct shot {
     int fd;
     pid_t pid;
@@ -41,6 +46,8 @@ struct shot {
     void (*look)(void *ctx, pid_t pid);
     void *ctx;
     struct buf maps;
+    struct range *ranges; /* what maps says, as it does: sorted */
+    size_t n_ranges, cap_ranges;
     struct thread *threads; /* [MAX_THREADS] */
     size_t n;
     struct snap_result result;
@@ -177,16 +184,8 @@ static void put_record(struct shot *s, uint32_t kind, int32_t id, uint64_t addr,
 /* Where the mapping ends that holds addr; 0: none. */
 static uint64_t mapping_end(const struct shot *s, uint64_t addr)
 {
-    for (const char *line = buf_str(&s->maps); *line != '\0';) {
-        char *rest;
-        uint64_t from = strtoull(line, &rest, 16);
-        uint64_t to = *rest == '-' ? strtoull(rest + 1, NULL, 16) : 0;
-        if (addr >= from && addr < to)
-            return to;
-        line += strcspn(line, "\n");
-        line += *line == '\n';
-    }
-    return 0;
+    size_t at = LOWER_BOUND(i, s->n_ranges, s->ranges[i].to <= addr);
+    return at < s->n_ranges && s->ranges[at].from <= addr ? s->ranges[at].to : 0;
 }
 
 static void put_memory(struct shot *s, uint64_t from, uint64_t to)
@@ -241,6 +240,22 @@ static void put_vdso(struct shot *s)
     put_memory(s, from, mapping_end(s, from));
 }
 
+/* A process with many threads has many mappings: they are not read for each. */
+static bool take_ranges(struct shot *s)
+{
+    for (const char *line = buf_str(&s->maps); *line != '\0'; line += *line == '\n') {
+        char *rest;
+        uint64_t from = strtoull(line, &rest, 16);
+        if (*rest == '-' &&
+            !array_reserve(&s->ranges, &s->cap_ranges, s->n_ranges + 1, sizeof(*s->ranges)))
+            return false;
+        if (*rest == '-')
+            s->ranges[s->n_ranges++] = (struct range){from, strtoull(rest + 1, NULL, 16)};
+        line += strcspn(line, "\n");
+    }
+    return true;
+}
+
 static bool read_maps(struct shot *s)
 {
     char path[64];
@@ -253,7 +268,7 @@ static bool read_maps(struct shot *s)
         s->maps.len += (size_t)n;
         s->maps.data[s->maps.len] = '\0';
     }
-    return s->maps.len > 0;
+    return s->maps.len > 0 && take_ranges(s);
 }
 
 /* Runs in a thread of its own: when that ends, the kernel lets go whatever could not be let go by a
@@ -297,6 +312,7 @@ int snapshot_take(int fd, pid_t pid, unsigned patience_ms, void (*look)(void *ct
     (void)pthread_join(thread, NULL);
     bool nothing = s.failed || s.maps.len == 0;
     buf_free(&s.maps);
+    free(s.ranges);
     *out = s.result;
     return nothing ? -ERR_IO : 0;
 }
