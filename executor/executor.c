@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -286,7 +287,8 @@ static bool is_worker(void *ctx, pid_t pid)
 static bool note_inherited(void *ctx, pid_t pid)
 {
     struct executor *ex = ctx;
-    if (ex->n_inherited < ARRAY_LEN(ex->inherited))
+    if (array_reserve(&ex->inherited, &ex->cap_inherited, ex->n_inherited + 1,
+                      sizeof(*ex->inherited)))
         ex->inherited[ex->n_inherited++] = pid;
     return true;
 }
@@ -569,6 +571,7 @@ static void tear_down(struct executor *ex)
     free(ex->sweep_studies);
     free(ex->queue);
     free(ex->base_env);
+    free(ex->inherited);
     free(ex->stub);
     (void)uv_run(&ex->loop, UV_RUN_NOWAIT); /* what a set-up that failed has begun to close */
     int rc = uv_loop_close(&ex->loop);
