@@ -135,6 +135,72 @@ static const char *mask_user(struct buf *out, const char *p)
     return p + at;
 }
 
+/* What follows `-u` or `--user` of curl and its like: user:password. Copies up to the colon, masks
+ * the rest, and returns what lies behind; p when there is no colon. */
+static const char *mask_login(struct buf *out, const char *p)
+{
+    const char *at = p + strspn(p, " =");
+    char quote = *at == '"' || *at == '\'' ? *at++ : '\0';
+    size_t n = value_length(at, quote);
+    const char *colon = memchr(at, ':', n);
+    if (at == p || colon == NULL || colon + 1 == at + n)
+        return p;
+    buf_add(out, p, (size_t)(colon + 1 - p));
+    buf_puts(out, MASK);
+    return at + n;
+}
+
+static bool takes_login(const char *name, size_t n)
+{
+    static const char *const options[] = {"-u", "-U", "--user", "--proxy-user"};
+    for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+        if (n == strlen(options[i]) && strncmp(name, options[i], n) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Secrets that say by themselves what they are: as their issuers' scanners know them. */
+static const struct token {
+    const char *prefix;
+    size_t least; /* characters behind it */
+    bool parts;   /* among which - _ and . may be */
+} tokens[] = {
+    {"ghp_", 20, false},       {"gho_", 20, false},   {"ghu_", 20, false}, {"ghs_", 20, false},
+    {"ghr_", 20, false},       {"glpat-", 16, true},  {"hf_", 20, false},  {"npm_", 20, false},
+    {"github_pat_", 20, true}, {"sk-", 20, true},     {"pypi-", 20, true}, {"xoxb-", 10, true},
+    {"xoxp-", 10, true},       {"xoxa-", 10, true},   {"xoxr-", 10, true}, {"xoxs-", 10, true},
+    {"xapp-", 10, true},       {"AKIA", 16, false},   {"ASIA", 16, false}, {"AIza", 30, true},
+    {"ya29.", 20, true},       {"dop_v1_", 20, true}, {"eyJ", 20, true},   {"dckr_pat_", 16, true},
+};
+
+static bool is_token(const struct token *t, const char *p, size_t n)
+{
+    size_t len = strlen(t->prefix), tail = 0, digits = 0;
+    if (n < len || strncmp(p, t->prefix, len) != 0)
+        return false;
+    for (p += len, n -= len; tail < n && (t->parts || isalnum((unsigned char)p[tail])); tail++)
+        digits += (size_t)isdigit((unsigned char)p[tail]);
+    return tail >= t->least && digits > 0; /* "sk-learn-with-many-words" has none */
+}
+
+/* Copies a word; from where a token begins in it, only the mask. */
+static void put_word(struct buf *out, const char *word, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0 && isalnum((unsigned char)word[i - 1]))
+            continue;
+        for (size_t t = 0; t < ARRAY_LEN(tokens); t++) {
+            if (is_token(&tokens[t], word + i, n - i)) {
+                buf_add(out, word, i);
+                buf_puts(out, MASK);
+                return;
+            }
+        }
+    }
+    buf_add(out, word, n);
+}
+
 static const char *mask_scheme_word(struct buf *out, const char *p)
 {
     size_t n = value_length(p, '\0');
@@ -152,9 +218,11 @@ void secret_mask(struct buf *out, const char *text)
             n++;
         if (n > 0) {
             const char *name = p;
-            buf_add(out, p, n);
+            put_word(out, p, n);
             p += n;
-            if (secret_word(name, n))
+            if (takes_login(name, n))
+                p = mask_login(out, p);
+            else if (secret_word(name, n))
                 p = mask_value(out, p, name[0] == '-');
             else if ((n == 6 && strncasecmp(name, "Bearer", n) == 0) && *p == ' ') {
                 buf_putc(out, ' ');
@@ -175,18 +243,21 @@ void secret_mask(struct buf *out, const char *text)
 void secret_mask_words(struct buf *out, const char *words, size_t n)
 {
     struct buf line = BUF_INIT;
-    bool value = false; /* of the option before */
+    bool value = false, login = false; /* of the option before */
     for (size_t i = 0; i < n; i += strlen(words + i) + 1) {
         const char *word = words + i;
         size_t name = strcspn(word, "=");
         bool secret = secret_word(word, name);
         if (value && word[0] != '-' && word[0] != '\0') /* all of a word: it may hold a comma */
             buf_puts(&line, MASK " ");
+        else if ((login || strncmp(word, "-u", 2) == 0) && strchr(word, ':') != NULL)
+            buf_printf(&line, "%.*s:" MASK " ", (int)strcspn(word, ":"), word);
         else if (secret && word[name] == '=' && word[name + 1] != '\0')
             buf_printf(&line, "%.*s=" MASK " ", (int)name, word);
         else
             buf_printf(&line, "%s ", word);
         value = secret && word[0] == '-' && word[name] == '\0';
+        login = takes_login(word, strlen(word));
     }
     while (line.len > 0 && line.data[line.len - 1] == ' ')
         line.data[--line.len] = '\0';

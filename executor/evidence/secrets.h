@@ -10,7 +10,8 @@
 bool secret_variable(const char *name);
 
 /* Appends text with *** in place of what reads like a secret: the password of a URL, what follows
- * `password=`, `--token `, `"api_key": ` and the like, and `Bearer …`. */
+ * `password=`, `--token `, `"api_key": ` and the like, `Bearer …`, curl's `-u user:…`, and tokens
+ * that begin as their issuers' do (ghp_…, sk-…, AKIA…, eyJ…, xoxb-…). */
 void secret_mask(struct buf *out, const char *text);
 
 /* The same for words that each end in a NUL, as in /proc/PID/cmdline; a space stands between them.

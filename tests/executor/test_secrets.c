@@ -73,6 +73,20 @@ Test(secrets, running_text_loses_secrets_and_nothing_else)
         {"the key is under the mat", "the key is under the mat"},
         {"password=", "password="},
         {"dsn: host=db password=pw user=me", "dsn: *** password=*** user=me"},
+        {"curl -u me:pa55 https://h/", "curl -u me:*** https://h/"},
+        {"curl --user 'me:p 5' h", "curl --user 'me:***' h"},
+        {"curl --user=me:p h", "curl --user=me:*** h"},
+        {"id -u me", "id -u me"},
+        {"pushed with ghp_abcdefghij0123456789AB now", "pushed with *** now"},
+        {"OPENAI: sk-proj-abcdefghijklmnop0123_x-y", "OPENAI: ***"},
+        {"key AKIAIOSFODNN7EXAMPLE", "key ***"},
+        {"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", "***"},
+        {"slack xoxb-123456789012-abc", "slack ***"},
+        {"x=github_pat_11ABCDEFG0123456789_abc,y", "x=***,y"},
+        {"from sk-learn-pipelines-and-more-words", "from sk-learn-pipelines-and-more-words"},
+        {"hf_hub_download_of_many_files_2", "hf_hub_download_of_many_files_2"},
+        {"ghp_short eyJ AKIA", "ghp_short eyJ AKIA"},
+        {"AKIAs are AKIAI0", "AKIAs are AKIAI0"},
         {"://", "://"},
         {"a://b", "a://b"},
     };
@@ -82,10 +96,11 @@ Test(secrets, running_text_loses_secrets_and_nothing_else)
 
 Test(secrets, words_of_a_command_are_masked_across_their_borders)
 {
-    static const char words[] = "train\0--password\0a,b;c\0--token=d,e\0f\0--lr=0.1\0";
+    static const char words[] =
+        "train\0--password\0a,b;c\0--token=d,e\0f\0--lr=0.1\0-u\0me:p,(q\0-uyou:r,s\0";
     struct buf b = BUF_INIT;
     secret_mask_words(&b, words, sizeof(words) - 1);
     cr_expect(eq(str, (char *)(uintptr_t)buf_str(&b),
-                 (char *)"train --password *** --token=*** f --lr=0.1"));
+                 (char *)"train --password *** --token=*** f --lr=0.1 -u me:*** -uyou:***"));
     buf_free(&b);
 }
