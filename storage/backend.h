@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include "storage/ftf.h"
 #include "storage/storage.h"
 
 typedef int store_trial_fn(void *ctx, const struct trial *t);
@@ -12,6 +13,23 @@ typedef int store_running_fn(void *ctx, const struct store_running *r);
 typedef int store_study_fn(void *ctx, const struct study_info *info);
 typedef int store_attr_fn(void *ctx, const struct trial_attr *attr);
 typedef int store_run_fn(void *ctx, const struct store_run *run);
+
+typedef int store_training_fn(void *ctx, const struct store_training *t);
+typedef int store_result_fn(void *ctx, const struct store_result *r);
+typedef int store_config_event_fn(void *ctx, const struct store_config_event *e);
+
+/* training_runs and ftf_config. */
+struct store_ftf_ops {
+    int (*training_put)(struct store *s, const struct store_training *t, struct err *err);
+    int (*trainings_each)(struct store *s, int64_t since_us, store_training_fn *fn, void *ctx,
+                          struct err *err);
+    int (*results_each)(struct store *s, const char *run_id, store_result_fn *fn, void *ctx,
+                        struct err *err);
+    int (*config_get)(struct store *s, struct store_config *out, struct err *err);
+    int (*config_set)(struct store *s, const struct store_config_change *c, int64_t *version,
+                      struct err *err);
+    int (*config_history)(struct store *s, store_config_event_fn *fn, void *ctx, struct err *err);
+};
 
 struct store_ops {
     const char *scheme; /* "sqlite" */
@@ -81,6 +99,7 @@ struct store_ops {
     int (*results_put)(struct store *s, const struct store_result *rows, size_t n, struct err *err);
     int (*results_count)(struct store *s, const char *run_id, const char *study, const char *status,
                          int64_t *n, struct err *err);
+    const struct store_ftf_ops *ftf; /* NULL: it has no such tables */
 };
 
 struct store {

@@ -60,3 +60,10 @@ bool fail_class_from_name(const char *name, enum fail_class *out)
     }
     return false;
 }
+
+const char *fail_class_mode(enum fail_class c)
+{
+    if (c == FAIL_MISSING_DEPENDENCY)
+        return "dependency";
+    return c == FAIL_OVERFLOW || c == FAIL_NAN ? "numerical" : fail_class_name(c);
+}

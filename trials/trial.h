@@ -46,6 +46,9 @@ static inline bool trial_state_finished(enum trial_state s)
 /* "fork_deadlock", … ; FAIL_NONE is "none". */
 const char *fail_class_name(enum fail_class c);
 bool fail_class_from_name(const char *name, enum fail_class *out);
+/* What people who operate trainings call it: "calibration", "hessian", "dependency" and "numerical"
+ * (overflow, nan); of other classes their name. */
+const char *fail_class_mode(enum fail_class c);
 /* Cut short from outside, which says nothing about the trial: no attempt of it, no failure. */
 static inline bool fail_class_is_interruption(enum fail_class c)
 {

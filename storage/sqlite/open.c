@@ -63,6 +63,7 @@ static const struct store_ops sqlite_ops = {
     .runs_each = sqlite_runs_each,
     .results_put = sqlite_results_put,
     .results_count = sqlite_results_count,
+    .ftf = &sqlite_ftf_ops,
 };
 
 /* Takes "?timeout=SECONDS" off the path. */

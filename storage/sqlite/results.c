@@ -6,84 +6,11 @@
 
 #define SELF(s) CONTAINER_OF(s, struct store_sqlite, base)
 
-/* What takes the tables from version i to i + 1. */
-static const char *const migrations[] = {
-    "CREATE TABLE finetune_runs (run_id TEXT NOT NULL PRIMARY KEY, dag_id TEXT, factor TEXT,"
-    " crypto_group TEXT, power_mode TEXT, status TEXT NOT NULL, config TEXT NOT NULL, image_sha "
-    "TEXT,"
-    " started_at DATETIME NOT NULL, ended_at DATETIME);"
-    "CREATE TABLE finetune_results (result_id INTEGER PRIMARY KEY,"
-    " run_id TEXT NOT NULL REFERENCES finetune_runs (run_id), study TEXT NOT NULL, crypto_symbol "
-    "TEXT,"
-    " factor TEXT, variant TEXT NOT NULL, fold INTEGER NOT NULL, trial_number INTEGER NOT NULL,"
-    " objective FLOAT, run_status TEXT NOT NULL, params TEXT NOT NULL, metrics TEXT NOT NULL,"
-    " buy_trades INTEGER, created_at DATETIME NOT NULL, UNIQUE (run_id, study, variant, fold));",
-};
-
-/* The version of the tables; 0 = none. */
-static int read_version(struct store_sqlite *q, int *version, struct err *err)
-{
-    sqlite3_stmt *st = NULL;
-    int rc = 0;
-    *version = 0;
-    if (sqlite3_prepare_v2(q->db, "SELECT version FROM forkless_schema", -1, &st, NULL) !=
-        SQLITE_OK) {
-        /* only a failed prepare reads the schema anew: before it we could miss another's tables */
-        bool exists = sqlite3_table_column_metadata(q->db, "main", "forkless_schema", "version",
-                                                    NULL, NULL, NULL, NULL, NULL) == SQLITE_OK;
-        return exists ? sql_fail(q, err) : 0;
-    }
-    int step = sqlite3_step(st);
-    if (step == SQLITE_ROW)
-        *version = sqlite3_column_int(st, 0);
-    else if (step != SQLITE_DONE)
-        rc = sql_fail(q, err);
-    (void)sqlite3_finalize(st);
-    if (rc == 0 && *version > (int)ARRAY_LEN(migrations))
-        rc = err_set(
-            err, ERR_UNSUPPORTED,
-            "%s: results tables of version %d, but this forkless knows %zu: use a newer one",
-            q->path, *version, ARRAY_LEN(migrations));
-    return rc;
-}
-
-/* Brings the tables to our version, inside a write transaction. */
-static int migrate(struct store_sqlite *q, struct err *err)
-{
-    char sql[160];
-    int version;
-    if (q->results_ready)
-        return 0;
-    int rc = read_version(q, &version, err);
-    if (rc < 0)
-        return rc;
-    bool current = version == (int)ARRAY_LEN(migrations);
-    for (; rc == 0 && version < (int)ARRAY_LEN(migrations); version++)
-        rc = sql_exec(q, migrations[version], err);
-    (void)snprintf(sql, sizeof(sql),
-                   "CREATE TABLE IF NOT EXISTS forkless_schema (version INTEGER NOT NULL);"
-                   "DELETE FROM forkless_schema; INSERT INTO forkless_schema VALUES(%zu);",
-                   ARRAY_LEN(migrations));
-    if (rc == 0 && !current)
-        rc = sql_exec(q, sql, err);
-    q->results_ready = rc == 0 && current; /* tables made just now may yet be rolled back */
-    return rc;
-}
-
-/* Whether there is something to read. */
-static int has_results(struct store_sqlite *q, bool *has, struct err *err)
-{
-    int version = 1;
-    int rc = q->results_ready ? 0 : read_version(q, &version, err);
-    *has = version > 0;
-    return rc;
-}
-
 static int start(struct store_sqlite *q, const struct store_run *run, struct err *err)
 {
     AUTO_RESET sqlite3_stmt *st = NULL;
     char now[CLOCK_TEXT_MAX];
-    int rc = migrate(q, err);
+    int rc = migrate_tables(q, err);
     if (rc == 0)
         rc = sql_get(q, SQL_RUN_START, &st, err);
     if (rc < 0)
@@ -112,7 +39,7 @@ static int end(struct store_sqlite *q, const char *run_id, const char *status, s
     AUTO_RESET sqlite3_stmt *st = NULL;
     char now[CLOCK_TEXT_MAX];
     bool has = false;
-    int rc = has_results(q, &has, err);
+    int rc = migrate_has(q, TABLES_RESULTS, &has, err);
     if (rc == 0 && !has)
         return no_run(run_id, err);
     if (rc == 0)
@@ -162,7 +89,7 @@ int sqlite_runs_each(struct store *s, store_run_fn *fn, void *ctx, struct err *e
     int rc = tx_enter_read(q, err);
     if (rc < 0)
         return rc;
-    rc = has_results(q, &has, err);
+    rc = migrate_has(q, TABLES_RESULTS, &has, err);
     if (rc == 0 && has)
         rc = each_run(q, fn, ctx, err);
     return tx_leave_read(q, rc);
@@ -173,7 +100,7 @@ static int check_run(struct store_sqlite *q, const char *run_id, struct err *err
     AUTO_RESET sqlite3_stmt *st = NULL;
     int64_t one;
     bool has = false;
-    int rc = has_results(q, &has, err);
+    int rc = migrate_has(q, TABLES_RESULTS, &has, err);
     if (rc == 0 && !has)
         return no_run(run_id, err);
     if (rc == 0)
@@ -237,7 +164,7 @@ int sqlite_results_count(struct store *s, const char *run_id, const char *study,
     AUTO_RESET sqlite3_stmt *st = NULL;
     int64_t count = 0;
     bool has = false;
-    int rc = has_results(q, &has, err);
+    int rc = migrate_has(q, TABLES_RESULTS, &has, err);
     if (rc == 0 && has)
         rc = sql_get(q, SQL_RESULTS_COUNT, &st, err);
     if (rc < 0)
@@ -252,4 +179,49 @@ int sqlite_results_count(struct store *s, const char *run_id, const char *study,
     }
     *n = count;
     return 0;
+}
+
+static int each_result(struct store_sqlite *q, const char *run_id, store_result_fn *fn, void *ctx,
+                       struct err *err)
+{
+    AUTO_RESET sqlite3_stmt *st = NULL;
+    int rc = sql_get(q, SQL_RESULTS, &st, err);
+    if (rc < 0)
+        return rc;
+    sql_bind_text(st, 1, run_id);
+    while ((rc = sql_step(q, st, err)) == 1) {
+        const struct store_result r = {
+            .run_id = sql_text(st, 0),
+            .study = sql_text(st, 1),
+            .variant = sql_text(st, 2),
+            .fold = sqlite3_column_int64(st, 3),
+            .crypto_symbol = (const char *)sqlite3_column_text(st, 4),
+            .factor = (const char *)sqlite3_column_text(st, 5),
+            .trial_number = sqlite3_column_int64(st, 6),
+            .objective =
+                sqlite3_column_type(st, 7) == SQLITE_NULL ? NAN : sqlite3_column_double(st, 7),
+            .run_status = sql_text(st, 8),
+            .params = sql_text(st, 9),
+            .metrics = sql_text(st, 10),
+            .buy_trades =
+                sqlite3_column_type(st, 11) == SQLITE_NULL ? -1 : sqlite3_column_int64(st, 11)};
+        rc = fn(ctx, &r);
+        if (rc != 0)
+            return rc;
+    }
+    return rc;
+}
+
+int sqlite_results_each(struct store *s, const char *run_id, store_result_fn *fn, void *ctx,
+                        struct err *err)
+{
+    struct store_sqlite *q = SELF(s);
+    bool has = false;
+    int rc = tx_enter_read(q, err);
+    if (rc < 0)
+        return rc;
+    rc = migrate_has(q, TABLES_RESULTS, &has, err);
+    if (rc == 0 && has)
+        rc = each_result(q, run_id, fn, ctx, err);
+    return tx_leave_read(q, rc);
 }

@@ -146,6 +146,35 @@ static const char *const texts[SQL_COUNT] = {
         " OR ?14 * excluded.objective > ?14 * objective))",
     [SQL_RESULTS_COUNT] = "SELECT count(*) FROM finetune_results WHERE (?1 IS NULL OR run_id=?1)"
                           " AND (?2 IS NULL OR study=?2) AND (?3 IS NULL OR run_status=?3)",
+    [SQL_RESULTS] = "SELECT run_id, study, variant, fold, crypto_symbol, factor, trial_number,"
+                    " objective, run_status, params, metrics, buy_trades FROM finetune_results"
+                    " WHERE (?1 IS NULL OR run_id=?1) ORDER BY study, variant, fold, run_id",
+
+    [SQL_TRAINING_PUT] =
+        "INSERT INTO training_runs(run_id, study, trial_number, crypto_symbol, factor,"
+        " loss_function, status, failure_class, failure_mode, message, params_requested,"
+        " params_used, rolled_back, created_at)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
+        " ON CONFLICT(study, trial_number) DO UPDATE SET run_id=excluded.run_id,"
+        " crypto_symbol=excluded.crypto_symbol, factor=excluded.factor,"
+        " loss_function=excluded.loss_function, status=excluded.status,"
+        " failure_class=excluded.failure_class, failure_mode=excluded.failure_mode,"
+        " message=excluded.message, params_requested=excluded.params_requested,"
+        " params_used=excluded.params_used, rolled_back=excluded.rolled_back,"
+        " created_at=excluded.created_at",
+    [SQL_TRAININGS] =
+        "SELECT run_id, study, trial_number, crypto_symbol, factor, loss_function, status,"
+        " failure_class, failure_mode, message, params_requested, params_used, rolled_back,"
+        " created_at FROM training_runs WHERE created_at>=?1 ORDER BY created_at, training_id",
+    [SQL_CONFIG_GET] = "SELECT base_env, version, changed_at FROM ftf_config WHERE id=1",
+    [SQL_CONFIG_INSERT] =
+        "INSERT INTO ftf_config(id, base_env, version, changed_at) VALUES(1, ?1, ?2, ?3)",
+    [SQL_CONFIG_SET] = "UPDATE ftf_config SET base_env=?1, version=?2, changed_at=?3 WHERE id=1",
+    [SQL_CONFIG_EVENT_PUT] =
+        "INSERT INTO ftf_config_history(version, changed_at, changed_by, reason, old_env, new_env)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+    [SQL_CONFIG_EVENTS] = "SELECT version, changed_at, changed_by, reason, old_env, new_env"
+                          " FROM ftf_config_history ORDER BY change_id DESC",
 };
 
 static enum err_code code_of(int rc)

@@ -157,6 +157,25 @@ int sqlite_results_put(struct store *s, const struct store_result *rows, size_t 
 int sqlite_results_count(struct store *s, const char *run_id, const char *study, const char *status,
                          int64_t *n, struct err *err);
 
+int sqlite_training_put(struct store *s, const struct store_training *t, struct err *err);
+int sqlite_trainings_each(struct store *s, int64_t since_us, store_training_fn *fn, void *ctx,
+                          struct err *err);
+int sqlite_results_each(struct store *s, const char *run_id, store_result_fn *fn, void *ctx,
+                        struct err *err);
+int sqlite_config_get(struct store *s, struct store_config *out, struct err *err);
+int sqlite_config_set(struct store *s, const struct store_config_change *c, int64_t *version,
+                      struct err *err);
+int sqlite_config_history(struct store *s, store_config_event_fn *fn, void *ctx, struct err *err);
+extern const struct store_ftf_ops sqlite_ftf_ops; /* (ftf_config.c) */
+
+/* ---- migrate.c: the tables beside Optuna's ---- */
+
+/* Brings them to our version, inside a write transaction. */
+int migrate_tables(struct store_sqlite *q, struct err *err);
+/* Whether they are there, of a version from which there is something to read. */
+enum { TABLES_RESULTS = 1, TABLES_FTF = 2 };
+int migrate_has(struct store_sqlite *q, int version, bool *has, struct err *err);
+
 /* Inside a transaction: what trial that is. Errors: ERR_NOTFOUND. (index.c) */
 int trial_look(struct store_sqlite *q, int64_t trial, struct trial_head *out, struct err *err);
 /* Errors: ERR_NOTFOUND. (study.c) */
