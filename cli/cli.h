@@ -46,3 +46,5 @@ int export_main(int argc, char **argv);
 int repro_main(int argc, char **argv);
 int guard_main(int argc, char **argv);
 int drill_main(int argc, char **argv);
+int triage_main(int argc, char **argv);
+int config_main(int argc, char **argv);

@@ -22,9 +22,9 @@ int reading_failed(const struct err *err)
 }
 
 /* url NULL: the default. */
-static int open_store(struct reading *r, const char *url)
+static int open_store(struct reading *r, const char *url, bool write)
 {
-    const struct store_opts opts = {.read_only = true, .busy_ms = 10000};
+    const struct store_opts opts = {.read_only = !write, .busy_ms = 10000};
     const char *const defaults[] = {getenv("FORKLESS_STORAGE"), getenv("OPTUNA_STORAGE"),
                                     "sqlite:///forkless.db"};
     struct err err;
@@ -117,9 +117,14 @@ static int pick(struct reading *r, const char *name)
     return name == NULL && s.n > 1 ? name_one(&s, r->url) : CLI_GO_ON;
 }
 
+int reading_open(struct reading *r, bool write)
+{
+    return open_store(r, r->storage, write);
+}
+
 int reading_open_study(struct reading *r, const char *url, const char *name)
 {
-    int code = open_store(r, url);
+    int code = open_store(r, url, false);
     return code == CLI_GO_ON ? pick(r, name) : code;
 }
 
@@ -143,7 +148,7 @@ int reading_begin(struct reading *r, const struct cli_usage *usage, int argc, ch
     if (args->words.n < before || args->words.n > before + 1)
         return wrong_words(usage->command, words);
     const char *name = args->words.n > before ? args->words.v[before] : NULL;
-    code = open_store(r, r->storage);
+    code = open_store(r, r->storage, false);
     if (code == CLI_GO_ON && (name != NULL || words != READING_ALL))
         code = pick(r, name);
     return code;

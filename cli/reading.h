@@ -37,6 +37,9 @@ enum reading_words {
  * Returns CLI_GO_ON, or an exit_code after it said why. *args is the caller's to free. */
 int reading_begin(struct reading *r, const struct cli_usage *usage, int argc, char **argv,
                   enum reading_words words, struct cli_args *args);
+/* Opens r's store and picks no study; for writing, it may have to make the file. As reading_begin.
+ */
+int reading_open(struct reading *r, bool write);
 /* Opens the store of the url and picks the study of the name. As reading_begin. */
 int reading_open_study(struct reading *r, const char *url, const char *name);
 /* The study's run directory (its attribute forkless:dir); the caller's to free. As reading_open. */

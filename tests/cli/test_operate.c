@@ -1,0 +1,149 @@
+/* What whoever is paged types: forkless triage and forkless config, on rows of many trainings. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "storage/ftf.h"
+#include "tests/lib/sandbox.h"
+
+TestSuite(operate, .init = sandbox_enter, .fini = sandbox_leave, .timeout = 120);
+
+static struct err err;
+#define MUST(call) cr_assert((call) >= 0, "%s: %s", #call, err.msg)
+#define SAY(...)                                                                                   \
+    sandbox_wait(sandbox_start((const char *const[]){FORKLESS, __VA_ARGS__, "--storage",           \
+                                                     "sqlite:///s.db", NULL}),                     \
+                 60)
+#define EXPECT(file, text)                                                                         \
+    cr_expect_not_null(strstr(sandbox_text(file), text), "%s", sandbox_text(file))
+
+static void train(struct store *s, const char *crypto, const char *loss, int failed, int succeeded,
+                  const char *mode)
+{
+    for (int i = 0; i < failed + succeeded; i++) {
+        const struct store_training t = {.trial_number = -1,
+                                         .crypto_symbol = crypto,
+                                         .loss_function = loss,
+                                         .failed = i < failed,
+                                         .failure_class = i < failed ? mode : NULL,
+                                         .failure_mode = i < failed ? mode : NULL,
+                                         .message = i < failed ? "its last words" : NULL};
+        MUST(store_training_put(s, &t, &err));
+    }
+}
+
+static struct store *open_store(void)
+{
+    struct store *s = NULL;
+    MUST(store_open(&s, "sqlite:///s.db", NULL, &err));
+    return s;
+}
+
+static void focal_config(const char *gamma)
+{
+    char word[64];
+    (void)snprintf(word, sizeof(word), "CVN_FOCAL_GAMMA=%s", gamma);
+    cr_assert_eq(SAY("config", "set", "CVN_LOSS_FUNCTION=focal", word), EXIT_OK, "%s",
+                 sandbox_text("err"));
+}
+
+Test(operate, widespread_failures_are_rolled_back_once_and_the_change_is_in_the_history)
+{
+    AUTO_STORE struct store *s = open_store();
+    focal_config("4.0");
+    train(s, "OPUSDC", "focal", 6, 4, "hessian");
+    train(s, "ARBUSDC", "focal", 0, 9, NULL);
+    cr_expect_eq(SAY("triage"), EXIT_UNMET);
+    EXPECT("out", "OPUSDC        6   4  60 %");
+    EXPECT("out", "path A: roll back to binary:logistic");
+    EXPECT("out", "latest   OPUSDC: its last words");
+    cr_expect_eq(SAY("triage", "--apply"), EXIT_OK, "%s", sandbox_text("err"));
+    EXPECT("out", "applied  CVN_LOSS_FUNCTION=binary:logistic");
+    cr_expect_eq(SAY("config", "get", "CVN_LOSS_FUNCTION"), EXIT_OK);
+    cr_expect_str_eq(sandbox_text("out"), "binary:logistic\n");
+    cr_expect_eq(SAY("config", "history"), EXIT_OK);
+    EXPECT("out", "CVN_LOSS_FUNCTION focal > binary:logistic");
+    EXPECT("out", "triage: 1 of 2 cryptos fail at over 50 %");
+    cr_expect_eq(SAY("triage", "--apply"), EXIT_OK); /* what failed before says nothing any more */
+    EXPECT("out", "healthy");
+    cr_expect_eq(SAY("config", "rollback"), EXIT_OK);
+    cr_expect_eq(SAY("config", "get", "CVN_LOSS_FUNCTION"), EXIT_OK);
+    cr_expect_str_eq(sandbox_text("out"), "focal\n");
+}
+
+Test(operate, numerical_failures_lower_gamma_step_by_step)
+{
+    AUTO_STORE struct store *s = open_store();
+    focal_config("2.0");
+    const char *const gammas[] = {"1.0\n", "0.0\n"};
+    for (int i = 0; i < 2; i++) {
+        train(s, "OPUSDC", "focal", 2, 8, "hessian");
+        cr_expect_eq(SAY("triage", "--apply"), EXIT_OK, "%s", sandbox_text("out"));
+        cr_expect_eq(SAY("config", "get", "CVN_FOCAL_GAMMA"), EXIT_OK);
+        cr_expect_str_eq(sandbox_text("out"), gammas[i]);
+    }
+    train(s, "OPUSDC", "focal", 2, 8, "hessian");
+    cr_expect_eq(SAY("triage", "--apply"), EXIT_OK);
+    EXPECT("out", "applied  CVN_LOSS_FUNCTION=binary:logistic");
+}
+
+Test(operate, all_five_failing_is_told_to_page_and_goes_on_being_told)
+{
+    static const char *const five[] = {"OPUSDC", "ARBUSDC", "AAVEUSDC", "UNIUSDC", "LDOUSDC"};
+    AUTO_STORE struct store *s = open_store();
+    focal_config("2.0");
+    for (int i = 0; i < 5; i++)
+        train(s, five[i], "focal", 2, 1, "dependency");
+    cr_expect_eq(SAY("triage", "--json"), EXIT_UNMET);
+    EXPECT("out", "\"verdict\":\"rollback\",\"page\":true");
+    EXPECT("out", "\"pattern\":\"dependency\"");
+    cr_expect_eq(SAY("triage", "--apply"), EXIT_UNMET); /* done, but somebody has to come */
+    EXPECT("out", "P1, page the DRI now");
+    for (int i = 0; i < 5; i++)
+        train(s, five[i], "binary:logistic", 2, 1, "dependency");
+    cr_expect_eq(SAY("triage"), EXIT_UNMET);
+    EXPECT("out", "without the focal loss");
+    EXPECT("out", "P1, page the DRI now");
+}
+
+Test(operate, a_focal_loss_that_no_config_asked_for_is_not_rolled_back_in_vain)
+{
+    AUTO_STORE struct store *s = open_store();
+    train(s, "OPUSDC", "focal", 6, 4, "hessian"); /* the first values name the baseline */
+    cr_expect_eq(SAY("triage", "--apply"), EXIT_UNMET);
+    EXPECT("out", "path A");
+    EXPECT("out", "takes it from its own spec");
+    cr_expect_eq(SAY("config", "history"), EXIT_OK);
+    cr_expect_null(strstr(sandbox_text("out"), "triage"));
+}
+
+Test(operate, old_trainings_are_outside_of_the_window)
+{
+    AUTO_STORE struct store *s = open_store();
+    const struct store_training old = {.trial_number = -1,
+                                       .crypto_symbol = "OPUSDC",
+                                       .loss_function = "focal",
+                                       .failed = true,
+                                       .created_us = 1000000};
+    MUST(store_training_put(s, &old, &err));
+    cr_expect_eq(SAY("triage"), EXIT_OK);
+    EXPECT("out", "no trainings");
+    cr_expect_eq(SAY("triage", "--window", "999999h"), EXIT_UNMET);
+}
+
+Test(operate, mistakes_in_config_are_told_and_change_nothing)
+{
+    focal_config("2.0");
+    cr_expect_eq(SAY("config", "set", "CVN_FOCAL_GAMMA=3", "CVN_FOCAL_GAMA=3"), EXIT_USAGE);
+    EXPECT("err", "did you mean 'CVN_FOCAL_GAMMA'?");
+    cr_expect_eq(SAY("config", "set", "CVN_FOCAL_GAMMA=3", "--version", "1"), EXIT_UNMET);
+    EXPECT("err", "it is at version 2, not 1");
+    cr_expect_eq(SAY("config", "rollback", "9"), EXIT_UNMET);
+    EXPECT("err", "there is no version 9");
+    cr_expect_eq(SAY("config", "hsitory"), EXIT_USAGE);
+    EXPECT("err", "did you mean history");
+    cr_expect_eq(SAY("config", "get"), EXIT_OK);
+    EXPECT("out", "version 2,");
+    cr_expect_eq(SAY("config", "set", "CVN_FOCAL_GAMMA=7"), EXIT_OK);
+    EXPECT("err", "note: CVN_FOCAL_GAMMA=7 is over 6");
+}

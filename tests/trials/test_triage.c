@@ -1,0 +1,146 @@
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+
+#include "trials/base_env.h"
+#include "trials/triage.h"
+
+static const char *const five[] = {"OPUSDC", "ARBUSDC", "AAVEUSDC", "UNIUSDC", "LDOUSDC"};
+
+static void add(struct triage *t, const char *symbol, int failed, int succeeded, const char *mode)
+{
+    for (int i = 0; i < failed + succeeded; i++)
+        cr_assert(triage_add(t, symbol, true, i < failed, i < failed ? mode : NULL));
+}
+
+static struct triage_verdict judge(struct triage *t, bool focal, double gamma)
+{
+    struct triage_verdict v;
+    const struct triage_config now = {.focal = focal, .gamma = gamma};
+    triage_sort(t);
+    triage_judge(t, &now, &v);
+    triage_free(t);
+    *t = (struct triage){0};
+    return v;
+}
+
+Test(triage, nothing_that_fails_is_healthy)
+{
+    struct triage t = {0};
+    cr_expect_eq(judge(&t, true, 2).path, TRIAGE_HEALTHY);
+    add(&t, "OPUSDC", 0, 5, NULL);
+    cr_expect_eq(judge(&t, true, 2).path, TRIAGE_HEALTHY);
+}
+
+Test(triage, over_half_of_a_cryptos_trainings_is_a_rollback)
+{
+    struct triage t = {0};
+    add(&t, "OPUSDC", 6, 5, "hessian");
+    add(&t, "ARBUSDC", 0, 9, NULL);
+    struct triage_verdict v = judge(&t, true, 4);
+    cr_expect_eq(v.path, TRIAGE_ROLLBACK);
+    cr_expect(v.has_pattern && v.pattern == TRIAGE_HESSIAN);
+    cr_expect_not(v.page);
+    cr_expect_not_null(strstr(v.why, "1 of 2 cryptos"), "%s", v.why);
+    add(&t, "OPUSDC", 5, 5, "calibration"); /* just half */
+    cr_expect_eq(judge(&t, true, 4).path, TRIAGE_INVESTIGATE);
+}
+
+Test(triage, all_of_five_failing_is_paged_four_of_five_is_not)
+{
+    struct triage t = {0};
+    for (int i = 0; i < 5; i++)
+        add(&t, five[i], 3, 1, "dependency");
+    struct triage_verdict v = judge(&t, true, 2);
+    cr_expect(v.page && v.path == TRIAGE_ROLLBACK);
+    for (int i = 0; i < 5; i++)
+        add(&t, five[i], i < 4 ? 3 : 0, 1, "dependency");
+    v = judge(&t, true, 2);
+    cr_expect(!v.page && v.path == TRIAGE_ROLLBACK);
+    for (int i = 0; i < 4; i++)
+        add(&t, five[i], 3, 1, "dependency");
+    cr_expect_not(judge(&t, true, 2).page); /* there are only four */
+}
+
+Test(triage, numerical_failures_lower_gamma_by_one)
+{
+    struct triage t = {0};
+    add(&t, "OPUSDC", 2, 18, "hessian"); /* 10 %, but all for one numerical cause */
+    struct triage_verdict v = judge(&t, true, 4);
+    cr_expect_eq(v.path, TRIAGE_LOWER_GAMMA);
+    cr_expect_float_eq(v.gamma, 3, 0);
+    add(&t, "OPUSDC", 1, 3, "numerical"); /* 50 %: one numerical, one not */
+    add(&t, "OPUSDC", 1, 0, "oom");
+    cr_expect_eq(judge(&t, true, 4).path, TRIAGE_LOWER_GAMMA);
+    add(&t, "OPUSDC", 2, 8, "hessian");
+    cr_expect_eq(judge(&t, true, 0.5).path, TRIAGE_ROLLBACK); /* there is no step left */
+}
+
+Test(triage, sparse_failures_without_a_numerical_pattern_are_investigated)
+{
+    struct triage t = {0};
+    add(&t, "OPUSDC", 1, 19, "oom");
+    struct triage_verdict v = judge(&t, true, 4);
+    cr_expect(v.path == TRIAGE_INVESTIGATE && !v.has_pattern && !v.page);
+    add(&t, "OPUSDC", 2, 18, "calibration");
+    v = judge(&t, true, 4);
+    cr_expect(v.path == TRIAGE_INVESTIGATE && v.has_pattern && v.pattern == TRIAGE_CALIBRATION);
+}
+
+Test(triage, failing_on_after_a_rollback_is_paged)
+{
+    struct triage t = {0};
+    for (int i = 0; i < 4; i++)
+        cr_assert(triage_add(&t, "OPUSDC", false, i < 3, "dependency"));
+    struct triage_verdict v = judge(&t, false, 4);
+    cr_expect(v.page && v.path == TRIAGE_INVESTIGATE);
+    add(&t, "OPUSDC", 3, 0, "hessian"); /* a spec of its own asks for the focal loss */
+    v = judge(&t, false, 4);
+    cr_expect(!v.page && v.path == TRIAGE_ROLLBACK);
+    const struct triage_config baseline = {.focal = false}, focal = {.focal = true};
+    cr_expect(triage_applies(&v, &focal) && !triage_applies(&v, &baseline));
+}
+
+Test(triage, cryptos_are_sorted_by_failures)
+{
+    struct triage t = {0};
+    add(&t, "B", 1, 0, "hessian");
+    add(&t, "A", 1, 0, "hessian");
+    add(&t, "C", 2, 0, "hessian");
+    triage_sort(&t);
+    cr_expect_str_eq(t.cryptos[0].symbol, "C");
+    cr_expect_str_eq(t.cryptos[1].symbol, "A");
+    triage_free(&t);
+}
+
+Test(base_env, values_are_checked_and_mistakes_told)
+{
+    static const struct {
+        const char *key, *value, *error, *note;
+    } cases[] = {
+        {"CVN_LOSS_FUNCTION", "focal", NULL, ""},
+        {"CVN_LOSS_FUNCTION", "binary:logistic", NULL, ""},
+        {"CVN_LOSS_FUNCTION", "focall", "did you mean 'focal'?", NULL},
+        {"CVN_FOCAL_GAMMA", "6.0", NULL, ""},
+        {"CVN_FOCAL_GAMMA", "6.5", NULL, "is over 6"},
+        {"CVN_FOCAL_GAMMA", "-1", "a number from 0 to 100", NULL},
+        {"CVN_FOCAL_GAMMA", "nan", "a number from 0 to 100", NULL},
+        {"CVN_FOCAL_ALPHA", "1.5", "a number from 0 to 1", NULL},
+        {"CVN_CLEANLAB_MODE", "off", NULL, ""},
+        {"CVN_CLEANLAB_MODE", "on", "expected one of off, prune, weight, relabel", NULL},
+        {"CVN_FOCAL_GAMA", "2", "did you mean 'CVN_FOCAL_GAMMA'?", NULL},
+        {"x", "2", "expected CVN_LOSS_FUNCTION, ", NULL},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char note[200];
+        struct err err = {0};
+        int rc = base_env_check(cases[i].key, cases[i].value, note, sizeof(note), &err);
+        cr_expect_eq(rc, cases[i].error == NULL ? 0 : -ERR_INVALID);
+        if (cases[i].error != NULL)
+            cr_expect_not_null(strstr(err.msg, cases[i].error), "%s", err.msg);
+        else
+            cr_expect(strstr(note, cases[i].note) != NULL &&
+                          (note[0] == '\0') == (cases[i].note[0] == '\0'),
+                      "%s", note);
+    }
+}

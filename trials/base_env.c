@@ -1,0 +1,99 @@
+#include "trials/base_env.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/text.h"
+
+/* Above it the Hessian of the focal loss is next to nothing wherever the model is nearly right. */
+#define GAMMA_STEEP 6.0
+
+static const char *const losses[] = {"focal", "binary:logistic", "binary:logitraw", "binary:hinge",
+                                     NULL};
+static const char *const modes[] = {"off", "prune", "weight", "relabel", NULL};
+
+static const struct key {
+    const char *name, *param;
+    const char *const *words; /* NULL: a number */
+    double low, high;
+} keys[] = {
+    {BASE_ENV_LOSS, "objective", losses, 0, 0},
+    {BASE_ENV_GAMMA, "focal_gamma", NULL, 0, 100},
+    {BASE_ENV_ALPHA, "focal_alpha", NULL, 0, 1},
+    {BASE_ENV_CLEANLAB, "cleanlab_mode", modes, 0, 0},
+};
+
+const char *const base_env_keys[] = {BASE_ENV_LOSS, BASE_ENV_GAMMA, BASE_ENV_ALPHA,
+                                     BASE_ENV_CLEANLAB};
+const size_t n_base_env_keys = ARRAY_LEN(base_env_keys);
+
+static const struct key *find(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        if (strcmp(keys[i].name, name) == 0)
+            return &keys[i];
+    }
+    return NULL;
+}
+
+static int unknown_key(const char *key, struct err *err)
+{
+    const char *near = text_nearest(key, base_env_keys, n_base_env_keys);
+    if (near != NULL)
+        return err_set(err, ERR_INVALID, "unknown key '%.60s': did you mean '%s'?", key, near);
+    return err_set(err, ERR_INVALID,
+                   "unknown key '%.60s': expected " BASE_ENV_LOSS ", " BASE_ENV_GAMMA
+                   ", " BASE_ENV_ALPHA " or " BASE_ENV_CLEANLAB,
+                   key);
+}
+
+static int check_word(const struct key *k, const char *value, struct err *err)
+{
+    char list[160] = "";
+    size_t n = 0;
+    for (; k->words[n] != NULL; n++) {
+        if (strcmp(value, k->words[n]) == 0)
+            return 0;
+        size_t len = strlen(list);
+        (void)snprintf(list + len, sizeof(list) - len, "%s%s", n > 0 ? ", " : "", k->words[n]);
+    }
+    const char *near = text_nearest(value, k->words, n);
+    return err_set(err, ERR_INVALID, "%s: expected one of %s, found '%.60s'%s%s%s", k->name, list,
+                   value, near != NULL ? ": did you mean '" : "", near != NULL ? near : "",
+                   near != NULL ? "'?" : "");
+}
+
+int base_env_check(const char *key, const char *value, char *note, size_t n_note, struct err *err)
+{
+    const struct key *k = find(key);
+    double number;
+    note[0] = '\0';
+    if (k == NULL)
+        return unknown_key(key, err);
+    if (k->words != NULL)
+        return check_word(k, value, err);
+    if (!text_double(value, &number) || !(number >= k->low && number <= k->high))
+        return err_set(err, ERR_INVALID, "%s: expected a number from %g to %g, found '%.60s'",
+                       k->name, k->low, k->high, value);
+    if (strcmp(key, BASE_ENV_GAMMA) == 0 && number > GAMMA_STEEP)
+        (void)snprintf(note, n_note,
+                       "%s=%s is over %g: \"Hessian not positive definite\" becomes likely, lower "
+                       "it by steps of 1",
+                       key, value, GAMMA_STEEP);
+    return 0;
+}
+
+double base_env_number(const json_t *env, const char *key)
+{
+    double number;
+    const char *text = json_string_value(json_object_get(env, key));
+    return text != NULL && text_double(text, &number) ? number : NAN;
+}
+
+const char *base_env_param(const char *key)
+{
+    const struct key *k = find(key);
+    return k != NULL ? k->param : NULL;
+}
