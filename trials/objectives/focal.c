@@ -67,13 +67,3 @@ double focal_hessian(const struct focal *f, double margin, bool positive)
     struct point p = point_at(f, margin, positive);
     return second(f, &p);
 }
-
-void focal_round(const struct focal *f, const float *margin, const float *label, size_t n,
-                 float *grad, float *hess)
-{
-    for (size_t i = 0; i < n; i++) {
-        struct point p = point_at(f, (double)margin[i], label[i] > 0.5f);
-        grad[i] = (float)first(f, &p);
-        hess[i] = (float)fmax(second(f, &p), FOCAL_HESSIAN_FLOOR);
-    }
-}
