@@ -48,3 +48,4 @@ int guard_main(int argc, char **argv);
 int drill_main(int argc, char **argv);
 int triage_main(int argc, char **argv);
 int config_main(int argc, char **argv);
+int spool_main(int argc, char **argv);

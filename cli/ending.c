@@ -77,6 +77,14 @@ static void put_unproven(struct buf *b, const struct outcome_conf *conf,
                    conf->cells[0].prove.table, r->proven_trials, rows);
 }
 
+/* Nothing is lost: the same command goes on with it, or `forkless spool`. */
+static void put_spooled(struct buf *b, const struct executor_result *r)
+{
+    if (r->spool != NULL)
+        buf_printf(b, "; what it has not taken is kept in %s: run the same command when it is back",
+                   r->spool);
+}
+
 /* One sentence. */
 static void put_reason(struct buf *b, const struct outcome_conf *conf,
                        const struct executor_result *r)
@@ -110,6 +118,7 @@ static void put_reason(struct buf *b, const struct outcome_conf *conf,
         break;
     case SW_STORE:
         buf_printf(b, "%s%s", r->err.code == ERR_CONFLICT ? "" : "the store is lost: ", r->err.msg);
+        put_spooled(b, r);
         break;
     case SW_PREEMPTED:
         buf_printf(b, "stopped with %s; " ENDING_GO_ON, progress);
@@ -155,6 +164,10 @@ static void put_result(struct buf *b, const struct outcome_conf *conf,
                r->reason == SW_MET ? "true" : "false", r->done, r->target, r->failed);
     if (e->failures.same > 0)
         put_failure_json(b, &e->failures);
+    if (r->spool != NULL) {
+        buf_printf(b, ",\"spooled\":%" PRId64 ",\"spool\":", r->spooled);
+        json_put_string(b, r->spool);
+    }
     if (r->proven_rows >= 0)
         buf_printf(b, ",\"rows\":%" PRId64, r->proven_rows);
     buf_printf(b, ",\"seconds\":%.3f,\"studies\":[", (double)r->elapsed_ms / 1000);

@@ -60,6 +60,7 @@ void executor_heartbeat(struct executor *ex)
     ex->beating = true;
     for (int i = 0; i < ex->n_studies; i++)
         lost_tell_waiting(&ex->studies[i]);
+    spool_adopt_later(ex); /* before trials of dead executors are taken for lost */
     storeq_push(ex->storeq, &b->job);
 }
 

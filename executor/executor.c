@@ -494,12 +494,31 @@ static void make_mark(struct executor *ex)
                    (uint64_t)clock_utc_us());
 }
 
-static int set_up(struct executor *ex, struct err *err)
+/* Without a spool the run is as safe as the store is there. */
+static void make_spool(struct executor *ex)
 {
+    const struct spool_conf conf = {.run_dir = ex->spec->run.dir,
+                                    .storage = ex->spec->study.storage,
+                                    .run_id = ex->conf->run_id,
+                                    .owner = ex->owner};
+    struct err err = {0};
+    if (spool_create(&ex->spool, &conf, &err) < 0)
+        executor_notice(ex, "results cannot be kept on disk while the store is away: %s", err.msg);
+}
+
+static int start_store(struct executor *ex, struct err *err)
+{
+    make_spool(ex);
     const struct storeq_conf store = {.url = ex->spec->study.storage,
+                                      .spool = ex->spool,
                                       .patience_ms = STORE_PATIENCE_MS,
                                       .on_trouble = on_store_trouble,
                                       .ctx = ex};
+    return storeq_start(&ex->storeq, &ex->loop, &store, err);
+}
+
+static int set_up(struct executor *ex, struct err *err)
+{
     make_mark(ex);
     int rc = allocate(ex, err);
     if (rc == 0)
@@ -513,7 +532,7 @@ static int set_up(struct executor *ex, struct err *err)
     if (rc == 0)
         rc = make_sweep(ex, err);
     if (rc == 0)
-        rc = storeq_start(&ex->storeq, &ex->loop, &store, err);
+        rc = start_store(ex, err);
     return rc;
 }
 
@@ -549,6 +568,8 @@ static int fill_result(struct executor *ex, struct err *err)
     out->failed = status.failed;
     out->target = status.target;
     out->elapsed_ms = status.elapsed_ms;
+    if (ex->spool != NULL && (out->spooled = spool_left(ex->spool)) > 0)
+        out->spool = strdup(spool_path(ex->spool));
     out->n_studies = ex->n_studies;
     out->studies = calloc((size_t)ex->n_studies, sizeof(*out->studies));
     if (out->studies == NULL)
@@ -560,6 +581,7 @@ static int fill_result(struct executor *ex, struct err *err)
 static void tear_down(struct executor *ex)
 {
     guardian_stop(&ex->guardian);
+    spool_destroy(ex->spool);
     for (int i = 0; ex->slots != NULL && i < ex->plan.jobs; i++)
         slot_free(&ex->slots[i]);
     for (int i = 0; ex->studies != NULL && i < ex->n_studies; i++)
@@ -613,5 +635,7 @@ int executor_run(const struct executor_conf *conf, struct executor_result *out, 
 void executor_result_free(struct executor_result *r)
 {
     free(r->studies);
+    free(r->spool);
     r->studies = NULL;
+    r->spool = NULL;
 }

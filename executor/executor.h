@@ -68,7 +68,9 @@ struct executor_result {
     struct executor_study *studies; /* [n_studies], owned: executor_result_free */
     int n_studies;
     uint64_t elapsed_ms;
-    struct err err; /* SW_STORE: what the store said; else code is ERR_NONE */
+    int64_t spooled; /* entries that the store has not taken: they are in the spool */
+    char *spool;     /* its path, owned; NULL: nothing is in it */
+    struct err err;  /* SW_STORE: what the store said; else code is ERR_NONE */
 };
 
 /* Runs to the end and fills *out. Errors are those of the start, before anything ran (the store

@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "base/buf.h"
+#include "executor/attrs.h"
 #include "executor/capture.h"
 #include "executor/deadlock.h"
 #include "executor/evidence/job.h"
@@ -17,17 +18,10 @@
 #include "executor/known.h"
 #include "executor/lines.h"
 #include "executor/spawn.h"
+#include "executor/spool/spool.h"
 #include "executor/storeq.h"
 #include "executor/worker.h"
 #include "trials/classify.h"
-
-/* User attributes of trials and studies. */
-#define ATTR_CLASS "forkless:class"
-#define ATTR_MESSAGE "forkless:message"
-#define ATTR_DIR "forkless:dir"
-#define ATTR_ENQUEUED "forkless:enqueued"
-#define ATTR_FORKS "forkless:forks"
-#define ATTR_EVIDENCE "forkless:evidence"
 
 struct executor;
 
@@ -88,7 +82,8 @@ struct run {
 
     struct flush_job *flush; /* under way to the store: one at a time; NULL = none */
     bool saving;             /* the outcome is on its way, with all that is left */
-    struct err refused;      /* why the store lacks something of this trial; ERR_NONE = all well */
+    struct spool_chain spooled;
+    struct err refused; /* why the store lacks something of this trial; ERR_NONE = all well */
 
     json_t *new_attrs; /* user attributes, not stored yet */
     json_t *new_rungs; /* system attributes of the pruner, not stored yet */
@@ -155,6 +150,8 @@ struct executor {
     struct executor_slots plan;
     uv_loop_t loop;
     struct storeq *storeq;
+    struct spool
+        *spool; /* what the store has not taken is kept there; NULL: it could not be made */
     struct sweep *sweep;
     struct sw_study_conf *sweep_studies;
     struct study *studies;
@@ -230,6 +227,13 @@ int builtin_prepare(struct study *st, struct err *err);
 int lost_reap(const struct study *st, struct store *s, struct err *err);
 /* Names the trials of others for which the study has waited too long, if it has. */
 void lost_tell_waiting(struct study *st);
+
+/* spool/adopt.c */
+/* Stores what executors of this run directory that are gone have left in their spools; on the
+ * store's thread, outside of a transaction. Errors: trouble. */
+int spool_adopt(const struct executor *ex, struct err *err);
+/* The same as a job of its own. */
+void spool_adopt_later(struct executor *ex);
 
 /* tries.c */
 struct tries {

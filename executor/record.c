@@ -1,14 +1,13 @@
 /* What a trial leaves in the store: its parameters and reports while it runs, its outcome in the
  * end. */
 #include <inttypes.h>
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "executor/entry.h"
 #include "executor/internal.h"
 
 struct flush_job {
@@ -21,39 +20,31 @@ struct flush_job {
     json_t *attrs, *rungs;
 };
 
-static int put_attrs(struct store *s, int64_t id, enum attr_kind kind, json_t *attrs,
-                     struct err *err)
+/* What the job writes, without an end. */
+static struct entry flush_entry(const struct flush_job *f)
 {
-    int rc = 0;
-    const char *key;
-    json_t *value;
-    json_object_foreach(attrs, key, value)
-    {
-        AUTO_FREE char *text = json_dumps(value, JSON_ENCODE_ANY);
-        const struct trial_attr a = {key, text};
-        rc = text != NULL ? store_trial_attrs(s, id, kind, &a, 1, err)
-                          : err_set(err, ERR_NOMEM, "attribute %s", key);
-        if (rc < 0)
-            break;
-    }
-    return rc;
-}
-
-static int put_news(const struct flush_job *f, struct store *s, struct err *err)
-{
-    int rc = 0;
-    if (f->n_params > 0)
-        rc = store_trial_params(s, f->run->id, f->params, f->n_params, err);
-    if (rc == 0 && f->n_steps > 0)
-        rc = store_trial_steps(s, f->run->id, f->steps, f->n_steps, err);
-    if (rc == 0)
-        rc = put_attrs(s, f->run->id, ATTR_SYSTEM, f->rungs, err);
-    return rc == 0 ? put_attrs(s, f->run->id, ATTR_USER, f->attrs, err) : rc;
+    return (struct entry){.trial = f->run->id,
+                          .study = f->run->study->view.name,
+                          .number = f->run->number,
+                          .params = f->params,
+                          .n_params = f->n_params,
+                          .steps = f->steps,
+                          .n_steps = f->n_steps,
+                          .attrs = f->attrs,
+                          .rungs = f->rungs};
 }
 
 static int flush_run(struct storeq_job *job, struct store *s, struct err *err)
 {
-    return put_news(CONTAINER_OF(job, struct flush_job, job), s, err);
+    const struct entry e = flush_entry(CONTAINER_OF(job, struct flush_job, job));
+    return entry_put_news(&e, s, err);
+}
+
+static void flush_spool(struct storeq_job *job, unsigned generation, struct buf *out)
+{
+    struct flush_job *f = CONTAINER_OF(job, struct flush_job, job);
+    const struct entry e = flush_entry(f);
+    spool_put(out, &e, spool_chain_next(&f->run->spooled, generation));
 }
 
 static void flush_free(struct flush_job *f)
@@ -92,7 +83,8 @@ static struct flush_job *take_news(struct run *r)
     struct flush_job *f = calloc(1, sizeof(*f));
     if (f == NULL)
         return NULL;
-    f->job = (struct storeq_job){.kind = STOREQ_WRITE, .run = flush_run, .done = flush_done};
+    f->job = (struct storeq_job){
+        .kind = STOREQ_WRITE, .run = flush_run, .done = flush_done, .spool = flush_spool};
     f->run = r;
     r->refs++;
     f->params = calloc(r->n_params + 1, sizeof(*f->params));
@@ -154,106 +146,60 @@ static const char *cell_value(const struct spec *spec, const char *name)
     return NULL;
 }
 
-static int put_row(const struct run *r, const json_t *row, const char *params, struct store *s,
-                   struct err *err)
+/* Whether the store lacks what was to be written before; with the spool it will have what only
+ * waited. That the trial was finished by somebody else the end will find out. */
+static bool before_refused(const struct flush_job *before, bool spooled)
 {
-    const struct spec *spec = r->study->spec;
-    const json_t *buys = json_object_get(row, "buy_trades");
-    AUTO_FREE char *metrics = json_dumps(json_object_get(row, "metrics"), 0);
-    const struct store_result result = {
-        .run_id = r->study->ex->run_row.run_id,
-        .study = spec->study.name,
-        .variant = json_string_value(json_object_get(row, "variant")),
-        .fold = json_integer_value(json_object_get(row, "fold")),
-        .crypto_symbol = cell_value(spec, "crypto"),
-        .factor = cell_value(spec, "factor"),
-        .trial_number = r->number,
-        .objective = r->value,
-        .direction = spec->study.direction,
-        .run_status = "success",
-        .params = params,
-        .metrics = metrics,
-        .buy_trades = json_is_integer(buys) ? json_integer_value(buys) : -1,
-    };
-    return store_results_put(s, &result, 1, err);
+    int rc = before != NULL ? before->job.rc : 0;
+    bool waits = spooled && before != NULL && before->job.spooled && !store_refused(rc);
+    return rc < 0 && rc != -ERR_FINISHED && !waits;
 }
 
-static int put_rows(const struct run *r, struct store *s, struct err *err)
-{
-    struct buf params = BUF_INIT;
-    int rc = 0;
-    size_t i;
-    json_t *row;
-    if (json_array_size(r->rows) > 0)
-        run_put_params(&params, r);
-    json_array_foreach(r->rows, i, row)
-    {
-        rc = put_row(r, row, buf_str(&params), s, err);
-        if (rc < 0)
-            break;
-    }
-    buf_free(&params);
-    return rc;
-}
-
-static int put_failure(const struct run *r, enum fail_class class, const char *why, struct store *s,
-                       struct err *err)
-{
-    struct buf b = BUF_INIT;
-    json_put_string(&b, fail_class_name(class));
-    const struct trial_attr fail = {ATTR_CLASS, buf_str(&b)};
-    int rc = store_trial_attrs(s, r->id, ATTR_USER, &fail, 1, err);
-    if (rc == 0 && why[0] != '\0') {
-        buf_clear(&b);
-        json_put_string(&b, why);
-        const struct trial_attr message = {ATTR_MESSAGE, buf_str(&b)};
-        rc = store_trial_attrs(s, r->id, ATTR_USER, &message, 1, err);
-    }
-    buf_free(&b);
-    return rc;
-}
-
-/* Writes what is left. A refusal, of this or of an earlier write, is returned in *why: what the
- * store lacks makes a good outcome a lie. Errors: trouble, that a later try may not have. */
-static int put_rest(const struct finish_job *f, struct store *s, struct err *why, struct err *err)
-{
-    int rc = f->before != NULL ? f->before->job.rc : 0;
-    *why = rc < 0 ? f->before->job.err : (struct err){0};
-    if (rc < 0 && rc != -ERR_FINISHED)
-        return 0;
-    rc = put_news(f->news, s, why);
-    if (rc == -ERR_BUSY || rc == -ERR_UNAVAILABLE) {
-        *err = *why;
-        return rc;
-    }
-    if (rc == 0 || rc == -ERR_FINISHED) /* the latter is told by what follows */
-        why->code = ERR_NONE;
-    return 0;
-}
-
-static int end_trial(const struct finish_job *f, const struct err *why, struct store *s,
-                     struct err *err)
+/* The end that the job writes, to the store or to the spool. params: memory of what rows need. */
+static struct entry_end finish_end(const struct finish_job *f, bool spooled, struct buf *params)
 {
     const struct run *r = f->run;
+    const struct spec *spec = r->study->spec;
     const struct sw_action *a = &f->action;
-    const struct store_retry retry = {.max_retries = -1, .not_before_us = f->retry_at_us};
-    int rc = 0;
-    if (f->refused) {
-        char message[sizeof(r->message)];
-        (void)snprintf(message, sizeof(message), "not stored: %.220s", why->msg);
-        rc = put_failure(r, FAIL_STORAGE, message, s, err);
-        return rc == 0 ? store_trial_finish(s, r->id, TRIAL_FAIL, NULL, 0, err) : rc;
-    }
-    if (a->fail != FAIL_NONE)
-        rc = put_failure(r, a->fail, r->message, s, err);
-    if (rc == 0 && a->retry)
-        rc = store_trial_retry(s, r->id, &retry, NULL, NULL, err);
-    else if (rc == 0)
-        rc = store_trial_finish(s, r->id, a->state, &r->value,
-                                a->state != TRIAL_FAIL && !isnan(r->value) ? 1 : 0, err);
-    if (rc == 0 && a->state == TRIAL_COMPLETE)
-        rc = put_rows(r, s, err);
-    return rc;
+    if (json_array_size(r->rows) > 0)
+        run_put_params(params, r);
+    return (struct entry_end){.state = a->state,
+                              .value = r->value,
+                              .fail = a->fail,
+                              .message = r->message,
+                              .retry = a->retry,
+                              .retry_at_us = f->retry_at_us,
+                              .refused = before_refused(f->before, spooled) ? f->before->job.err.msg
+                                                                            : NULL,
+                              .rows = r->rows,
+                              .params = buf_str(params),
+                              .run_id = r->study->ex->run_row.run_id,
+                              .crypto = cell_value(spec, "crypto"),
+                              .factor = cell_value(spec, "factor"),
+                              .direction = spec->study.direction};
+}
+
+static int put_outcome(struct finish_job *f, struct store *s, struct err *why, struct err *err)
+{
+    AUTO(buf_free) struct buf params = BUF_INIT;
+    const struct entry_end end = finish_end(f, false, &params);
+    struct entry e = flush_entry(f->news);
+    e.end = &end;
+    if (params.failed)
+        return err_set(err, ERR_NOMEM, "trial %" PRId64, e.number);
+    *why = end.refused != NULL ? f->before->job.err : (struct err){0};
+    return entry_put_end(&e, s, why, &f->refused, err);
+}
+
+static void finish_spool(struct storeq_job *job, unsigned generation, struct buf *out)
+{
+    struct finish_job *f = CONTAINER_OF(job, struct finish_job, job);
+    AUTO(buf_free) struct buf params = BUF_INIT;
+    const struct entry_end end = finish_end(f, true, &params);
+    struct entry e = flush_entry(f->news);
+    e.end = &end;
+    spool_put(out, &e, spool_chain_next(&f->run->spooled, generation));
+    out->failed = out->failed || params.failed;
 }
 
 static int finish_run(struct storeq_job *job, struct store *s, struct err *err)
@@ -261,11 +207,7 @@ static int finish_run(struct storeq_job *job, struct store *s, struct err *err)
     struct finish_job *f = CONTAINER_OF(job, struct finish_job, job);
     int64_t counts[TRIAL_STATES];
     struct err why;
-    int rc = put_rest(f, s, &why, err);
-    if (rc < 0)
-        return rc;
-    f->refused = why.code != ERR_NONE && f->action.state != TRIAL_FAIL;
-    rc = end_trial(f, &why, s, err);
+    int rc = put_outcome(f, s, &why, err);
     int answer = rc; /* finished by somebody else: still an answer, with counts */
     if (rc == 0 || rc == -ERR_FINISHED)
         rc = store_study_counts(s, f->run->study->id, counts, err);
@@ -359,7 +301,8 @@ void record_outcome(struct run *r, const struct sw_action *a)
                                             .saved = SW_SAVED_FAILED});
         return;
     }
-    f->job = (struct storeq_job){.kind = STOREQ_DURABLE, .run = finish_run, .done = finish_done};
+    f->job = (struct storeq_job){
+        .kind = STOREQ_DURABLE, .run = finish_run, .done = finish_done, .spool = finish_spool};
     f->run = r;
     f->action = *a;
     f->before = TAKE(r->flush);

@@ -10,6 +10,8 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/log.h"
+#include "executor/spool/spool.h"
 
 /* Between two tries while the store refuses. */
 #define RETRY_MS 200
@@ -51,8 +53,9 @@ struct storeq {
     bool written; /* and the writer has run all of them */
     bool syncing; /* the syncer has some that are not in done yet */
     atomic_bool impatient;
-    struct store *store; /* store_sync is called without `use` */
-    pthread_mutex_t use; /* of the store: the writer's, but for what a failed sync demands */
+    atomic_bool spool_failed; /* it was told */
+    struct store *store;      /* store_sync is called without `use` */
+    pthread_mutex_t use;      /* of the store: the writer's, but for what a failed sync demands */
     uv_async_t async;
     struct storeq_conf conf;
     int pending;
@@ -161,6 +164,70 @@ static int run_batch(struct storeq *q, struct storeq_job *first, const struct st
     return rc;
 }
 
+/* Puts what these jobs write into lines, unless it is in the spool already. Returns how many. */
+static int64_t put_lines(struct storeq_job *first, unsigned generation, struct buf *lines)
+{
+    int64_t n = 0;
+    for (struct storeq_job *j = first; j != NULL; j = j->next) {
+        if (j->spool == NULL || j->spooled || j->dropped)
+            continue;
+        j->spool(j, generation, lines);
+        j->spooling = true;
+        n++;
+    }
+    return n;
+}
+
+static void mark_spooled(struct storeq_job *first, bool spooled)
+{
+    for (struct storeq_job *j = first; j != NULL; j = j->next) {
+        j->spooled = j->spooled || (j->spooling && spooled);
+        j->spooling = false;
+    }
+}
+
+/* The store refuses: what these jobs write, and those that wait behind them, goes to the spool.
+ * Before the first of them, what is committed is made as durable as they are: it leads to them. */
+static void keep(struct storeq *q, struct storeq_job *first, struct list *behind)
+{
+    AUTO(buf_free) struct buf lines = BUF_INIT;
+    struct spool *sp = q->conf.spool;
+    struct err err = {0};
+    if (sp == NULL)
+        return;
+    unsigned generation = spool_begin(sp);
+    int64_t n = put_lines(first, generation, &lines);
+    if (behind != NULL) {
+        (void)pthread_mutex_lock(&q->lock); /* the loop appends to it */
+        n += put_lines(behind->head, generation, &lines);
+        (void)pthread_mutex_unlock(&q->lock);
+    }
+    if (n > 0)
+        (void)store_sync(q->store, NULL); /* as well as it can be */
+    bool spooled = spool_append(sp, &lines, n, &err) == 0;
+    mark_spooled(first, spooled);
+    if (behind != NULL) {
+        (void)pthread_mutex_lock(&q->lock);
+        mark_spooled(behind->head, spooled);
+        (void)pthread_mutex_unlock(&q->lock);
+    }
+    bool failed_before = n > 0 && atomic_exchange(&q->spool_failed, !spooled);
+    if (n > 0 && spooled)
+        log_event(LOG_INFO, "spooled", LOG_INT("entries", n), LOG_TEXT("file", spool_path(sp)));
+    else if (n > 0 && !failed_before)
+        log_event(LOG_ERROR, "spool_failed", LOG_INT("entries", n), LOG_TEXT("error", err.msg));
+}
+
+/* The store has these jobs, or has answered them. */
+static void settle(struct storeq *q, const struct list *l)
+{
+    int64_t n = 0;
+    for (const struct storeq_job *j = l->head; j != NULL; j = j->next)
+        n += j->spooled && (j->rc >= 0 || store_refused(j->rc));
+    if (n > 0)
+        spool_settle(q->conf.spool, n);
+}
+
 static void nap(void)
 {
     const struct timespec ts = {.tv_nsec = RETRY_MS * 1000000L};
@@ -188,6 +255,8 @@ static void run_until_stored(struct storeq *q, struct storeq_job *first,
             return;
         }
         set_trouble(q, TROUBLE_WRITE, is_trouble(rc) ? &err : NULL);
+        if (is_trouble(rc))
+            keep(q, first, &q->normal);
         if (given_up(q, rc, start)) {
             for (struct storeq_job *j = first; j != end; j = j->next) {
                 j->rc = j->dropped ? j->rc : rc;
@@ -208,6 +277,8 @@ static void run_read(struct storeq *q, struct storeq_job *job)
         job->rc = job->run(job, q->store, &job->err);
         (void)pthread_mutex_unlock(&q->use);
         set_trouble(q, TROUBLE_WRITE, is_trouble(job->rc) ? &job->err : NULL);
+        if (is_trouble(job->rc))
+            keep(q, job, &q->normal);
         if (given_up(q, job->rc, start))
             return;
         nap();
@@ -246,6 +317,10 @@ static void pass_on(struct storeq *q, struct list work, bool urgent)
 {
     (void)pthread_mutex_lock(&q->lock);
     bool by_sync = !urgent && (any_durable(&work) || q->unsynced.head != NULL || q->syncing);
+    (void)pthread_mutex_unlock(&q->lock);
+    if (!by_sync)
+        settle(q, &work);
+    (void)pthread_mutex_lock(&q->lock);
     list_append(by_sync ? &q->unsynced : &q->done, work);
     if (by_sync)
         (void)pthread_cond_signal(&q->wake_syncer);
@@ -298,6 +373,7 @@ static void sync_list(struct storeq *q, const struct list *l)
         set_trouble(q, TROUBLE_SYNC, rc < 0 ? &err : NULL);
         if (rc == 0)
             return;
+        keep(q, l->head, &q->unsynced);
         if (given_up(q, rc, start)) {
             for (struct storeq_job *j = l->head; j != NULL; j = j->next) {
                 if (j->kind == STOREQ_DURABLE && j->rc == 0) {
@@ -325,6 +401,7 @@ static void *sync_thread(void *arg)
         (void)pthread_mutex_unlock(&q->lock);
         if (any_durable(&work))
             sync_list(q, &work);
+        settle(q, &work);
         (void)pthread_mutex_lock(&q->lock);
         q->syncing = false;
         list_append(&q->done, work);

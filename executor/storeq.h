@@ -8,10 +8,12 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "storage/storage.h"
 
 struct storeq;
+struct spool;
 
 enum storeq_kind {
     STOREQ_CLAIM, /* goes first, in a transaction of its own that need not reach the disk: a worker
@@ -31,13 +33,18 @@ struct storeq_job {
      */
     int (*run)(struct storeq_job *job, struct store *s, struct err *err);
     void (*done)(struct storeq_job *job); /* on the loop's thread; rc and err are set */
+    /* Appends what run writes as a line of the spool, while the store refuses; on one of the
+     * queue's threads. NULL: nothing to keep. */
+    void (*spool)(struct storeq_job *job, unsigned generation, struct buf *out);
     int rc;
     struct err err;
-    bool dropped; /* the queue's own */
+    bool spooled;           /* it is in the spool */
+    bool dropped, spooling; /* the queue's own */
 };
 
 struct storeq_conf {
     const char *url;
+    struct spool *spool;  /* keeps what waits while the store refuses; NULL: nothing does */
     uint64_t patience_ms; /* how long a batch is tried again while the store is locked or away */
     /* On the loop's thread: the store began, or goes on (true), or ceased (false) to refuse. */
     void (*on_trouble)(void *ctx, bool trouble, const struct err *err);

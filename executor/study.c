@@ -252,7 +252,9 @@ static int open_run(struct storeq_job *job, struct store *s, struct err *err)
                                            .want = WANT_USER_ATTRS};
     o->view = st->view;
     o->view.interrupted = 0;
-    int rc = enter_run(st, s, err);
+    int rc = spool_adopt(st->ex, err);
+    if (rc == 0)
+        rc = enter_run(st, s, err);
     if (rc == 0)
         rc = store_trials_sync(s, st->id, study_want(st), learn, o, err);
     if (rc == 0)

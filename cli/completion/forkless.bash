@@ -100,6 +100,7 @@ _forkless() {
         help) words=$(_forkless_commands "$program") ;;
         repro) words=$(_forkless_reproducers "$program") ;;
         drill) words=$(_forkless_drills "$program") ;;
+        spool) words="ls replay" ;;
         logs)
             if [ "$COMP_CWORD" -eq 2 ]; then
                 words=$(_forkless_trials "$program")
