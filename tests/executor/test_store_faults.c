@@ -105,7 +105,7 @@ Test(store_faults, a_file_whose_log_may_not_be_written_is_named_at_once)
 Test(store_faults, a_mistake_in_a_name_is_no_lost_store)
 {
     static const char *const mistakes[][4] = {
-        {"--storage", "postgresql://me:secret@host/db", "only sqlite is supported"},
+        {"--storage", "mysql://me:secret@host/db", "only sqlite"},
         {"--storage", "sqlite:///no/such/s.db", "there is no directory no/such"},
         {"--storage", "sqlite:///text", "text: file is not a database"},
         {"--storage", "sqlite:///.", "is a directory"},
