@@ -13,7 +13,7 @@ struct beat_job {
     struct storeq_job job;
     struct executor *ex;
     size_t n;
-    int64_t ids[]; /* trials that progress */
+    int64_t ids[]; /* trials that progress, or are held to be run next */
 };
 
 static int beat_run(struct storeq_job *job, struct store *s, struct err *err)
@@ -47,7 +47,7 @@ void executor_heartbeat(struct executor *ex)
 {
     if (ex->beating || ex->over)
         return; /* the store is slow: one waiting heartbeat is enough */
-    struct beat_job *b = calloc(1, sizeof(*b) + (size_t)ex->plan.jobs * sizeof(b->ids[0]));
+    struct beat_job *b = calloc(1, sizeof(*b) + 2 * (size_t)ex->plan.jobs * sizeof(b->ids[0]));
     if (b == NULL)
         return;
     b->job = (struct storeq_job){.kind = STOREQ_WRITE, .run = beat_run, .done = beat_done};
@@ -56,6 +56,8 @@ void executor_heartbeat(struct executor *ex)
     for (int i = 0; i < ex->plan.jobs; i++) {
         if (progresses(&ex->slots[i], now))
             b->ids[b->n++] = ex->slots[i].run->id;
+        if (ex->slots[i].claimed != NULL) /* it waits for the slot, and is not lost */
+            b->ids[b->n++] = ex->slots[i].claimed->id;
     }
     ex->beating = true;
     for (int i = 0; i < ex->n_studies; i++)

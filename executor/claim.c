@@ -61,6 +61,14 @@ static int claim_run(struct storeq_job *job, struct store *s, struct err *err)
     return rc;
 }
 
+/* A worker will need it: here, where the loop need not wait for the file system. */
+static void claim_committed(struct storeq_job *job)
+{
+    struct claim_job *c = CONTAINER_OF(job, struct claim_job, job);
+    if (c->run != NULL)
+        run_make_dir(c->run);
+}
+
 /* Whether the study only waits: nothing of ours runs, others hold what is missing. */
 static void note_waiting(struct study *st, const struct sw_event *ev)
 {
@@ -123,7 +131,7 @@ static void claim_done(struct storeq_job *job)
     slot_claimed(&ex->slots[ev.slot], ev);
 }
 
-void claim_trial(struct study *st, int slot)
+void claim_trial(struct study *st, int slot, bool ahead)
 {
     struct claim_job *c = calloc(1, sizeof(*c));
     if (c == NULL) {
@@ -133,7 +141,10 @@ void claim_trial(struct study *st, int slot)
                                                              .claim = SW_CLAIM_FAILED});
         return;
     }
-    c->job = (struct storeq_job){.kind = STOREQ_CLAIM, .run = claim_run, .done = claim_done};
+    c->job = (struct storeq_job){.kind = ahead ? STOREQ_CLAIM_AHEAD : STOREQ_CLAIM,
+                                 .run = claim_run,
+                                 .committed = claim_committed,
+                                 .done = claim_done};
     c->st = st;
     c->slot = slot;
     storeq_push(st->ex->storeq, &c->job);

@@ -109,14 +109,16 @@ static void obey(struct executor *ex, const struct sw_action *a)
     struct slot *s = a->slot >= 0 ? &ex->slots[a->slot] : NULL;
     switch (a->type) {
     case SW_DO_CLAIM:
-        claim_trial(&ex->studies[a->study], a->slot);
+        claim_trial(&ex->studies[a->study], a->slot, a->ahead);
         break;
     case SW_DO_START:
         slot_start(s);
         break;
     case SW_DO_FINISH:
-        assert(s != NULL);
-        record_outcome(s->run != NULL ? TAKE(s->run) : TAKE(s->claimed), a);
+        record_outcome(TAKE(s->run), a);
+        break;
+    case SW_DO_RETURN:
+        record_return(TAKE(s->claimed));
         break;
     case SW_DO_RELEASE:
         slot_release(s);
@@ -449,6 +451,7 @@ static int make_sweep(struct executor *ex, struct err *err)
         .wall_ms = spec->budget.wall_ms,
         .grace_ms = spec->watch.grace_ms,
         .poll_ms = POLL_MS,
+        .ahead_ms = BRISK_MS,
     };
     conf.until_wall = ex->studies[0].view.target == 0;
     for (int i = 0; i < FAIL_CLASSES; i++)
@@ -483,7 +486,7 @@ static int allocate(struct executor *ex, struct err *err)
     for (int i = 0; i < ex->plan.jobs; i++)
         slot_init(&ex->slots[i], ex, i);
     for (int i = 0; i < ex->n_studies; i++)
-        ex->studies[i].dir_fd = ex->studies[i].next_fd = -1;
+        ex->studies[i].dir_fd = -1;
     return 0;
 }
 

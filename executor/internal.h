@@ -23,6 +23,10 @@
 #include "executor/worker.h"
 #include "trials/classify.h"
 
+/* A trial that took less is short: then the next one's process is started, and the next one
+ * claimed, before they are needed. */
+#define BRISK_MS 100u
+
 struct executor;
 
 /* A study (one cell of the spec) while it runs. */
@@ -37,8 +41,6 @@ struct study {
     struct known known;    /* what its parameters are */
     char *dir;             /* <run dir>/<study> */
     int dir_fd;
-    int64_t next_number;     /* of the trial whose directory is made ahead */
-    int next_fd;             /* that directory; -1: none */
     uint64_t waits_since_ms; /* others run all that is missing; 0 = not so */
     bool wait_told;
     char *program;      /* of the worker, resolved; NULL: another one for each trial */
@@ -63,6 +65,8 @@ struct run {
     uint32_t seed;
     char *dir; /* <study dir>/<number> */
     int dir_fd;
+    int params_fd;      /* of its params.json, until that is written */
+    struct err dir_err; /* why it has no directory; ERR_NONE: it has */
     uint64_t started_ms;
     uint64_t took_ms; /* when it has ended */
 
@@ -109,14 +113,14 @@ struct run {
 struct slot {
     struct executor *ex;
     int index;
-    struct run *claimed; /* to be started */
+    struct run *claimed; /* to be started next */
     struct run *run;     /* being run */
     struct study *study; /* of the live worker */
     bool alive;          /* a process stands behind it */
     struct wk fsm;
     struct spawned proc;
     struct spawned spare; /* waits for the next trial's orders; pid 0: none */
-    bool brisk;           /* the last trial was short: starting a process counts */
+    bool brisk;           /* the last trial was short */
     unsigned life;        /* counts the processes of this slot: marks their descendants */
     int trials_left;
     uint64_t cpu_ms; /* of the tree at the last probe */
@@ -248,14 +252,18 @@ int tries_count(const struct study *st, struct store *s, const struct tries *t, 
 enum fail_class tries_last(const struct study *st, struct store *s, const struct tries *t);
 
 /* claim.c */
-/* Asks the store for a trial for the slot; ends in SW_EV_CLAIMED. */
-void claim_trial(struct study *st, int slot);
+/* Asks the store for a trial for the slot, one that is to be held if ahead; ends in SW_EV_CLAIMED.
+ */
+void claim_trial(struct study *st, int slot, bool ahead);
 
 /* record.c */
 /* The run's worker starts: its parameters are written, the sampler learns that it runs. */
 void record_start(struct run *r);
 /* Writes what the run reported since the last call. */
 void record_reports(struct run *r);
+/* The trial was claimed, but will not run: others may take it. Takes over the caller's reference.
+ * Ends in SW_EV_SAVED. */
+void record_return(struct run *r);
 /* Makes the outcome durable; takes over the caller's reference. Ends in SW_EV_SAVED. */
 void record_outcome(struct run *r, const struct sw_action *a);
 
@@ -279,11 +287,13 @@ void run_unref(struct run *r); /* NULL is fine */
 /* Tells people what is wrong with values that were enqueued for the trial, if something is. */
 void run_tell_enqueued(struct run *r);
 int run_sample(struct run *r, struct err *err);
-int run_prepare_dir(struct run *r, struct err *err);
-/* Makes the directory of the trial after r ahead of time. A guess: it may be somebody else's. */
-void run_prepare_next(const struct run *r);
-/* Forgets it; an empty directory does not stay. */
-void run_drop_next(struct study *st);
+/* Makes the trial's directory and an empty params.json in it; r->dir_err says why it could not. On
+ * the store's thread. */
+void run_make_dir(struct run *r);
+/* Errors: those of run_make_dir, too. */
+int run_write_params(struct run *r, struct err *err);
+/* Takes the directory away again: the trial will not start. */
+void run_drop_dir(struct run *r);
 /* The value of a parameter by define-by-run; the same name again gives the same value. Takes over
  * what dist owns when it needs it, and empties it then. */
 int run_suggest(struct run *r, const char *name, struct dist *dist, double *value, struct err *err);

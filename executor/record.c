@@ -287,8 +287,6 @@ void record_start(struct run *r)
 void record_outcome(struct run *r, const struct sw_action *a)
 {
     struct executor *ex = r->study->ex;
-    if (!r->ended)
-        run_fail(r, a->fail, "stopped before it started");
     learn_own(r);
     struct finish_job *f = calloc(1, sizeof(*f));
     struct flush_job *news = f != NULL ? take_news(r) : NULL;
@@ -312,4 +310,58 @@ void record_outcome(struct run *r, const struct sw_action *a)
     if (a->retry && a->due_ms > now)
         f->retry_at_us = clock_utc_us() + (int64_t)(a->due_ms - now) * 1000;
     storeq_push(ex->storeq, &f->job);
+}
+
+struct return_job {
+    struct storeq_job job;
+    struct run *run;
+    struct sw_counts counts;
+};
+
+static int return_run(struct storeq_job *job, struct store *s, struct err *err)
+{
+    struct return_job *f = CONTAINER_OF(job, struct return_job, job);
+    int64_t counts[TRIAL_STATES];
+    int rc = store_trial_state(s, f->run->id, TRIAL_WAITING, NULL, 0, NULL, err);
+    if (rc == -ERR_FINISHED) /* by somebody who thought us dead: it is off our hands all the same */
+        rc = 0;
+    if (rc == 0)
+        rc = store_study_counts(s, f->run->study->id, counts, err);
+    if (rc == 0)
+        f->counts = study_counts(counts);
+    return rc;
+}
+
+static void return_done(struct storeq_job *job)
+{
+    AUTO_FREE struct return_job *f = CONTAINER_OF(job, struct return_job, job);
+    struct study *st = f->run->study;
+    if (job->rc < 0)
+        study_store_lost(st, &job->err);
+    else
+        st->view.counts = f->counts;
+    run_unref(f->run);
+    executor_feed(st->ex, (struct sw_event){.type = SW_EV_SAVED,
+                                            .study = st->index,
+                                            .state = TRIAL_WAITING,
+                                            .counts = f->counts,
+                                            .saved = job->rc < 0 ? SW_SAVED_FAILED : SW_SAVED_OK});
+}
+
+void record_return(struct run *r)
+{
+    struct study *st = r->study;
+    struct return_job *f = calloc(1, sizeof(*f));
+    run_drop_dir(r);
+    if (f == NULL) {
+        run_unref(r);
+        executor_feed(st->ex, (struct sw_event){.type = SW_EV_SAVED,
+                                                .study = st->index,
+                                                .state = TRIAL_WAITING,
+                                                .saved = SW_SAVED_FAILED});
+        return;
+    }
+    f->job = (struct storeq_job){.kind = STOREQ_DURABLE, .run = return_run, .done = return_done};
+    f->run = r;
+    storeq_push(st->ex->storeq, &f->job);
 }

@@ -105,7 +105,7 @@ struct run *run_create(struct study *st, const struct store_claim *c)
     r->id = c->id;
     r->number = c->number;
     r->refs = 1;
-    r->dir_fd = -1;
+    r->dir_fd = r->params_fd = -1;
     r->value = NAN;
     r->seed = spec_trial_seed(st->spec, c->number);
     r->values = calloc(n + 1, sizeof(*r->values));
@@ -138,6 +138,7 @@ void run_unref(struct run *r)
         return;
     for (size_t i = 0; i < r->n_params; i++)
         param_free(r->params[i]);
+    cleanup_close(&r->params_fd);
     cleanup_close(&r->dir_fd);
     free(r->dir);
     free(r->values);
@@ -278,23 +279,6 @@ struct spec_trial run_spec_trial(const struct run *r)
                                .dir = r->dir};
 }
 
-static int write_params(struct run *r, struct err *err)
-{
-    struct buf b = BUF_INIT;
-    const struct spec_trial t = run_spec_trial(r);
-    spec_put_params(&b, r->study->spec, &t);
-    buf_putc(&b, '\n');
-    AUTO_CLOSE int fd =
-        openat(r->dir_fd, "params.json", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    int rc = 0;
-    if (b.failed)
-        rc = err_set(err, ERR_NOMEM, "%s/params.json", r->dir);
-    else if (fd < 0 || write(fd, b.data, b.len) != (ssize_t)b.len)
-        rc = err_sys(err, errno, "write %s/params.json", r->dir);
-    buf_free(&b);
-    return rc;
-}
-
 /* The directory may be that of an older trial of the same number, from a store that is no more:
  * what that one left must not pass for this one's. */
 static void clear_dir(const struct run *r)
@@ -306,76 +290,65 @@ static void clear_dir(const struct run *r)
         (void)unlinkat(r->dir_fd, names[i], 0); /* mostly there is none */
 }
 
-/* Each of the other executors takes a directory away at most once. */
-#define DIR_TRIES 10
-
-/* Makes or finds a trial's directory; its descriptor, negative (an errno) on failure. Somebody else
- * may take away what they made ahead, just when we found it. */
-static int open_dir(const struct study *st, const char *name, bool *made)
+static int open_params(const struct run *r)
 {
-    for (int i = 0;; i++) {
-        *made = mkdirat(st->dir_fd, name, 0755) == 0;
-        if (!*made && errno != EEXIST)
-            return -errno;
-        int fd = openat(st->dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd >= 0 || errno != ENOENT || i == DIR_TRIES)
-            return fd >= 0 ? fd : -errno;
-    }
+    return openat(r->dir_fd, "params.json", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 }
 
-static void name_dir(char name[static 32], int64_t number)
-{
-    (void)snprintf(name, 32, "%" PRId64, number);
-}
-
-void run_prepare_next(const struct run *r)
+static int make_dir(struct run *r, struct err *err)
 {
     struct study *st = r->study;
     char name[32];
-    run_drop_next(st); /* a guess that missed */
-    name_dir(name, r->number + 1);
-    bool made;
-    int fd = open_dir(st, name, &made);
-    if (fd >= 0 && !made) {
-        (void)close(fd);
-    } else if (fd >= 0) {
-        st->next_fd = fd;
-        st->next_number = r->number + 1;
-    }
-}
-
-void run_drop_next(struct study *st)
-{
-    char name[32];
-    if (st->next_fd < 0)
-        return;
-    (void)close(TAKE_FD(st->next_fd));
-    name_dir(name, st->next_number);
-    (void)unlinkat(st->dir_fd, name, AT_REMOVEDIR);
-}
-
-int run_prepare_dir(struct run *r, struct err *err)
-{
-    struct study *st = r->study;
-    char name[32];
-    bool made = true;
-    name_dir(name, r->number);
+    (void)snprintf(name, sizeof(name), "%" PRId64, r->number);
     if (asprintf(&r->dir, "%s/%s", st->dir, name) < 0) {
         r->dir = NULL;
         return err_set(err, ERR_NOMEM, "directory of trial %s", name);
     }
-    for (int i = 0;; i++) {
-        bool ahead = st->next_fd >= 0 && st->next_number == r->number;
-        r->dir_fd = ahead ? TAKE_FD(st->next_fd) : open_dir(st, name, &made);
-        if (r->dir_fd < 0)
-            return err_sys(err, -r->dir_fd, "make %s", r->dir);
-        if (!made)
-            clear_dir(r);
-        int rc = write_params(r, err);
-        if (rc == 0 || err->sys != ENOENT || i == DIR_TRIES)
-            return rc;
-        cleanup_close(&r->dir_fd); /* who had made it ahead took it away: it was empty until now */
+    bool made = mkdirat(st->dir_fd, name, 0755) == 0;
+    if (!made && errno != EEXIST)
+        return err_sys(err, errno, "make %s", r->dir);
+    r->dir_fd = openat(st->dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (r->dir_fd < 0)
+        return err_sys(err, errno, "open %s", r->dir);
+    if (!made)
+        clear_dir(r);
+    r->params_fd = open_params(r);
+    return r->params_fd >= 0 ? 0 : err_sys(err, errno, "make %s/params.json", r->dir);
+}
+
+void run_make_dir(struct run *r)
+{
+    (void)make_dir(r, &r->dir_err);
+}
+
+int run_write_params(struct run *r, struct err *err)
+{
+    AUTO(buf_free) struct buf b = BUF_INIT;
+    const struct spec_trial t = run_spec_trial(r);
+    AUTO_CLOSE int fd = TAKE_FD(r->params_fd);
+    if (r->dir_err.code != ERR_NONE) {
+        *err = r->dir_err;
+        return -(int)err->code;
     }
+    spec_put_params(&b, r->study->spec, &t);
+    buf_putc(&b, '\n');
+    if (b.failed)
+        return err_set(err, ERR_NOMEM, "%s/params.json", r->dir);
+    if (write(fd, b.data, b.len) != (ssize_t)b.len)
+        return err_sys(err, errno, "write %s/params.json", r->dir);
+    return 0;
+}
+
+void run_drop_dir(struct run *r)
+{
+    if (r->params_fd >= 0)
+        (void)close(TAKE_FD(r->params_fd));
+    if (r->dir_fd < 0)
+        return;
+    char name[32];
+    (void)snprintf(name, sizeof(name), "%" PRId64, r->number);
+    (void)unlinkat(r->dir_fd, "params.json", 0);
+    (void)unlinkat(r->study->dir_fd, name, AT_REMOVEDIR); /* one that was there before may stay */
 }
 
 /* Asks the pruner. A rung of ASHA that is completed is told to the store as Optuna does, so that

@@ -29,8 +29,6 @@
 #define DRAIN_LIMIT (8u << 20) /* taken after the worker's end */
 #define EVIDENCE_MS 5000u
 #define EVIDENCE_SPARE_MS 500u /* for writing it, on a busy disk */
-/* A slot whose last trial was shorter has the process for the next one started ahead. */
-#define BRISK_MS 100u
 /* A timer later than that: we were stopped (Ctrl-Z, docker pause), perhaps the worker with us. */
 #define ASLEEP_MS 2000u
 
@@ -589,16 +587,13 @@ static void start_failed(struct slot *s, const struct err *err)
     slot_end_trial(s);
 }
 
-/* While a trial runs, what the next one needs is made as far as it can be: between two short trials
- * nearly nothing is left to do but an exec. What cannot be made is not missed. */
-static void prepare_next(struct slot *s)
+/* While a short trial runs, the process for the next one is started: between the two nothing is
+ * left to do but an exec. One that cannot be started is not missed. */
+static void start_spare(struct slot *s)
 {
     struct err err;
-    if (!s->brisk || s->trials_left > 0)
-        return;
-    if (s->spare.pid == 0)
+    if (s->brisk && s->trials_left == 0 && s->spare.pid == 0)
         (void)spawn_begin(&s->spare, s->ex->stub, slot_spawn_flags(s), &err);
-    run_prepare_next(s->run);
 }
 
 void slot_drop_spare(struct slot *s)
@@ -615,7 +610,7 @@ void slot_start(struct slot *s)
     r->started_ms = executor_now(s->ex);
     int rc = run_sample(r, &err);
     if (rc == 0)
-        rc = run_prepare_dir(r, &err);
+        rc = run_write_params(r, &err);
     if (rc == 0 && !reused) {
         s->life++;
         rc = launch_worker(&s->proc, s, r, &err);
@@ -643,7 +638,7 @@ void slot_start(struct slot *s)
     if (reused)
         say_trial(s, r);
     capture_open(&s->out_log); /* not when the output comes, which may be the trial's end */
-    prepare_next(s);
+    start_spare(s);
 }
 
 void slot_release(struct slot *s)

@@ -302,6 +302,29 @@ static void run_list(struct storeq *q, const struct list *l)
     }
 }
 
+static void tell_committed(const struct list *l)
+{
+    for (struct storeq_job *j = l->head; j != NULL; j = j->next) {
+        if (j->committed != NULL && j->rc == 0)
+            j->committed(j);
+    }
+}
+
+/* Takes the jobs out of a list that do not wait for the disk, whatever came with them. */
+static struct list take_claims(struct list *l)
+{
+    struct list claims, rest;
+    list_init(&claims);
+    list_init(&rest);
+    for (struct storeq_job *j = l->head, *next; j != NULL; j = next) {
+        next = j->next;
+        list_push(j->kind == STOREQ_CLAIM_AHEAD ? &claims : &rest, j);
+    }
+    list_init(l);
+    list_append(l, rest);
+    return claims;
+}
+
 static bool any_durable(const struct list *l)
 {
     for (const struct storeq_job *j = l->head; j != NULL; j = j->next) {
@@ -315,17 +338,22 @@ static bool any_durable(const struct list *l)
  * are there still: all but claims come back in order. */
 static void pass_on(struct storeq *q, struct list work, bool urgent)
 {
+    tell_committed(&work);
+    struct list claims = take_claims(&work);
     (void)pthread_mutex_lock(&q->lock);
-    bool by_sync = !urgent && (any_durable(&work) || q->unsynced.head != NULL || q->syncing);
+    bool by_sync = !urgent && work.head != NULL &&
+                   (any_durable(&work) || q->unsynced.head != NULL || q->syncing);
     (void)pthread_mutex_unlock(&q->lock);
     if (!by_sync)
         settle(q, &work);
+    bool news = claims.head != NULL || !by_sync;
     (void)pthread_mutex_lock(&q->lock);
+    list_append(&q->done, claims);
     list_append(by_sync ? &q->unsynced : &q->done, work);
     if (by_sync)
         (void)pthread_cond_signal(&q->wake_syncer);
     (void)pthread_mutex_unlock(&q->lock);
-    if (!by_sync)
+    if (news)
         (void)uv_async_send(&q->async);
 }
 

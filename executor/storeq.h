@@ -18,7 +18,8 @@ struct spool;
 enum storeq_kind {
     STOREQ_CLAIM, /* goes first, in a transaction of its own that need not reach the disk: a worker
                      waits */
-    STOREQ_WRITE, /* batched, may wait some milliseconds for company; need not reach the disk */
+    STOREQ_CLAIM_AHEAD, /* batched, and back before its batch has reached the disk */
+    STOREQ_WRITE,   /* batched, may wait some milliseconds for company; need not reach the disk */
     STOREQ_DURABLE, /* batched; done when it has reached the disk */
     STOREQ_READ,    /* alone, outside a transaction */
 };
@@ -32,6 +33,8 @@ struct storeq_job {
      * other error but trouble the job is dropped with what it wrote, and its batch run without it.
      */
     int (*run)(struct storeq_job *job, struct store *s, struct err *err);
+    /* On the writer's thread, once, when what run() wrote is committed; NULL = nothing. */
+    void (*committed)(struct storeq_job *job);
     void (*done)(struct storeq_job *job); /* on the loop's thread; rc and err are set */
     /* Appends what run writes as a line of the spool, while the store refuses; on one of the
      * queue's threads. NULL: nothing to keep. */

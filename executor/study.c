@@ -56,7 +56,7 @@ static int open_dir(struct study *st, struct err *err)
 int study_init(struct study *st, struct executor *ex, int index, struct err *err)
 {
     const struct spec *spec = &ex->conf->cells[index];
-    *st = (struct study){.ex = ex, .index = index, .spec = spec, .dir_fd = -1, .next_fd = -1};
+    *st = (struct study){.ex = ex, .index = index, .spec = spec, .dir_fd = -1};
     st->view.name = spec->study.name;
     st->view.target = spec->budget.trials > 0 ? spec->budget.trials : spec->budget.complete;
     int rc = sampler_create(&st->sampler, &spec->sampler, err);
@@ -76,8 +76,6 @@ void study_free(struct study *st)
     sampler_destroy(st->sampler);
     pruner_destroy(st->pruner);
     known_free(&st->known);
-    if (st->dir_fd >= 0)
-        run_drop_next(st);
     cleanup_close(&st->dir_fd);
     free(st->dir);
     free(st->program);

@@ -11,11 +11,17 @@
 
 enum slot_state { SLOT_FREE, SLOT_CLAIMING, SLOT_RUNNING, SLOT_IDLE, SLOT_LEAVING };
 
+/* The trial after the one that runs. */
+enum held { HELD_NONE, HELD_CLAIMING, HELD_READY };
+
 struct slot {
     enum slot_state state;
     int study;
-    bool alive;            /* a worker process stands behind it */
-    struct sw_tries tries; /* of the trial in it, before this one */
+    bool alive;                 /* a worker process stands behind it */
+    uint64_t started_ms;        /* the trial in it */
+    struct sw_tries tries;      /* of the trial in it, before this one */
+    enum held held;             /* only of a slot that is RUNNING or LEAVING */
+    struct sw_tries held_tries; /* HELD_READY: of the held one */
 };
 
 struct study {
@@ -24,11 +30,12 @@ struct study {
     bool opened;
     int64_t attempts;  /* made so far, by earlier runs and this one */
     int64_t hangs;     /* of them: stalled, deadlocked or out of time */
-    int claiming;      /* slots that ask */
+    int claiming;      /* slots that ask, or hold one */
     int running;       /* slots that run a trial of it */
     int saving;        /* outcomes on their way to the store */
     int saving_good;   /* of them: counting towards the target */
     uint64_t again_ms; /* no claim before this */
+    bool brisk;        /* the last trial was short */
     bool any_good;     /* a trial has counted: no flapping any more */
     int flaps;         /* failures in a row from the start, all of flap_class */
     enum fail_class flap_class;
@@ -61,8 +68,10 @@ int sw_create(struct sweep **out, const struct sw_conf *conf, uint64_t now_ms, s
     s->conf = *conf;
     s->started_ms = now_ms;
     s->admit = true;
-    /* a step gives each slot at most a finish, a stop, a kill and a claim, and one for the whole */
-    s->cap_actions = 4 * conf->slots + 2;
+    /* a step gives each slot at most a finish, a return, a stop, a kill and a claim, and one for
+     * the whole
+     */
+    s->cap_actions = 5 * conf->slots + 2;
     s->studies = calloc((size_t)conf->n_studies, sizeof(*s->studies));
     s->slots = calloc((size_t)conf->slots, sizeof(*s->slots));
     s->actions = calloc((size_t)s->cap_actions, sizeof(*s->actions));
@@ -201,6 +210,22 @@ static void fill_slots(struct sweep *s, uint64_t now_ms)
     }
 }
 
+/* While trials are short, what comes after those that run is claimed too: not before every free
+ * slot has asked. */
+static void claim_ahead(struct sweep *s, uint64_t now_ms)
+{
+    for (int i = 0; i < s->conf.slots && s->admit; i++) {
+        struct slot *slot = &s->slots[i];
+        struct study *st = &s->studies[slot->study];
+        if (slot->state != SLOT_RUNNING || slot->held != HELD_NONE || !st->brisk ||
+            !study_wants(st, now_ms))
+            continue;
+        slot->held = HELD_CLAIMING;
+        st->claiming++;
+        act(s, SW_DO_CLAIM, i)->ahead = true;
+    }
+}
+
 static bool all_quiet(const struct sweep *s)
 {
     for (int i = 0; i < s->conf.n_studies; i++) {
@@ -230,6 +255,55 @@ static enum sw_reason unmet_reason(const struct sweep *s)
     return hangs > 0 && hangs * 2 >= attempts ? SW_STALLED : SW_UNMET;
 }
 
+static int used_tries(const struct sw_tries *t, enum fail_class fail)
+{
+    return fail == FAIL_PREEMPTED ? t->preempted : fail == FAIL_LOST ? t->lost : t->others;
+}
+
+/* A retry without limit, or one that is left. */
+static bool may_retry(const struct sweep *s, enum fail_class fail, int tries)
+{
+    int times = s->conf.retry[fail].times;
+    return times < 0 || tries < times;
+}
+
+static uint64_t backoff(const struct sw_retry *r, int tries)
+{
+    uint64_t ms = r->backoff_ms;
+    for (int i = 0; i < tries && ms < MAX_BACKOFF_MS; i++)
+        ms *= 2;
+    /* a longer first wait that was asked for stands */
+    uint64_t most = r->backoff_ms > MAX_BACKOFF_MS ? r->backoff_ms : MAX_BACKOFF_MS;
+    return ms < most ? ms : most;
+}
+
+static void finish(struct sweep *s, int slot, enum trial_state state, enum fail_class fail,
+                   uint64_t now_ms)
+{
+    struct study *st = &s->studies[s->slots[slot].study];
+    int tries = used_tries(&s->slots[slot].tries, fail);
+    struct sw_action *a = act(s, SW_DO_FINISH, slot);
+    a->state = state;
+    a->fail = fail;
+    a->retry = state == TRIAL_FAIL && may_retry(s, fail, tries);
+    /* a preempted trial is for the next run: nothing to wait for */
+    a->due_ms =
+        a->retry && fail != FAIL_PREEMPTED ? now_ms + backoff(&s->conf.retry[fail], tries) : 0;
+    st->saving++;
+    st->saving_good += counts_as_good(st, state);
+    st->attempts += is_attempt(state, fail);
+    st->hangs += state == TRIAL_FAIL && is_hang(fail);
+}
+
+/* A trial that was claimed, but will not start: the next run begins with it. */
+static void give_back(struct sweep *s, int slot)
+{
+    struct study *st = &s->studies[s->slots[slot].study];
+    st->claiming--;
+    st->saving++;
+    (void)act(s, SW_DO_RETURN, slot);
+}
+
 /* No new trial; running ones may end by themselves until term_ms. The first reason stands, but a
  * lost store says more; the deadlines of the first stop stand in any case. */
 static void begin_stop(struct sweep *s, enum sw_reason reason, uint64_t now_ms, uint64_t term_ms)
@@ -241,7 +315,12 @@ static void begin_stop(struct sweep *s, enum sw_reason reason, uint64_t now_ms, 
     if (s->reason == SW_RUNNING || reason == SW_STORE)
         s->reason = reason;
     for (int i = 0; i < s->conf.slots; i++) {
-        if (s->slots[i].state == SLOT_IDLE)
+        struct slot *slot = &s->slots[i];
+        if (slot->held == HELD_READY) {
+            slot->held = HELD_NONE;
+            give_back(s, i);
+        }
+        if (slot->state == SLOT_IDLE)
             release(s, i);
     }
 }
@@ -290,6 +369,7 @@ static void conclude(struct sweep *s, uint64_t now_ms)
         return;
     }
     fill_slots(s, now_ms);
+    claim_ahead(s, now_ms);
     if (!all_quiet(s))
         return;
     bool met = true;
@@ -314,77 +394,72 @@ static void on_opened(struct sweep *s, const struct sw_event *ev)
     st->any_good = good(st) > 0;
 }
 
-static int used_tries(const struct sw_tries *t, enum fail_class fail)
+static void start(struct sweep *s, int slot, const struct sw_tries *tries, uint64_t now_ms)
 {
-    return fail == FAIL_PREEMPTED ? t->preempted : fail == FAIL_LOST ? t->lost : t->others;
+    struct slot *sl = &s->slots[slot];
+    struct study *st = &s->studies[sl->study];
+    sl->state = SLOT_RUNNING;
+    sl->alive = true;
+    sl->started_ms = now_ms;
+    sl->tries = *tries;
+    st->claiming--;
+    st->running++;
+    (void)act(s, SW_DO_START, slot);
 }
 
-/* A retry without limit, or one that is left. */
-static bool may_retry(const struct sweep *s, enum fail_class fail, int tries)
+/* Without a trial: the store had none, or the sweep stops. */
+static void stay_empty(struct sweep *s, int slot)
 {
-    int times = s->conf.retry[fail].times;
-    return times < 0 || tries < times;
+    s->slots[slot].state = s->slots[slot].alive ? SLOT_IDLE : SLOT_FREE;
+    if (s->reason != SW_RUNNING && s->slots[slot].state == SLOT_IDLE)
+        release(s, slot);
 }
 
-static uint64_t backoff(const struct sw_retry *r, int tries)
+/* The slot can take a trial: the one that is held for it, if there is one. */
+static bool go_on(struct sweep *s, int slot, uint64_t now_ms)
 {
-    uint64_t ms = r->backoff_ms;
-    for (int i = 0; i < tries && ms < MAX_BACKOFF_MS; i++)
-        ms *= 2;
-    /* a longer first wait that was asked for stands */
-    uint64_t most = r->backoff_ms > MAX_BACKOFF_MS ? r->backoff_ms : MAX_BACKOFF_MS;
-    return ms < most ? ms : most;
+    struct slot *sl = &s->slots[slot];
+    enum held held = sl->held;
+    sl->held = HELD_NONE;
+    if (held == HELD_READY)
+        start(s, slot, &sl->held_tries, now_ms);
+    else if (held == HELD_CLAIMING)
+        sl->state = SLOT_CLAIMING;
+    return held != HELD_NONE;
 }
 
-static void finish(struct sweep *s, int slot, enum trial_state state, enum fail_class fail,
-                   uint64_t now_ms)
+static void on_refused(struct sweep *s, struct study *st, const struct sw_event *ev)
 {
-    struct study *st = &s->studies[s->slots[slot].study];
-    int tries = used_tries(&s->slots[slot].tries, fail);
-    struct sw_action *a = act(s, SW_DO_FINISH, slot);
-    a->state = state;
-    a->fail = fail;
-    a->retry = state == TRIAL_FAIL && may_retry(s, fail, tries);
-    /* a preempted trial is for the next run: nothing to wait for */
-    a->due_ms =
-        a->retry && fail != FAIL_PREEMPTED ? now_ms + backoff(&s->conf.retry[fail], tries) : 0;
-    st->saving++;
-    st->saving_good += counts_as_good(st, state);
-    st->attempts += is_attempt(state, fail);
-    st->hangs += state == TRIAL_FAIL && is_hang(fail);
+    st->claiming--;
+    if (ev->claim == SW_CLAIM_FULL)
+        st->again_ms = ev->now_ms + s->conf.poll_ms;
+    else if (ev->claim == SW_CLAIM_LATER)
+        st->again_ms = ev->due_ms;
+    else
+        begin_stop(s, SW_STORE, ev->now_ms, ev->now_ms);
 }
 
 static void on_claimed(struct sweep *s, const struct sw_event *ev)
 {
     struct slot *slot = &s->slots[ev->slot];
     struct study *st = &s->studies[slot->study];
-    assert(slot->state == SLOT_CLAIMING);
-    st->claiming--;
+    bool ahead = slot->held == HELD_CLAIMING;
+    assert(ahead || slot->state == SLOT_CLAIMING);
+    slot->held = HELD_NONE;
     if (ev->claim != SW_CLAIM_FAILED)
         st->counts = ev->counts;
-    if (ev->claim == SW_CLAIM_OK) {
-        slot->tries = ev->tries;
-        if (s->reason != SW_RUNNING) {
-            /* the stop came in between: the trial is given back */
-            finish(s, ev->slot, TRIAL_FAIL, FAIL_PREEMPTED, ev->now_ms);
-            slot->state = slot->alive ? SLOT_IDLE : SLOT_FREE;
-        } else {
-            slot->state = SLOT_RUNNING;
-            slot->alive = true;
-            st->running++;
-            (void)act(s, SW_DO_START, ev->slot);
-        }
+    if (ev->claim != SW_CLAIM_OK) {
+        on_refused(s, st, ev);
+    } else if (s->reason != SW_RUNNING) { /* the stop came in between */
+        give_back(s, ev->slot);
+    } else if (ahead) {
+        slot->held = HELD_READY;
+        slot->held_tries = ev->tries;
     } else {
-        slot->state = slot->alive ? SLOT_IDLE : SLOT_FREE;
-        if (ev->claim == SW_CLAIM_FULL)
-            st->again_ms = ev->now_ms + s->conf.poll_ms;
-        else if (ev->claim == SW_CLAIM_LATER)
-            st->again_ms = ev->due_ms;
-        else
-            begin_stop(s, SW_STORE, ev->now_ms, ev->now_ms);
+        start(s, ev->slot, &ev->tries, ev->now_ms);
     }
-    if (s->reason != SW_RUNNING && slot->state == SLOT_IDLE)
-        release(s, ev->slot);
+    if (slot->state == SLOT_CLAIMING)
+        stay_empty(s, ev->slot);
 }
 
 static void watch_flapping(struct sweep *s, struct study *st, const struct sw_event *ev)
@@ -414,7 +489,10 @@ static void on_ended(struct sweep *s, const struct sw_event *ev)
     finish(s, ev->slot, ev->state, ev->fail, ev->now_ms);
     slot->state = ev->gone ? SLOT_FREE : ev->goes_on ? SLOT_IDLE : SLOT_LEAVING;
     slot->alive = !ev->gone;
+    st->brisk = ev->now_ms - slot->started_ms < s->conf.ahead_ms;
     watch_flapping(s, st, ev);
+    if (slot->state == SLOT_LEAVING || go_on(s, ev->slot, ev->now_ms))
+        return;
     if (s->reason != SW_RUNNING && slot->state == SLOT_IDLE)
         release(s, ev->slot);
 }
@@ -440,8 +518,10 @@ static void on_gone(struct sweep *s, const struct sw_event *ev)
     struct slot *slot = &s->slots[ev->slot];
     assert(slot->alive && slot->state != SLOT_RUNNING);
     slot->alive = false;
-    if (slot->state != SLOT_CLAIMING)
-        slot->state = SLOT_FREE;
+    if (slot->state == SLOT_CLAIMING)
+        return;
+    slot->state = SLOT_FREE;
+    (void)go_on(s, ev->slot, ev->now_ms);
 }
 
 static void on_signal(struct sweep *s, const struct sw_event *ev)

@@ -8,6 +8,9 @@
  *                   ▲                                    │ worker may go on
  *                   └────────────────CLAIM───────────────┘
  *
+ * While trials are short the next one is claimed when one starts: it is held beside the running one
+ * and starts as soon as the slot can take it. A stop gives what is held back.
+ *
  * The store decides: a claim is refused as soon as the study has its promised trials finished,
  * running or queued, over all processes. So the sweep keeps no truth of its own, only what the
  * store last said. */
@@ -43,6 +46,8 @@ struct sw_conf {
     uint64_t
         grace_ms; /* from the first signal to KILL; half of it is for trials to end by themselves */
     uint64_t poll_ms; /* how often to ask again while other processes run the last trials */
+    uint64_t
+        ahead_ms; /* after a trial that was shorter, the next ones are claimed ahead; 0 = never */
 };
 
 /* The study's rows by state, as the store last counted them. */
@@ -70,7 +75,7 @@ enum sw_event_type {
     SW_EV_CLAIMED, /* slot: claim, counts, tries, due_ms */
     SW_EV_ENDED,   /* slot: the trial's outcome (state, fail); goes_on: its worker can take another;
                       gone:   it never had a worker, no GONE follows */
-    SW_EV_SAVED,   /* study: the finished trial is durable (saved, counts) */
+    SW_EV_SAVED,   /* study: the finished trial is durable, or given back (saved, counts) */
     SW_EV_GONE,    /* slot: the worker process is over; after ENDED */
     SW_EV_ADMIT,   /* admit: is there memory for another worker? */
     SW_EV_SIGNAL,  /* stop; the second one: now */
@@ -101,8 +106,9 @@ struct sw_event {
 };
 
 enum sw_action_type {
-    SW_DO_CLAIM,   /* slot, study: ask the store for a trial */
+    SW_DO_CLAIM,   /* slot, study: ask the store for a trial; ahead: to be held, nobody waits */
     SW_DO_START,   /* slot: run the claimed trial, in the slot's live worker if it has one */
+    SW_DO_RETURN,  /* slot, study: give the claimed trial back; ends in SAVED with TRIAL_WAITING */
     SW_DO_FINISH,  /* slot, study: make the outcome durable; retry: queue it again at due_ms */
     SW_DO_RELEASE, /* slot: tell the idle worker to leave */
     SW_DO_STOP,    /* slot: TERM … KILL */
@@ -129,7 +135,7 @@ struct sw_action {
     int slot, study;
     enum trial_state state;
     enum fail_class fail;
-    bool retry;
+    bool retry, ahead;
     uint64_t due_ms; /* retry: not before, on the sweep's clock */
     enum sw_reason reason;
 };

@@ -69,7 +69,10 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_TRIAL_FIND] = "SELECT trial_id FROM trials WHERE study_id=?1 AND number=?2",
     [SQL_TRIAL_CLAIM] = "UPDATE trials SET state='RUNNING', datetime_start=?2"
                         " WHERE trial_id=?1 AND state='WAITING'",
-    [SQL_TRIAL_REQUEUE] = "UPDATE trials SET state='WAITING' WHERE trial_id=?1 AND state='RUNNING'",
+    [SQL_TRIAL_REQUEUE] = "UPDATE trials SET state='WAITING', datetime_start=NULL"
+                          " WHERE trial_id=?1 AND state='RUNNING'",
+    [SQL_TRIAL_DISOWN] =
+        "DELETE FROM trial_system_attributes WHERE trial_id=?1 AND key='" STORE_ATTR_OWNER "'",
     /* a trial that ends without having run starts when it ends */
     [SQL_TRIAL_END] = "UPDATE trials SET state=?2, datetime_complete=?3,"
                       " datetime_start=coalesce(datetime_start, ?3)"

@@ -341,14 +341,21 @@ static int start_waiting(struct store_sqlite *q, int64_t trial, struct err *err)
     return sql_step(q, st, err);
 }
 
-static int requeue(struct store_sqlite *q, int64_t trial, struct err *err)
+static int run_for(struct store_sqlite *q, enum sql id, int64_t trial, struct err *err)
 {
     AUTO_RESET sqlite3_stmt *st = NULL;
-    int rc = sql_get(q, SQL_TRIAL_REQUEUE, &st, err);
+    int rc = sql_get(q, id, &st, err);
     if (rc < 0)
         return rc;
     (void)sqlite3_bind_int64(st, 1, trial);
     return sql_step(q, st, err);
+}
+
+/* Without its owner, too: whoever takes it next may be one that leaves no name. */
+static int requeue(struct store_sqlite *q, int64_t trial, struct err *err)
+{
+    int rc = run_for(q, SQL_TRIAL_REQUEUE, trial, err);
+    return rc < 0 ? rc : run_for(q, SQL_TRIAL_DISOWN, trial, err);
 }
 
 /* Under the write lock what trial_look says is so until the commit. */

@@ -57,6 +57,7 @@ struct executor {
     struct sweep *sweep;
     struct sim_worker workers[MAX_SLOTS];
     int claimed[MAX_SLOTS]; /* trial claimed for the slot, to be started */
+    int started[MAX_SLOTS]; /* the one that was started in it last */
     uint64_t store_free;
     bool signalled, over;
     uint64_t signal_ms;
@@ -68,6 +69,7 @@ enum what {
     TO_SWEEP,
     STORE_CLAIM,
     STORE_FINISH,
+    STORE_RETURN,
     WORKER_OUTCOME,
     WORKER_EXIT,
     EVIDENCE,
@@ -424,6 +426,14 @@ static void end_worker(int executor, int slot, enum wk_event_type how)
         feed_worker(executor, slot, how);
 }
 
+static int take_trial(int *place)
+{
+    int trial = *place;
+    CHECK(trial >= 0, "a slot has no trial to end or to give back");
+    *place = -1;
+    return trial;
+}
+
 static void obey(int executor, const struct sw_action *a, bool *failed_start)
 {
     struct executor *x = &w.executors[executor];
@@ -436,18 +446,23 @@ static void obey(int executor, const struct sw_action *a, bool *failed_start)
         break;
     case SW_DO_START:
         CHECK(!x->signalled, "a start after the signal");
+        CHECK(x->claimed[a->slot] >= 0, "slot %d starts without a trial", a->slot);
+        x->started[a->slot] = x->claimed[a->slot];
+        x->claimed[a->slot] = -1;
         if (!x->workers[a->slot].alive && per_mille(w.p_start_fail))
             *failed_start = x->unaware[a->slot] = true;
         else
-            begin_trial(executor, a->slot, a->study, x->claimed[a->slot]);
+            begin_trial(executor, a->slot, a->study, x->started[a->slot]);
+        break;
+    case SW_DO_RETURN:
+        store_action(executor, STORE_RETURN, a, take_trial(&x->claimed[a->slot]));
         break;
     case SW_DO_FINISH: {
         CHECK(a->retry || a->fail != FAIL_PREEMPTED || w.conf.retry[FAIL_PREEMPTED].times >= 0,
               "a preempted trial is not queued again");
         struct sim_worker *k = &x->workers[a->slot];
-        int trial = k->has_trial ? k->trial : x->claimed[a->slot];
         k->has_trial = false;
-        store_action(executor, STORE_FINISH, a, trial);
+        store_action(executor, STORE_FINISH, a, take_trial(&x->started[a->slot]));
         break;
     }
     case SW_DO_RELEASE:
@@ -477,7 +492,7 @@ static void obey(int executor, const struct sw_action *a, bool *failed_start)
         x->over = true;
         x->reason = a->reason;
         for (int i = 0; i < w.conf.slots; i++)
-            CHECK(!x->workers[i].alive, "exit with worker %d alive", i);
+            CHECK(!x->workers[i].alive && x->claimed[i] < 0, "exit with slot %d in use", i);
         CHECK(a->reason != SW_MET || !x->signalled, "exit 0 after a signal");
         CHECK(a->reason != SW_MET || !w.proof_fails, "exit 0 without proof");
         if (a->reason == SW_MET) {
@@ -600,8 +615,10 @@ static void start_executor(int executor)
     for (int i = 0; i < MAX_SLOTS; i++)
         lives[i] = x->workers[i].life;
     *x = (struct executor){.up = true, .epoch = epoch, .store_free = w.now};
-    for (int i = 0; i < MAX_SLOTS; i++)
+    for (int i = 0; i < MAX_SLOTS; i++) {
         x->workers[i].life = lives[i];
+        x->claimed[i] = x->started[i] = -1;
+    }
     CHECK(sw_create(&x->sweep, &w.conf, w.now, &err) == 0, "%s", err.msg);
     for (int i = 0; i < w.conf.n_studies; i++) {
         struct model_study *m = &w.studies[i];
@@ -628,10 +645,14 @@ static void deliver(const struct event *e)
         feed_sweep(e->executor, e->ev);
         break;
     case STORE_CLAIM: {
+        int claimed = -1;
         struct sw_event ev = {
             .type = SW_EV_CLAIMED, .claim = SW_CLAIM_FAILED, .study = e->action.study};
         if (!per_mille(w.p_store_fail))
-            ev = model_claim(e->executor, e->action.study, &x->claimed[e->slot]);
+            ev = model_claim(e->executor, e->action.study, &claimed);
+        CHECK(ev.claim != SW_CLAIM_OK || x->claimed[e->slot] < 0, "slot %d holds two", e->slot);
+        if (ev.claim == SW_CLAIM_OK)
+            x->claimed[e->slot] = claimed;
         ev.slot = e->slot;
         post(w.now + below(5), TO_SWEEP, e->executor, e->slot)->ev = ev;
         break;
@@ -650,6 +671,19 @@ static void deliver(const struct event *e)
             ev.saved = ours ? SW_SAVED_OK : SW_SAVED_OTHERWISE;
         }
         ev.counts = count(&w.studies[e->action.study]);
+        post(w.now + below(5), TO_SWEEP, e->executor, e->slot)->ev = ev;
+        break;
+    }
+    case STORE_RETURN: {
+        struct sw_event ev = {.type = SW_EV_SAVED,
+                              .study = e->action.study,
+                              .state = TRIAL_WAITING,
+                              .saved = SW_SAVED_FAILED};
+        if (!per_mille(w.p_store_fail)) {
+            w.studies[ev.study].trials[e->trial].state = TRIAL_WAITING;
+            ev.saved = SW_SAVED_OK;
+        }
+        ev.counts = count(&w.studies[ev.study]);
         post(w.now + below(5), TO_SWEEP, e->executor, e->slot)->ev = ev;
         break;
     }
@@ -727,7 +761,8 @@ static void draw_world(uint64_t seed, bool verbose)
                               .n_studies = 1 + (int)below(MAX_STUDIES),
                               .studies = w.study_conf,
                               .grace_ms = below(20000),
-                              .poll_ms = 1000};
+                              .poll_ms = 1000,
+                              .ahead_ms = per_mille(500) ? 0 : 1 + below(4000)};
     for (int i = 0; i < FAIL_CLASSES; i++)
         w.conf.retry[i] = (struct sw_retry){.times = (int)below(3), .backoff_ms = below(5000)};
     if (per_mille(700))

@@ -96,26 +96,3 @@ Test(shared, median_sees_the_reports_of_another_executor)
 {
     expect_pruned("{median: {startup: 1}}", true);
 }
-
-static bool is_over(pid_t pid)
-{
-    siginfo_t info = {0};
-    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid;
-}
-
-/* As another executor does, whose guess at the next trial's number missed. */
-Test(shared, an_empty_directory_that_is_taken_away_fails_no_trial)
-{
-    pid_t pid = sandbox_run(
-        (const char *const[]){"-n100", "-j1", "x=float:0..1", "--", "/bin/echo", "loss=1", NULL});
-    while (!is_over(pid)) {
-        for (int i = 0; i < 110; i++) {
-            char dir[32];
-            (void)snprintf(dir, sizeof(dir), "runs/s/%d", i);
-            (void)rmdir(dir);
-        }
-        (void)usleep(300);
-    }
-    cr_expect(eq(int, sandbox_wait(pid, 60), 0));
-    cr_expect(eq(int, sandbox_count(TRIAL_FAIL), 0));
-}

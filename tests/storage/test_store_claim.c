@@ -45,6 +45,37 @@ Test(store_claim, pruned_trials_count_when_asked_to)
     store_destroy(s);
 }
 
+static int give_back(struct store *s, int64_t trial)
+{
+    return store_trial_state(s, trial, TRIAL_WAITING, NULL, 0, NULL, &err);
+}
+
+Test(store_claim, a_trial_that_is_given_back_waits_for_anybody)
+{
+    const char *path = fresh_path();
+    struct store *s = must_open(path), *other;
+    int64_t a = must_study(s, "a"), counts[TRIAL_STATES];
+    struct store_claim mine = must_claim(s, a, 1, CLAIM_NEW);
+    MUST(store_begin(s, &err));
+    MUST(give_back(s, mine.id));
+    store_rollback(s);
+    MUST(store_study_counts(s, a, counts, &err));
+    cr_expect_eq(counts[TRIAL_RUNNING], 1);
+    MUST(give_back(s, mine.id));
+    MUST(store_study_counts(s, a, counts, &err));
+    cr_expect_eq(counts[TRIAL_RUNNING], 0);
+    cr_expect_eq(counts[TRIAL_WAITING], 1);
+    other = must_open(path);
+    struct store_claim theirs = must_claim(other, a, 1, CLAIM_QUEUED);
+    cr_expect_eq(theirs.number, mine.number);
+    cr_expect_eq(theirs.trial->n_system_attrs, 1, "only its new owner is known");
+    finish(other, theirs.id);
+    cr_expect_eq(give_back(s, mine.id), -ERR_FINISHED);
+    cr_expect_eq(give_back(s, 77), -ERR_NOTFOUND);
+    store_destroy(other);
+    store_destroy(s);
+}
+
 Test(store_claim, queued_trials_come_first_with_what_is_fixed)
 {
     const char *path = fresh_path();
