@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <float.h>
 #include <inttypes.h>
 #include <locale.h>
 #include <math.h>
@@ -88,31 +89,58 @@ bool text_size_bytes(const char *s, uint64_t *out)
     return scaled(s, units, sizeof(units) / sizeof(units[0]), out);
 }
 
+/* v as [-]d[.ddd]e±xx with as few digits as read back as v. What has up to 15 significant digits is
+ * found by rounding to 15, since doubles are denser than those; below the normal numbers they are
+ * not, and each count is tried. */
+static void shortest(double v, char sci[static 32])
+{
+    bool normal = fabs(v) >= DBL_MIN;
+    for (int precision = normal ? DBL_DIG - 1 : 0; precision < 17; precision++) {
+        (void)snprintf(sci, 32, "%.*e", precision, v);
+        if (strtod(sci, NULL) == v)
+            break;
+    }
+}
+
 char *text_from_double(double v, char out[static TEXT_DOUBLE_MAX])
 {
     if (isnan(v))
         return strcpy(out, "nan");
     if (isinf(v))
         return strcpy(out, v > 0 ? "inf" : "-inf");
-    char sci[32];
-    for (int precision = 0; precision < 17; precision++) {
-        (void)snprintf(sci, sizeof(sci), "%.*e", precision, v);
-        if (strtod(sci, NULL) == v)
-            break;
-    }
-    /* sci is [-]d[.ddd]e±xx: Python writes positional digits for -4 <= exponent < 16 */
-    char *e = strchr(sci, 'e');
+    char sci[32], digits[20];
+    int n = 0;
+    shortest(v, sci);
+    const char *e = strchr(sci, 'e');
     int exponent = atoi(e + 1);
-    *e = '\0';
+    for (const char *c = sci; c < e; c++) {
+        if (*c >= '0' && *c <= '9')
+            digits[n++] = *c;
+    }
+    while (n > 1 && digits[n - 1] == '0')
+        n--;
+    /* Python writes positional digits for -4 <= exponent < 16 */
+    char *o = out;
+    if (sci[0] == '-')
+        *o++ = '-';
     if (exponent < -4 || exponent >= 16) {
-        (void)snprintf(out, TEXT_DOUBLE_MAX, "%se%c%02d", sci, exponent < 0 ? '-' : '+',
-                       abs(exponent) % 1000);
+        o += sprintf(o, n > 1 ? "%c.%.*s" : "%c", digits[0], n - 1, digits + 1);
+        (void)sprintf(o, "e%c%02d", exponent < 0 ? '-' : '+', abs(exponent) % 1000);
         return out;
     }
-    const char *dot = strchr(sci, '.');
-    int digits = dot != NULL ? (int)strlen(dot + 1) : 0;
-    int decimals = digits - exponent;
-    (void)snprintf(out, TEXT_DOUBLE_MAX, "%.*f", decimals > 1 ? decimals : 1, v);
+    int whole = exponent + 1; /* digits before the point; up to 0: zeros follow it */
+    if (whole <= 0)
+        *o++ = '0';
+    for (int i = 0; i < whole; i++)
+        *o++ = i < n ? digits[i] : '0';
+    *o++ = '.';
+    for (int i = whole; i < 0; i++)
+        *o++ = '0';
+    for (int i = whole > 0 ? whole : 0; i < n; i++)
+        *o++ = digits[i];
+    if (o[-1] == '.')
+        *o++ = '0';
+    *o = '\0';
     return out;
 }
 

@@ -24,6 +24,13 @@ Test(text, doubles_print_as_python_repr)
     cr_expect_str_eq(repr(1.0 / 3), "0.3333333333333333");
     cr_expect_str_eq(repr(1.7976931348623157e308), "1.7976931348623157e+308");
     cr_expect_str_eq(repr(5e-324), "5e-324");
+    cr_expect_str_eq(repr(1.5e-310), "1.5e-310");
+    cr_expect_str_eq(repr(0.1 + 0.2), "0.30000000000000004");
+    cr_expect_str_eq(repr(9007199254740993.0), "9007199254740992.0");
+    cr_expect_str_eq(repr(-1.5e22), "-1.5e+22");
+    cr_expect_str_eq(repr(123456789012345.6), "123456789012345.6");
+    cr_expect_str_eq(repr(999999999999999.9), "999999999999999.9");
+    cr_expect_str_eq(repr(0.00012345), "0.00012345");
 }
 
 Test(text, numbers_are_taken_whole_or_not_at_all)
