@@ -170,7 +170,7 @@ struct executor {
     uint64_t largest_rss;    /* of a worker so far, bytes */
     uint64_t memory_seen_ms; /* when free memory was last looked at */
     uint64_t worker_files;   /* soft RLIMIT_NOFILE as it was; 0: unchanged */
-    pid_t *inherited; /* children that were there before us */
+    pid_t *inherited;        /* children that were there before us */
     size_t n_inherited, cap_inherited;
     uint64_t oom_kills; /* of the cgroup, as far as we know of them */
     struct store_run run_row;
