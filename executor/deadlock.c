@@ -24,7 +24,7 @@ static bool has_grounds(struct slot *s)
 {
     uint64_t now = executor_now(s->ex);
     pid_t forker = 0;
-    if (s->forks.watching)
+    if (s->forks.lookout != NULL)
         return s->forks.threaded;
     if (now - s->deadlock.scanned_ms < SCAN_MS)
         return s->forks.threaded;

@@ -26,7 +26,6 @@
 
 #define POLL_MS                                                                                    \
     1000u /* how often other processes' trials are looked at while they are waited for */
-#define ORPHANS_MS 20u            /* after a worker's end, and after a child's */
 #define STORE_PATIENCE_MS 600000u /* a store that refuses for so long is given up */
 #define STORE_GRACE_MS 500u       /* what a stop leaves the store beyond the workers' grace */
 #define LAST_WRITE_MS 2000u       /* for the run's row, when all is over */
@@ -80,12 +79,13 @@ void executor_close(struct executor *ex)
 {
     uv_handle_t *handles[] = {
         (uv_handle_t *)&ex->sweep_timer, (uv_handle_t *)&ex->beat_timer,
-        (uv_handle_t *)&ex->watch_timer, (uv_handle_t *)&ex->orphan_timer,
-        (uv_handle_t *)&ex->stop_timer,  (uv_handle_t *)&ex->sigint,
-        (uv_handle_t *)&ex->sigterm,     (uv_handle_t *)&ex->sigchld,
+        (uv_handle_t *)&ex->watch_timer, (uv_handle_t *)&ex->stop_timer,
+        (uv_handle_t *)&ex->sigint,      (uv_handle_t *)&ex->sigterm,
+        (uv_handle_t *)&ex->sigchld,     (uv_handle_t *)&ex->forks_async,
     };
     for (size_t i = 0; i < ARRAY_LEN(handles); i++)
         uv_close(handles[i], NULL);
+    orphans_forget(ex);
 }
 
 static void on_stop_timer(uv_timer_t *t)
@@ -266,63 +266,8 @@ static void on_store_trouble(void *ctx, bool trouble, const struct err *err)
         executor_notice(ex, "the store refuses, results wait for it: %s", err->msg);
 }
 
-/* --- processes that workers leave behind ---------------------------------------------------------
+/* --- the guardian -----------------------------------------------------------------------------
  */
-
-/* A worker, a spare, or the guardian. */
-static bool is_worker(void *ctx, pid_t pid)
-{
-    const struct executor *ex = ctx;
-    for (int i = 0; i < ex->plan.jobs; i++) {
-        if ((ex->slots[i].alive && ex->slots[i].proc.pid == pid) || ex->slots[i].spare.pid == pid)
-            return true;
-    }
-    for (size_t i = 0; i < ex->n_inherited; i++) {
-        if (ex->inherited[i] == pid)
-            return true;
-    }
-    return pid == ex->guardian.pid;
-}
-
-/* Children that were there before us (an entry script's sidecar before its exec): not ours to end.
- */
-static bool note_inherited(void *ctx, pid_t pid)
-{
-    struct executor *ex = ctx;
-    if (array_reserve(&ex->inherited, &ex->cap_inherited, ex->n_inherited + 1,
-                      sizeof(*ex->inherited)))
-        ex->inherited[ex->n_inherited++] = pid;
-    return true;
-}
-
-/* Left behind: the worker that it says it belongs to is over. */
-static bool is_stray(void *ctx, pid_t pid)
-{
-    const struct executor *ex = ctx;
-    char mark[96];
-    int slot;
-    unsigned life;
-    size_t n = strlen(ex->mark);
-    if (ex->over)
-        return true;
-    if (!proc_environ(pid, "FORKLESS_WORKER", mark, sizeof(mark)) ||
-        strncmp(mark, ex->mark, n) != 0 || sscanf(mark + n, ".%d.%u", &slot, &life) != 2 ||
-        slot < 0 || slot >= ex->plan.jobs)
-        return false;
-    return !ex->slots[slot].alive || ex->slots[slot].life != life;
-}
-
-static void on_orphan_timer(uv_timer_t *t)
-{
-    struct executor *ex = CONTAINER_OF(t, struct executor, orphan_timer);
-    (void)proc_reap_orphans(is_worker, is_stray, ex);
-}
-
-void executor_orphans_soon(struct executor *ex)
-{
-    if (!ex->over && !uv_is_active((uv_handle_t *)&ex->orphan_timer))
-        (void)uv_timer_start(&ex->orphan_timer, on_orphan_timer, ORPHANS_MS, 0);
-}
 
 static int start_guardian(struct executor *ex, struct err *err)
 {
@@ -357,14 +302,7 @@ static void on_sigchld(uv_signal_t *h, int sig)
     struct executor *ex = CONTAINER_OF(h, struct executor, sigchld);
     (void)sig;
     look_after_guardian(ex);
-    executor_orphans_soon(ex);
-}
-
-/* At the very end nothing of ours may be left: no worker is alive then, so each child is stray. */
-static void end_orphans(struct executor *ex)
-{
-    for (int i = 0; i < 100 && proc_reap_orphans(is_worker, is_stray, ex) > 0; i++)
-        (void)usleep(10000);
+    orphans_soon(ex);
 }
 
 /* --- signals
@@ -546,7 +484,8 @@ static void start_handles(struct executor *ex)
     (void)uv_timer_init(&ex->loop, &ex->sweep_timer);
     (void)uv_timer_init(&ex->loop, &ex->beat_timer);
     (void)uv_timer_init(&ex->loop, &ex->watch_timer);
-    (void)uv_timer_init(&ex->loop, &ex->orphan_timer);
+    orphans_init(ex);
+    forks_init(ex);
     (void)uv_timer_init(&ex->loop, &ex->stop_timer);
     (void)uv_signal_init(&ex->loop, &ex->sigint);
     (void)uv_signal_init(&ex->loop, &ex->sigterm);
@@ -596,7 +535,7 @@ static void tear_down(struct executor *ex)
     free(ex->sweep_studies);
     free(ex->queue);
     free(ex->base_env);
-    free(ex->inherited);
+    free(ex->orphans.inherited);
     free(ex->stub);
     (void)uv_run(&ex->loop, UV_RUN_NOWAIT); /* what a set-up that failed has begun to close */
     int rc = uv_loop_close(&ex->loop);
@@ -619,7 +558,7 @@ int executor_run(const struct executor_conf *conf, struct executor_result *out, 
     ex.oom_kills = limits_oom_kills("");
     owner_self(ex.owner, sizeof(ex.owner));
     prepare_process(&ex);
-    (void)proc_reap_orphans(note_inherited, NULL, &ex);
+    orphans_inherit(&ex);
     rc = set_up(&ex, err);
     if (rc == 0) {
         start_handles(&ex);
@@ -628,7 +567,7 @@ int executor_run(const struct executor_conf *conf, struct executor_result *out, 
         (void)uv_run(&ex.loop, UV_RUN_DEFAULT);
         for (int i = 0; i < ex.plan.jobs; i++)
             slot_drop_spare(&ex.slots[i]);
-        end_orphans(&ex);
+        orphans_end(&ex);
         rc = fill_result(&ex, err);
     }
     tear_down(&ex);

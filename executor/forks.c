@@ -1,8 +1,8 @@
 #include "executor/forks.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -87,90 +87,94 @@ static void explain(struct slot *s, const struct fork_call *f)
     buf_free(&b);
 }
 
-static void look_later(struct slot *s, const struct fork_call *f);
+/* --- reports ---------------------------------------------------------------------------------- */
 
-static void on_call(struct slot *s, const struct fork_call *f)
+static void take(struct slot *s, const struct lookout_report *l)
 {
     struct run *r = s->run;
-    bool deny = s->study->spec->watch.fork == WATCH_FORK_DENY && guard_deadly(f);
-    guard_answer(s->forks.listener, f->id, deny ? EAGAIN : 0);
-    if (!guard_threaded(f))
-        return;
-    s->forks.threaded = s->forks.threaded || !deny;
+    s->forks.threaded = s->forks.threaded || l->how == LOOKOUT_CALLED;
     if (r == NULL || r->ended)
         return;
-    r->forks.threaded++;
-    if (deny) {
+    switch (l->how) {
+    case LOOKOUT_CALLED:
+        r->forks.threaded += (unsigned)l->n;
+        break;
+    case LOOKOUT_DENIED:
+        r->forks.threaded++;
         r->forks.denied++;
-        explain(s, f);
-        tell(s, f, "denied");
-    } else {
-        look_later(s, f);
+        explain(s, &l->call);
+        tell(s, &l->call, "denied");
+        break;
+    case LOOKOUT_GOES_ON:
+        if (l->at_ms < r->started_ms)
+            break; /* the trial before in this worker made it */
+        r->forks.going_on++;
+        tell(s, &l->call, "goes on");
+        break;
     }
 }
 
-static void on_notification(uv_poll_t *p, int status, int events)
+void forks_take(struct slot *s)
 {
-    struct slot *s = CONTAINER_OF(CONTAINER_OF(p, struct forks, poll), struct slot, forks);
-    struct fork_call f;
-    (void)status;
-    (void)events;
-    int n = guard_next(s->forks.listener, &f);
-    if (n > 0)
-        on_call(s, &f);
-    else if (n < 0)
-        (void)uv_poll_stop(p);
+    struct lookout_report l;
+    while (s->forks.lookout != NULL && lookout_take(s->forks.lookout, &l))
+        take(s, &l);
 }
 
-/* --- what became of it ------------------------------------------------------------------------ */
-
-static void judge(struct slot *s, const struct guard_pended *p)
+static void on_reports(uv_async_t *a)
 {
-    struct run *r = s->run;
-    if (r == NULL || r->ended || r->number != p->owner || !guard_goes_on(&p->call))
+    struct executor *ex = CONTAINER_OF(a, struct executor, forks_async);
+    for (int i = 0; i < ex->plan.jobs; i++)
+        forks_take(&ex->slots[i]);
+}
+
+void forks_init(struct executor *ex)
+{
+    (void)uv_async_init(&ex->loop, &ex->forks_async, on_reports);
+    uv_unref((uv_handle_t *)&ex->forks_async);
+}
+
+static void wake(void *ctx)
+{
+    (void)uv_async_send(&((struct executor *)ctx)->forks_async);
+}
+
+/* --- found by a search ------------------------------------------------------------------------ */
+
+struct finding {
+    struct slot *slot;
+    pid_t forker;
+    struct fork_call call;
+};
+
+static void look(void *data)
+{
+    struct finding *f = data;
+    guard_look(f->forker, &f->call);
+}
+
+static void on_look(void *data)
+{
+    struct finding *f = data;
+    struct run *r = f->slot->run;
+    f->slot->forks.look = NULL;
+    if (r == NULL || r->ended || !guard_threaded(&f->call))
         return;
+    r->forks.threaded++;
     r->forks.going_on++;
-    tell(s, &p->call, "goes on");
-}
-
-static void on_look(uv_timer_t *t);
-
-static void arm_look(struct slot *s)
-{
-    struct forks *k = &s->forks;
-    uint64_t now = executor_now(s->ex);
-    if (k->pending.n > 0)
-        (void)uv_timer_start(&k->look, on_look,
-                             k->pending.v[0].due_ms > now ? k->pending.v[0].due_ms - now : 0, 0);
-}
-
-static void on_look(uv_timer_t *t)
-{
-    struct slot *s = CONTAINER_OF(CONTAINER_OF(t, struct forks, look), struct slot, forks);
-    struct guard_pended due;
-    while (guard_take_due(&s->forks.pending, executor_now(s->ex), &due))
-        judge(s, &due);
-    arm_look(s);
-}
-
-static void look_later(struct slot *s, const struct fork_call *f)
-{
-    guard_pend(&s->forks.pending, f, s->run->number, executor_now(s->ex));
-    arm_look(s);
+    tell(f->slot, &f->call, "found later");
 }
 
 void forks_found(struct slot *s, pid_t forker)
 {
-    struct run *r = s->run;
-    struct fork_call f;
-    if (r == NULL || r->ended || r->forks.going_on > 0)
+    static const struct aside_conf conf = {.work = look, .done = on_look, .free = free};
+    if (s->run == NULL || s->run->ended || s->run->forks.going_on > 0 || s->forks.look != NULL)
         return;
-    guard_look(forker, &f);
-    if (!guard_threaded(&f))
+    struct finding *f = calloc(1, sizeof(*f));
+    if (f == NULL)
         return;
-    r->forks.threaded++;
-    r->forks.going_on++;
-    tell(s, &f, "found later");
+    *f = (struct finding){.slot = s, .forker = forker};
+    s->forks.look = aside_start(&s->ex->loop, &conf, f);
 }
 
 /* --- a worker's life -------------------------------------------------------------------------- */
@@ -178,59 +182,42 @@ void forks_found(struct slot *s, pid_t forker)
 void forks_begin(struct slot *s, bool watched)
 {
     s->forks.hello_due = watched;
-    s->forks.watching = false;
     s->forks.threaded = false;
-    s->forks.pending.n = 0;
 }
 
-static void watch(struct slot *s)
+/* Said once: it will be the same for the next worker. */
+static void unseen(struct executor *ex, const char *why)
 {
-    struct forks *k = &s->forks;
-    (void)uv_poll_init(&s->ex->loop, &k->poll, k->listener);
-    (void)uv_timer_init(&s->ex->loop, &k->look);
-    (void)uv_poll_start(&k->poll, UV_READABLE, on_notification);
-    k->watching = true;
+    if (ex->forks_unseen)
+        return;
+    ex->forks_unseen = true;
+    log_event(LOG_WARNING, "fork_guard_off", LOG_TEXT("error", why));
+    executor_notice(ex, "forks of workers are not seen: %s", why);
 }
 
 void forks_hello(struct slot *s)
 {
     struct executor *ex = s->ex;
-    int why;
-    int n = s->forks.hello_due ? guard_hello(s->proc.channel, &s->forks.listener, &why) : 0;
+    const struct lookout_conf conf = {
+        .deny = ex->spec->watch.fork == WATCH_FORK_DENY, .wake = wake, .ctx = ex};
+    int why, listener;
+    int n = s->forks.hello_due ? guard_hello(s->proc.channel, &listener, &why) : 0;
     if (n == 0)
         return;
     s->forks.hello_due = false;
     if (n < 0)
         return; /* the worker's end says more */
-    if (s->forks.listener >= 0) {
-        watch(s);
-    } else if (!ex->forks_unseen) {
-        ex->forks_unseen = true;
-        log_event(LOG_WARNING, "fork_guard_off", LOG_TEXT("error", guard_why(why)));
-        executor_notice(ex, "forks of workers are not seen: %s", guard_why(why));
-    }
+    if (listener < 0)
+        unseen(ex, guard_why(why));
+    else if ((s->forks.lookout = lookout_start(listener, &conf)) == NULL)
+        unseen(ex, "no thread to look at them is to be had, and they fail (ENOSYS)");
 }
 
-static void on_poll_closed(uv_handle_t *h)
+void forks_end(struct slot *s)
 {
-    struct slot *s =
-        CONTAINER_OF(CONTAINER_OF((uv_poll_t *)h, struct forks, poll), struct slot, forks);
-    (void)close(s->forks.listener);
-    slot_handle_closed(s);
-}
-
-static void on_look_closed(uv_handle_t *h)
-{
-    slot_handle_closed(
-        CONTAINER_OF(CONTAINER_OF((uv_timer_t *)h, struct forks, look), struct slot, forks));
-}
-
-int forks_end(struct slot *s)
-{
-    if (!s->forks.watching)
-        return 0;
-    s->forks.watching = false;
-    uv_close((uv_handle_t *)&s->forks.poll, on_poll_closed);
-    uv_close((uv_handle_t *)&s->forks.look, on_look_closed);
-    return 2;
+    if (s->forks.look != NULL)
+        aside_forget(s->forks.look);
+    s->forks.look = NULL;
+    lookout_end(s->forks.lookout);
+    s->forks.lookout = NULL;
 }

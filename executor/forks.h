@@ -3,19 +3,16 @@
 #pragma once
 
 #include <stdbool.h>
-#include <uv.h>
 
-#include "executor/guard.h"
+#include "executor/aside.h"
+#include "executor/lookout.h"
 
 /* Of one worker process. Embedded in struct slot. */
 struct forks {
-    bool hello_due; /* the stub has not told yet whether its forks are seen */
-    bool watching;
-    bool threaded; /* a process with threads has forked: a child may be deadlocked */
-    int listener;
-    uv_poll_t poll;
-    uv_timer_t look;
-    struct guard_pending pending; /* owner: the trial that made the fork */
+    bool hello_due;          /* the stub has not told yet whether its forks are seen */
+    bool threaded;           /* a process with threads has forked: a child may be deadlocked */
+    struct lookout *lookout; /* NULL: its forks are not seen */
+    struct aside *look; /* at a process that has forked, which a search has found; NULL: none */
 };
 
 /* Of one trial. */

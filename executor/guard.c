@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <linux/seccomp.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +21,15 @@
  */
 #define MAX_THREADS 128
 
-/* A child that has not called exec after so long goes on in the parent's memory. */
+/* A child that has not called exec after so long goes on in the parent's memory; unless it has not
+ * had a CPU yet: then it is looked at again, for so long in all. */
 #define EXEC_MS 50u
+#define EXEC_LATEST_MS 1000u
+
+#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
+#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP 1ul
+#endif
 
 /* One line a library: what its file is called, and how its threads are known. */
 static const struct {
@@ -255,22 +261,22 @@ void guard_look(pid_t pid, struct fork_call *out)
 
 /* --- notifications ---------------------------------------------------------------------------- */
 
-int guard_next(int listener, struct fork_call *out)
+void guard_prepare(int listener)
 {
-    struct pollfd p = {.fd = listener, .events = POLLIN};
+    /* Linux 6.6; elsewhere it takes a little longer */
+    (void)ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
+}
+
+bool guard_receive(int listener, struct fork_call *out)
+{
     struct seccomp_notif n = {0};
-    /* receiving would wait */
-    if (poll(&p, 1, 0) <= 0 || (p.revents & POLLIN) == 0)
-        return p.revents != 0 ? -1 : 0;
     if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &n) < 0)
-        return 0; /* the caller was killed in between */
+        return false; /* the caller was killed in between */
     *out = (struct fork_call){.id = n.id, .tid = (pid_t)n.pid};
     if (out->tid > 0)
         look(out);
     /* its number may have become somebody else's while we read */
-    if (ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &n.id) < 0)
-        return 0;
-    return 1;
+    return ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &n.id) == 0;
 }
 
 void guard_answer(int listener, uint64_t id, int sys)
@@ -313,9 +319,11 @@ void guard_put_json(struct buf *b, const struct fork_call *f, const char *how)
                how_present(f, GUARD_OPENMP));
 }
 
+/* Children of one fork and later ones of its caller. */
 struct child_look {
     uint64_t since;
-    bool found;
+    bool found; /* one that has not called exec */
+    bool ran;   /* and has had a CPU */
 };
 
 static void look_at_child(void *ctx, pid_t pid)
@@ -324,25 +332,27 @@ static void look_at_child(void *ctx, pid_t pid)
     struct proc_stat st;
     /* one that has ended already keeps the flag until it is awaited */
     if (proc_read_stat(pid, &st) && (st.flags & PROC_FORKED_NO_EXEC) != 0 &&
-        st.start_ticks >= l->since)
+        st.start_ticks >= l->since) {
         l->found = true;
+        l->ran = l->ran || st.ticks > 0 || (st.state != 'R' && st.state != 'D');
+    }
 }
 
-bool guard_goes_on(const struct fork_call *f)
-{
-    struct child_look l = {.since = f->start_ticks};
-    proc_each_child(f->pid, look_at_child, &l);
-    return l.found;
-}
-
-void guard_pend(struct guard_pending *p, const struct fork_call *f, int64_t owner, uint64_t now_ms)
+void guard_pend(struct guard_pending *p, const struct fork_call *f, uint64_t now_ms)
 {
     for (size_t i = 0; i < p->n; i++) {
         if (p->v[i].call.pid == f->pid)
             return;
     }
     if (p->n < GUARD_PENDING)
-        p->v[p->n++] = (struct guard_pended){*f, owner, now_ms + EXEC_MS};
+        p->v[p->n++] = (struct guard_pended){*f, now_ms, now_ms + EXEC_MS};
+}
+
+int guard_patience(const struct guard_pending *p, uint64_t now_ms)
+{
+    if (p->n == 0)
+        return -1;
+    return p->v[0].due_ms > now_ms ? (int)(p->v[0].due_ms - now_ms) : 0;
 }
 
 bool guard_take_due(struct guard_pending *p, uint64_t now_ms, struct guard_pended *out)
@@ -352,4 +362,14 @@ bool guard_take_due(struct guard_pending *p, uint64_t now_ms, struct guard_pende
     *out = p->v[0];
     memmove(p->v, p->v + 1, --p->n * sizeof(*p->v));
     return true;
+}
+
+bool guard_goes_on(struct guard_pending *p, const struct guard_pended *due, uint64_t now_ms)
+{
+    struct child_look l = {.since = due->call.start_ticks};
+    proc_each_child(due->call.pid, look_at_child, &l);
+    bool busy = l.found && !l.ran && now_ms - due->at_ms < EXEC_LATEST_MS;
+    if (busy && p->n < GUARD_PENDING)
+        p->v[p->n++] = (struct guard_pended){due->call, due->at_ms, now_ms + EXEC_MS};
+    return l.found && !busy;
 }

@@ -35,10 +35,11 @@ int guard_hello(int channel, int *listener, int *why);
 /* Why forks are not seen here, for people; static. */
 const char *guard_why(int sys);
 
-/* The next call that waits: 1; 0 when there is none (any more); -1 when all who could fork are
- * gone.
- */
-int guard_next(int listener, struct fork_call *out);
+/* Has the kernel change between callers and whoever answers as quickly as it can. */
+void guard_prepare(int listener);
+
+/* Takes the next call, once poll says POLLIN; false when its caller is gone. */
+bool guard_receive(int listener, struct fork_call *out);
 
 /* What a fork by this process's first thread would be, were it to call now: id is 0. */
 void guard_look(pid_t pid, struct fork_call *out);
@@ -58,9 +59,6 @@ void guard_say(char *out, size_t n, const struct fork_call *f, const char *verb)
 /* Appends the call as a JSON object; how: what became of it. */
 void guard_put_json(struct buf *b, const struct fork_call *f, const char *how);
 
-/* Whether the caller has a child of that fork or a later one that has not called exec. */
-bool guard_goes_on(const struct fork_call *f);
-
 /* Threaded forks whose child may yet exec, as most do: each is judged a moment later. Zeroed, it is
  * empty. */
 #define GUARD_PENDING 64
@@ -68,14 +66,20 @@ bool guard_goes_on(const struct fork_call *f);
 struct guard_pending {
     struct guard_pended {
         struct fork_call call;
-        int64_t owner; /* the caller's, to know it by */
-        uint64_t due_ms;
+        uint64_t at_ms, due_ms;
     } v[GUARD_PENDING];
     size_t n; /* the first is due first */
 };
 
 /* Notes a fork made at now_ms. One at a time for a process: forks of a loop are judged together. */
-void guard_pend(struct guard_pending *p, const struct fork_call *f, int64_t owner, uint64_t now_ms);
+void guard_pend(struct guard_pending *p, const struct fork_call *f, uint64_t now_ms);
+
+/* Milliseconds until the first is due; -1: there is none. */
+int guard_patience(const struct guard_pending *p, uint64_t now_ms);
 
 /* Takes the first that is due; false when there is none. */
 bool guard_take_due(struct guard_pending *p, uint64_t now_ms, struct guard_pended *out);
+
+/* Whether the caller has a child of that fork or a later one that has not called exec; one that may
+ * yet do so is noted again. */
+bool guard_goes_on(struct guard_pending *p, const struct guard_pended *due, uint64_t now_ms);

@@ -4,12 +4,13 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
+#include "executor/lookout.h"
 #include "executor/spawn.h"
 
 extern char **environ;
@@ -18,53 +19,55 @@ struct guarded {
     const struct guarded_conf *conf;
     struct guarded_report *report;
     struct spawned p;
-    int listener, signals;
+    int signals, reports; /* to be read when there are some */
+    struct lookout *lookout;
     bool hello_due;
-    struct guard_pending pending;
 };
 
-static void judge(struct guarded *g, const struct fork_call *f)
+static void wake(void *ctx)
 {
-    if (!guard_goes_on(f))
-        return;
-    g->report->going_on++;
-    g->conf->found(g->conf->ctx, f, "goes on");
-}
-
-static void judge_due(struct guarded *g, uint64_t now)
-{
-    struct guard_pended due;
-    while (guard_take_due(&g->pending, now, &due))
-        judge(g, &due.call);
-}
-
-static void on_fork(struct guarded *g)
-{
-    struct fork_call f;
-    int n = guard_next(g->listener, &f);
-    if (n < 0)
-        cleanup_close(&g->listener), g->listener = -1;
-    if (n <= 0)
-        return;
-    bool deny = g->conf->deny && guard_deadly(&f);
-    guard_answer(g->listener, f.id, deny ? EAGAIN : 0);
-    g->report->forks++;
-    g->report->threaded += guard_threaded(&f);
-    if (deny) {
-        g->report->denied++;
-        g->conf->found(g->conf->ctx, &f, "denied");
-    } else if (guard_threaded(&f)) {
-        guard_pend(&g->pending, &f, 0, clock_mono_ms());
-    }
+    (void)eventfd_write(((struct guarded *)ctx)->reports, 1);
 }
 
 static void on_hello(struct guarded *g)
 {
-    int why = 0, n = guard_hello(g->p.channel, &g->listener, &why);
+    const struct lookout_conf conf = {.deny = g->conf->deny, .wake = wake, .ctx = g};
+    int listener, why = 0, n = guard_hello(g->p.channel, &listener, &why);
     if (n == 0)
         return;
     g->hello_due = false;
+    if (n > 0 && listener >= 0 && (g->lookout = lookout_start(listener, &conf)) == NULL)
+        why = EAGAIN;
     g->report->unseen = n > 0 ? why : 0;
+}
+
+static void take_reports(struct guarded *g)
+{
+    struct guarded_report *r = g->report;
+    struct lookout_report l;
+    while (g->lookout != NULL && lookout_take(g->lookout, &l)) {
+        switch (l.how) {
+        case LOOKOUT_CALLED:
+            r->threaded += l.n;
+            break;
+        case LOOKOUT_DENIED:
+            r->threaded++;
+            r->denied++;
+            g->conf->found(g->conf->ctx, &l.call, "denied");
+            break;
+        case LOOKOUT_GOES_ON:
+            r->going_on++;
+            g->conf->found(g->conf->ctx, &l.call, "goes on");
+            break;
+        }
+    }
+}
+
+static void on_reports(struct guarded *g)
+{
+    eventfd_t n;
+    (void)eventfd_read(g->reports, &n);
+    take_reports(g);
 }
 
 static void on_signal(struct guarded *g)
@@ -74,14 +77,6 @@ static void on_signal(struct guarded *g)
         (void)kill(g->p.pid, (int)info.ssi_signo);
 }
 
-static int patience(const struct guarded *g)
-{
-    uint64_t now = clock_mono_ms();
-    if (g->pending.n == 0)
-        return -1;
-    return g->pending.v[0].due_ms > now ? (int)(g->pending.v[0].due_ms - now) : 0;
-}
-
 /* Until the command is over. */
 static void watch(struct guarded *g)
 {
@@ -89,14 +84,13 @@ static void watch(struct guarded *g)
         struct pollfd fds[] = {{.fd = g->p.pidfd, .events = POLLIN},
                                {.fd = g->signals, .events = POLLIN},
                                {.fd = g->hello_due ? g->p.channel : -1, .events = POLLIN},
-                               {.fd = g->listener, .events = POLLIN}};
-        if (poll(fds, ARRAY_LEN(fds), patience(g)) < 0 && errno != EINTR)
+                               {.fd = g->reports, .events = POLLIN}};
+        if (poll(fds, ARRAY_LEN(fds), -1) < 0 && errno != EINTR)
             return;
-        judge_due(g, clock_mono_ms());
         if (fds[2].revents != 0)
             on_hello(g);
         if (fds[3].revents != 0)
-            on_fork(g);
+            on_reports(g);
         if (fds[1].revents != 0)
             on_signal(g);
         if (fds[0].revents != 0)
@@ -111,9 +105,13 @@ static void collect(struct guarded *g)
         ;
     g->report->status = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
     g->report->sig = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-    struct pollfd p = {.fd = g->listener};
-    g->report->left = g->listener >= 0 && poll(&p, 1, 0) >= 0 && (p.revents & POLLHUP) == 0;
-    int *fds[] = {&g->p.pidfd, &g->p.channel, &g->listener};
+    if (g->lookout != NULL) {
+        g->report->left = lookout_watches(g->lookout);
+        take_reports(g);
+        g->report->forks = lookout_forks(g->lookout);
+        lookout_end(g->lookout);
+    }
+    int *fds[] = {&g->p.pidfd, &g->p.channel};
     for (size_t i = 0; i < ARRAY_LEN(fds); i++)
         cleanup_close(fds[i]);
 }
@@ -132,7 +130,7 @@ static int start(struct guarded *g, struct err *err)
 
 int guarded_run(const struct guarded_conf *conf, struct guarded_report *out, struct err *err)
 {
-    struct guarded g = {.conf = conf, .report = out, .listener = -1, .hello_due = true};
+    struct guarded g = {.conf = conf, .report = out, .hello_due = true};
     sigset_t passed, before;
     *out = (struct guarded_report){0};
     (void)sigemptyset(&passed);
@@ -140,7 +138,9 @@ int guarded_run(const struct guarded_conf *conf, struct guarded_report *out, str
     (void)sigaddset(&passed, SIGHUP);
     (void)sigprocmask(SIG_BLOCK, &passed, &before);
     g.signals = signalfd(-1, &passed, SFD_CLOEXEC | SFD_NONBLOCK);
-    int rc = g.signals >= 0 ? start(&g, err) : err_sys(err, errno, "signalfd");
+    g.reports = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int rc = g.signals >= 0 && g.reports >= 0 ? start(&g, err)
+                                              : err_sys(err, errno, "descriptors of the guard");
     (void)signal(SIGINT, SIG_IGN); /* not before: the command would ignore them, too */
     (void)signal(SIGQUIT, SIG_IGN);
     if (rc == 0) {
@@ -148,6 +148,7 @@ int guarded_run(const struct guarded_conf *conf, struct guarded_report *out, str
         collect(&g);
     }
     cleanup_close(&g.signals);
+    cleanup_close(&g.reports);
     (void)sigprocmask(SIG_SETMASK, &before, NULL);
     return rc;
 }

@@ -1,7 +1,7 @@
 /* What the files of the shell share. executor.c: loop, signals, the sweep's actions; study.c,
  * claim.c, record.c, lost.c, beat.c: the store's jobs; ended.c: outcomes; slot.c: worker processes;
- * forks.c: their forks; run.c: one trial; message.c: what workers say; builtin.c: the XGBoost
- * worker's settings. */
+ * forks.c: their forks; orphans.c: what they leave behind; run.c: one trial; message.c: what
+ * workers say; builtin.c: the XGBoost worker's settings. */
 #pragma once
 
 #include <assert.h>
@@ -17,6 +17,7 @@
 #include "executor/guardian.h"
 #include "executor/known.h"
 #include "executor/lines.h"
+#include "executor/orphans.h"
 #include "executor/spawn.h"
 #include "executor/spool/spool.h"
 #include "executor/storeq.h"
@@ -170,15 +171,15 @@ struct executor {
     uint64_t largest_rss;    /* of a worker so far, bytes */
     uint64_t memory_seen_ms; /* when free memory was last looked at */
     uint64_t worker_files;   /* soft RLIMIT_NOFILE as it was; 0: unchanged */
-    pid_t *inherited;        /* children that were there before us */
-    size_t n_inherited, cap_inherited;
+    struct orphans orphans;
     uint64_t oom_kills; /* of the cgroup, as far as we know of them */
     struct store_run run_row;
 
     struct executor_study *views; /* [n_studies], for status and result */
 
-    uv_timer_t sweep_timer, beat_timer, watch_timer, orphan_timer, stop_timer;
+    uv_timer_t sweep_timer, beat_timer, watch_timer, stop_timer;
     uv_signal_t sigint, sigterm, sigchld;
+    uv_async_t forks_async; /* a lookout has something to report */
     int signals;
     int64_t forks_found; /* goings on and refusals, of all trials */
     bool forks_unseen;   /* told that the guard does not work here */
@@ -195,8 +196,6 @@ void executor_feed(struct executor *ex, struct sw_event ev);
 uint64_t executor_now(struct executor *ex);
 /* Closes the loop's handles: the run ends when theirs are closed too. */
 void executor_close(struct executor *ex);
-/* Looks for processes that workers left behind, shortly. */
-void executor_orphans_soon(struct executor *ex);
 void executor_notice(struct executor *ex, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
@@ -337,6 +336,7 @@ unsigned slot_spawn_flags(const struct slot *s);
 void slot_handle_closed(struct slot *s);
 
 /* forks.c */
+void forks_init(struct executor *ex);
 /* A new worker process; watched: its stub says whether its forks are seen. */
 void forks_begin(struct slot *s, bool watched);
 /* Takes the stub's word from the channel, if it is due and there: before all reading. */
@@ -344,8 +344,21 @@ void forks_hello(struct slot *s);
 /* A search found that a process with threads has forked, and the child goes on: told once a trial.
  */
 void forks_found(struct slot *s, pid_t forker);
-/* Closes what is open; returns how many times slot_handle_closed follows. */
-int forks_end(struct slot *s);
+/* Takes what is known of them: before the worker's end is judged. */
+void forks_take(struct slot *s);
+/* Nobody can fork any more. */
+void forks_end(struct slot *s);
+
+/* orphans.c */
+/* Notes who is there before any worker: nothing of them is ours. */
+void orphans_inherit(struct executor *ex);
+void orphans_init(struct executor *ex);
+/* Looks for processes that workers left behind, shortly. */
+void orphans_soon(struct executor *ex);
+/* The loop's part ends. */
+void orphans_forget(struct executor *ex);
+/* At the very end: whoever is left is ended. */
+void orphans_end(struct executor *ex);
 
 /* deadlock.c */
 void deadlock_begin(struct slot *s);

@@ -456,7 +456,8 @@ static void on_timer_closed(uv_handle_t *h)
 static void close_handles(struct slot *s)
 {
     s->closing = true;
-    s->open_handles = 5 + forks_end(s);
+    s->open_handles = 5;
+    forks_end(s);
     uv_close((uv_handle_t *)&s->exit_poll, on_exit_closed);
     uv_close((uv_handle_t *)&s->out_poll, on_out_closed);
     uv_close((uv_handle_t *)&s->err_poll, on_err_closed);
@@ -487,6 +488,7 @@ static void on_process_end(uv_poll_t *p, int poll_status, int events)
     slot_feed(s, WK_EV_EXIT);
     collect(s, &status, &sig);
     forks_hello(s);
+    forks_take(s);
     /* what it said last is in the pipes; a descendant that holds them open is not waited for */
     drain(s, s->proc.channel, NULL, &s->channel_lines, message_line);
     if (s->channel_lines.dropped > 0)
@@ -503,7 +505,7 @@ static void on_process_end(uv_poll_t *p, int poll_status, int events)
         conclude(s, status, sig); /* nothing if the channel told the outcome just now */
         slot_end_trial(s);
     }
-    executor_orphans_soon(s->ex);
+    orphans_soon(s->ex);
 }
 
 /* --- starting

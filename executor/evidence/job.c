@@ -1,37 +1,30 @@
 #include "executor/evidence/job.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
+#include <stdlib.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "executor/aside.h"
 
-/* Belongs to the loop and to the thread: who is done with it last frees it. */
+/* The thread's, until it has done its work; then the loop's. */
 struct evidence_job {
-    atomic_int refs;
-    atomic_bool early; /* the first facts are written */
-    atomic_bool ready; /* the result is the loop's: what the pipe tells, in a way that C knows */
+    struct aside *aside;
+    atomic_bool early; /* the first facts are written; both look */
     pid_t root;
     int dir; /* -1: only the verdict is wanted */
     json_t *about;
     uint64_t began_ms, limit_ms;
-    int ends[2]; /* the thread closes [1] when the result is there */
-
-    struct evidence_result result; /* the thread's, until then */
+    struct evidence_result result;
     evidence_done_fn *done;
     void *ctx;
-    uv_poll_t poll;
 };
 
-static void unref(struct evidence_job *job)
+static void job_free(void *data)
 {
-    if (atomic_fetch_sub(&job->refs, 1) > 1)
-        return;
+    struct evidence_job *job = data;
     cleanup_close(&job->dir);
     json_decref(job->about);
     free(job);
@@ -61,9 +54,9 @@ static void collect(struct evidence_job *job)
     (void)snprintf(r->error, sizeof(r->error), "%.190s", rc < 0 ? err.msg : "");
 }
 
-static void *work(void *arg)
+static void work(void *data)
 {
-    struct evidence_job *job = arg;
+    struct evidence_job *job = data;
     struct evidence_result *r = &job->result;
     if (job->dir >= 0)
         collect(job);
@@ -71,49 +64,20 @@ static void *work(void *arg)
         evidence_verdict(job->root, job->limit_ms > 0 ? job->began_ms + job->limit_ms : 0,
                          &r->verdict);
     r->took_ms = clock_mono_ms() - job->began_ms;
-    atomic_store(&job->ready, true);
-    (void)close(job->ends[1]); /* wakes the loop */
-    unref(job);
-    return NULL;
 }
 
-static void on_closed(uv_handle_t *h)
+static void on_done(void *data)
 {
-    struct evidence_job *job = CONTAINER_OF((uv_poll_t *)h, struct evidence_job, poll);
-    (void)close(job->ends[0]);
-    unref(job);
-}
-
-static void on_result(uv_poll_t *p, int status, int events)
-{
-    struct evidence_job *job = CONTAINER_OF(p, struct evidence_job, poll);
-    (void)status;
-    (void)events;
-    if (!atomic_load(&job->ready))
-        return;
-    uv_close((uv_handle_t *)p, on_closed);
+    struct evidence_job *job = data;
     job->done(job->ctx, &job->result);
 }
 
-static bool start_thread(struct evidence_job *job)
-{
-    pthread_attr_t attr;
-    pthread_t thread;
-    if (pthread_attr_init(&attr) != 0)
-        return false;
-    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    int rc = pthread_create(&thread, &attr, work, job);
-    (void)pthread_attr_destroy(&attr);
-    return rc == 0;
-}
-
-/* With one reference, the caller's. NULL when out of memory. */
+/* NULL when out of memory. */
 static struct evidence_job *create(pid_t root, uint64_t limit_ms, evidence_done_fn *done, void *ctx)
 {
     struct evidence_job *job = calloc(1, sizeof(*job));
     if (job != NULL)
-        *job = (struct evidence_job){.refs = 1,
-                                     .root = root,
+        *job = (struct evidence_job){.root = root,
                                      .dir = -1,
                                      .began_ms = clock_mono_ms(),
                                      .limit_ms = limit_ms,
@@ -125,24 +89,11 @@ static struct evidence_job *create(pid_t root, uint64_t limit_ms, evidence_done_
 /* The job, or NULL: then it is gone. */
 static struct evidence_job *start(struct evidence_job *job, uv_loop_t *loop)
 {
-    if (pipe2(job->ends, O_CLOEXEC) < 0) {
-        unref(job);
+    static const struct aside_conf conf = {.work = work, .done = on_done, .free = job_free};
+    struct aside *a = aside_start(loop, &conf, job);
+    if (a == NULL)
         return NULL;
-    }
-    if (uv_poll_init(loop, &job->poll, job->ends[0]) < 0) {
-        (void)close(job->ends[0]);
-        (void)close(job->ends[1]);
-        unref(job);
-        return NULL;
-    }
-    atomic_fetch_add(&job->refs, 1);
-    (void)uv_poll_start(&job->poll, UV_READABLE | UV_DISCONNECT, on_result);
-    if (!start_thread(job)) {
-        (void)close(job->ends[1]);
-        unref(job);
-        uv_close((uv_handle_t *)&job->poll, on_closed);
-        return NULL;
-    }
+    job->aside = a; /* only the loop reads it */
     return job;
 }
 
@@ -157,7 +108,7 @@ struct evidence_job *evidence_start(uv_loop_t *loop, pid_t root, int dir, json_t
     job->about = about;
     job->dir = fcntl(dir, F_DUPFD_CLOEXEC, 0);
     if (job->dir < 0) {
-        unref(job);
+        job_free(job);
         return NULL;
     }
     return start(job, loop);
@@ -178,5 +129,5 @@ void evidence_cancel(struct evidence_job *job, struct evidence_result *so_far)
     so_far->saved = atomic_load(&job->early);
     so_far->took_ms = clock_mono_ms() - job->began_ms;
     (void)snprintf(so_far->error, sizeof(so_far->error), "only its first facts");
-    uv_close((uv_handle_t *)&job->poll, on_closed);
+    aside_forget(job->aside);
 }

@@ -1,0 +1,44 @@
+/* Forks of one worker, answered by a thread that has nothing else to do: a fork does not wait for
+ * whoever is busy, and nobody waits for what is read of its caller. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "executor/guard.h"
+
+struct lookout; /* opaque */
+
+struct lookout_report {
+    enum {
+        LOOKOUT_CALLED,  /* forks of processes with threads: so many */
+        LOOKOUT_DENIED,  /* one of them that was refused */
+        LOOKOUT_GOES_ON, /* such a fork's child has not called exec */
+    } how;
+    uint64_t n;
+    struct fork_call call; /* the last one */
+    uint64_t at_ms;        /* of the call: clock_mono_ms */
+};
+
+struct lookout_conf {
+    bool deny; /* refuse what guard_deadly knows */
+    /* There is something to take. Called from the thread, but never after lookout_end. */
+    void (*wake)(void *ctx);
+    void *ctx;
+};
+
+/* Begins to answer. The listener, as guard_hello gave it, is taken over, also on failure: then the
+ * forks of those who have the filter fail. NULL when there is no memory or no thread to be had. */
+struct lookout *lookout_start(int listener, const struct lookout_conf *conf);
+
+/* The next report; false when there is none. What led to an answer is there before the answer. */
+bool lookout_take(struct lookout *l, struct lookout_report *out);
+
+/* Forks so far, with threads or without. */
+uint64_t lookout_forks(struct lookout *l);
+
+/* Whether somebody who could fork is alive. */
+bool lookout_watches(const struct lookout *l);
+
+/* Who lives on can fork no more: the listener closes. NULL is fine. */
+void lookout_end(struct lookout *l);
