@@ -14,12 +14,16 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "executor/proc.h"
 
 /* A fork waits while its threads are looked at one by one: these are enough to know whose they are.
  */
 #define MAX_THREADS 128
+
+/* What is known of a process that forks in a loop is read anew after so long. */
+#define LOOK_HOLDS_MS 100u
 
 /* A child that has not called exec after so long goes on in the parent's memory; unless it has not
  * had a CPU yet: then it is looked at again, for so long in all. */
@@ -239,7 +243,22 @@ static uint64_t now_ticks(void)
            (uint64_t)sysconf(_SC_CLK_TCK) / 1000;
 }
 
-static void look(struct fork_call *f)
+/* What was read a moment ago holds: a library that matters has threads of its own, and there are no
+ * new ones. */
+static bool look_known(struct fork_call *f, const struct fork_call *last)
+{
+    if (last->pid != f->pid || last->threads != f->threads ||
+        clock_mono_ms() - last->looked_ms >= LOOK_HOLDS_MS)
+        return false;
+    f->mapped = last->mapped;
+    f->live = last->live;
+    f->looked_ms = last->looked_ms;
+    memcpy(f->command, last->command, sizeof(f->command));
+    memcpy(f->names, last->names, sizeof(f->names));
+    return true;
+}
+
+static void look(struct fork_call *f, const struct fork_call *last)
 {
     struct others o = {.call = f};
     f->threads = count_threads(f->tid);
@@ -247,6 +266,9 @@ static void look(struct fork_call *f)
     if (f->threads < 2 || f->pid == 0)
         return; /* alone: most forks end here */
     f->start_ticks = now_ticks();
+    if (look_known(f, last))
+        return;
+    f->looked_ms = clock_mono_ms();
     read_name(f->pid, f->tid, f->command);
     look_at_memory(&o);
     proc_each_thread(f->pid, look_at_thread, &o);
@@ -255,8 +277,9 @@ static void look(struct fork_call *f)
 
 void guard_look(pid_t pid, struct fork_call *out)
 {
+    const struct fork_call none = {0};
     *out = (struct fork_call){.tid = pid};
-    look(out);
+    look(out, &none);
 }
 
 /* --- notifications ---------------------------------------------------------------------------- */
@@ -267,14 +290,14 @@ void guard_prepare(int listener)
     (void)ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
 }
 
-bool guard_receive(int listener, struct fork_call *out)
+bool guard_receive(int listener, const struct fork_call *last, struct fork_call *out)
 {
     struct seccomp_notif n = {0};
     if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &n) < 0)
         return false; /* the caller was killed in between */
     *out = (struct fork_call){.id = n.id, .tid = (pid_t)n.pid};
     if (out->tid > 0)
-        look(out);
+        look(out, last);
     /* its number may have become somebody else's while we read */
     return ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &n.id) == 0;
 }

@@ -23,6 +23,7 @@ struct fork_call {
     unsigned mapped,
         live; /* GUARD_ bits: libraries in its memory; those with threads of their own */
     uint64_t start_ticks; /* the machine's clock at the call, as proc_stat counts */
+    uint64_t looked_ms;   /* clock_mono_ms when names, mapped and live were read */
     char command[16];
     char names[160]; /* of the other threads: "event_engine 4, python 2" */
 };
@@ -38,8 +39,9 @@ const char *guard_why(int sys);
 /* Has the kernel change between callers and whoever answers as quickly as it can. */
 void guard_prepare(int listener);
 
-/* Takes the next call, once poll says POLLIN; false when its caller is gone. */
-bool guard_receive(int listener, struct fork_call *out);
+/* Takes the next call, once poll says POLLIN; false when its caller is gone. last is the call that
+ * was taken before, or zeroed: a process that forks in a loop is not read anew each time. */
+bool guard_receive(int listener, const struct fork_call *last, struct fork_call *out);
 
 /* What a fork by this process's first thread would be, were it to call now: id is 0. */
 void guard_look(pid_t pid, struct fork_call *out);

@@ -26,6 +26,7 @@ struct lookout {
     int stop;     /* an eventfd */
     atomic_uint_fast64_t forks;
     struct guard_pending pending; /* the thread's */
+    struct fork_call last;        /* the thread's */
 
     pthread_mutex_t lock; /* of what follows */
     bool ended;
@@ -79,8 +80,10 @@ static void judge_due(struct lookout *l)
 static void serve(struct lookout *l)
 {
     struct fork_call f;
-    if (!guard_receive(l->listener, &f))
+    if (!guard_receive(l->listener, &l->last, &f))
         return;
+    if (guard_threaded(&f))
+        l->last = f;
     bool deny = l->conf.deny && guard_deadly(&f);
     uint64_t now = guard_threaded(&f) ? clock_mono_ms() : 0;
     (void)atomic_fetch_add_explicit(&l->forks, 1, memory_order_relaxed);
