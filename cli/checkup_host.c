@@ -60,7 +60,11 @@ static void check_forks(struct checkup *c)
                     "the kernel took the guard's filter, but showed none of a shell's forks");
     else
         checkup_say(c, HEALTH_OK, "forks",
-                    "are seen as they happen (seccomp user notification, tried)");
+                    "can be seen as they happen (seccomp user notification, tried); %s",
+                    guard_is_harmless()
+                        ? "runs do so by default"
+                        : "by default runs do not, for a signal could make a fork of a shell fail "
+                          "with this C library: watch.fork=warn asks for it");
 }
 
 static void check_ptrace(struct checkup *c)

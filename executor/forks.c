@@ -179,6 +179,20 @@ void forks_found(struct slot *s, pid_t forker)
 
 /* --- a worker's life -------------------------------------------------------------------------- */
 
+/* The same for all studies of a sweep. */
+bool forks_watched(const struct executor *ex)
+{
+    switch (ex->spec->watch.fork) {
+    case WATCH_FORK_WARN:
+    case WATCH_FORK_DENY:
+        return true;
+    case WATCH_FORK_AUTO:
+        return guard_is_harmless();
+    default:
+        return false;
+    }
+}
+
 void forks_begin(struct slot *s, bool watched)
 {
     s->forks.hello_due = watched;

@@ -28,6 +28,13 @@ struct fork_call {
     char names[160]; /* of the other threads: "event_engine 4, python 2" */
 };
 
+/* Whether a fork that waits for its answer cannot fail with EINTR, because the C library of this
+ * machine forks with all signals blocked: glibc does since 2.41. The kernel lets a signal with a
+ * handler that is not to restart calls end the wait until the call is received, however soon that
+ * is. */
+bool guard_is_harmless(void);
+bool guard_blocks_signals(const char *glibc); /* its version: "2.41" */
+
 /* Takes the first message of a watched stub from the channel: *listener is the caller's, or -1 and
  * *why the errno with which the kernel refused. Returns 1; 0 when it is not there yet; -1 when the
  * stub is gone without it. */

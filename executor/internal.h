@@ -337,6 +337,8 @@ void slot_handle_closed(struct slot *s);
 
 /* forks.c */
 void forks_init(struct executor *ex);
+/* Whether the spec and the machine will have forks seen as they happen. */
+bool forks_watched(const struct executor *ex);
 /* A new worker process; watched: its stub says whether its forks are seen. */
 void forks_begin(struct slot *s, bool watched);
 /* Takes the stub's word from the channel, if it is due and there: before all reading. */

@@ -527,8 +527,7 @@ static void watch(struct slot *s)
 
 unsigned slot_spawn_flags(const struct slot *s)
 {
-    /* the same for all studies of a sweep */
-    return s->ex->spec->watch.fork != WATCH_FORK_OFF ? SPAWN_WATCH_FORKS : 0;
+    return forks_watched(s->ex) ? SPAWN_WATCH_FORKS : 0;
 }
 
 /* A new process in the slot; what the last one left half-said is forgotten. */

@@ -144,7 +144,7 @@ struct spec {
         uint64_t grace_ms;    /* from TERM to KILL */
         bool only_tell;       /* a hang is written down, and the worker goes on */
         bool no_retry;        /* of a trial that hung, whatever `retry` says */
-        enum { WATCH_FORK_OFF = 1, WATCH_FORK_WARN, WATCH_FORK_DENY } fork;
+        enum { WATCH_FORK_OFF = 1, WATCH_FORK_WARN, WATCH_FORK_DENY, WATCH_FORK_AUTO } fork;
     } watch;
 
     struct spec_retry retry[FAIL_CLASSES];

@@ -6,7 +6,7 @@
 
 static const char *const directions[] = {"minimize", "maximize", NULL}; /* enum direction - 1 */
 static const char *const builtins[] = {"xgboost", NULL};
-static const char *const forks[] = {"off", "warn", "deny", NULL}; /* enum in spec.watch - 1 */
+static const char *const forks[] = {"off", "warn", "deny", "auto", NULL}; /* enum in spec.watch - 1 */
 static const char *const tables[] = {"finetune_results", NULL};
 
 #define AT(field) offsetof(struct spec, field)
@@ -82,7 +82,7 @@ const struct spec_key spec_keys[] = {
     {"watch.trial", KEY_DURATION, AT(watch.trial_ms), "off", .doc = "hard time limit of a trial: `timeout`", .min = 1, .zero = "off"},
     {"watch.grace", KEY_DURATION, AT(watch.grace_ms), "10s", .doc = "time between SIGTERM and SIGKILL", .min = 1},
     {"watch.deadlock", KEY_DURATION, AT(watch.deadlock_ms), "10s", .doc = "a child that was forked from a process with threads, and is proven to wait for ever, for so long: `fork_deadlock`", .min = 1, .zero = "off"},
-    {"watch.fork", KEY_WORD, AT(watch.fork), "off", .doc = "`warn` and `deny` see forks in a worker as they happen, by a seccomp filter: `warn` tells of those in a process with threads that go on without exec; `deny` also refuses them (EAGAIN) while gRPC or OpenMP threads live. Not for workers that catch signals without SA_RESTART, as shells do: their forks may fail with EINTR. `off`: such children are found by a search every 2.5 s", .words = forks},
+    {"watch.fork", KEY_WORD, AT(watch.fork), "auto", .doc = "`warn` and `deny` see forks in a worker as they happen, by a seccomp filter: `warn` tells of those in a process with threads that go on without exec; `deny` also refuses them (EAGAIN) while gRPC or OpenMP threads live. With a C library that forks with signals open (glibc before 2.41) they are not for workers that catch signals without SA_RESTART, as shells do: their forks may fail with EINTR. `off`: such children are found by a search every 2.5 s. `auto`: `warn` where a fork cannot fail so, else `off`", .words = forks},
     {"watch.on_stall", KEY_OWN, NO_FIELD, NULL, .doc = "what is done about a hang, in this order: evidence, the end of the worker, another try; without `kill` it is only told, without `retry` not tried again whatever `retry` says",
      .form = "list of `dump`, `kill`, `retry`", .shown = "`[dump, kill, retry]`", .read = spec_read_on_stall},
 

@@ -114,7 +114,7 @@ Test(doctor, the_guard_is_tried_for_real)
     (void)unsetenv("LOKY_START_METHOD");
     (void)unsetenv("JOBLIB_START_METHOD");
     cr_expect(eq(int, DOCTOR("--json"), 0));
-    SAYS("are seen as they happen (seccomp user notification, tried)");
+    SAYS("can be seen as they happen (seccomp user notification, tried)");
     /* below the guard there is no second one */
     cr_expect(eq(int,
                  sandbox_wait(sandbox_start((const char *const[]){FORKLESS, "guard", "--", FORKLESS,

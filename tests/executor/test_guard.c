@@ -84,7 +84,30 @@ Test(guard, clone3_is_refused_as_in_containers)
     cr_expect(eq(int, try_fork("warn", FORKER, "0", "clone3"), ENOSYS));
 }
 
-/* The default: nothing changes for the worker. */
+/* Before that version a signal could make a watched fork fail. */
+Test(guard, c_libraries_that_fork_with_signals_blocked_are_known)
+{
+    static const char *const yes[] = {"2.41", "2.42.9000", "3.0"}, *const no[] = {"2.36", "2.9",
+                                                                                  "2", ""};
+    for (size_t i = 0; i < 3; i++)
+        cr_expect(guard_blocks_signals(yes[i]), "%s", yes[i]);
+    for (size_t i = 0; i < 4; i++)
+        cr_expect(not(guard_blocks_signals(no[i])), "%s", no[i]);
+}
+
+/* What makes the guard harmless there: the same fork under a rain of signals. */
+Test(guard, a_fork_with_signals_blocked_is_never_interrupted)
+{
+    cr_expect(eq(int, try_fork("warn", FORKER, "0", "blocked"), 0));
+}
+
+/* clone3 gives away whether there is a filter. */
+Test(guard, by_default_forks_are_seen_where_that_is_harmless)
+{
+    cr_expect(eq(int, try_fork("auto", FORKER, "0", "clone3"), guard_is_harmless() ? ENOSYS : 0));
+}
+
+/* Nothing changes for the worker. */
 Test(guard, off_leaves_every_call_alone)
 {
     cr_expect(eq(int, try_fork("off", FORKER, "2", "clone3"), 0));

@@ -5,17 +5,21 @@
  *   exec            fork, and the child execs at once
  *   vfork, spawn    the ways that copy nothing
  *   clone3          the system call that filters cannot see into
- *   loop            a thousand forks whose children exit at once */
+ *   loop            a thousand forks whose children exit at once
+ *   blocked         the same, with signals blocked in the call, and a signal every 50 us whose
+ *                   handler does not restart calls */
 #include <errno.h>
 #include <linux/sched.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -63,6 +67,47 @@ static pid_t by_vfork(void)
 }
 #pragma GCC diagnostic pop
 
+static void ignore(int sig)
+{
+    (void)sig;
+}
+
+static void rain_signals(void)
+{
+    const struct sigaction act = {.sa_handler = ignore};
+    const struct itimerval often = {{.tv_usec = 50}, {.tv_usec = 50}};
+    (void)sigaction(SIGALRM, &act, NULL);
+    (void)setitimer(ITIMER_REAL, &often, NULL);
+}
+
+static pid_t fork_blocked(void)
+{
+    sigset_t all, before;
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_BLOCK, &all, &before);
+    pid_t pid = fork();
+    int sys = errno;
+    if (pid != 0)
+        (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    errno = sys;
+    return pid;
+}
+
+/* Signals come all the time. */
+static bool await(pid_t pid)
+{
+    pid_t got;
+    do
+        got = waitpid(pid, NULL, 0);
+    while (got < 0 && errno == EINTR);
+    return got == pid;
+}
+
+static bool makes_many(const char *how)
+{
+    return strcmp(how, "loop") == 0 || strcmp(how, "blocked") == 0;
+}
+
 static pid_t make_child(const char *how)
 {
     if (strcmp(how, "vfork") == 0)
@@ -75,12 +120,12 @@ static pid_t make_child(const char *how)
     else if (strcmp(how, "raw") == 0)
         pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
     else
-        pid = fork();
+        pid = strcmp(how, "blocked") == 0 ? fork_blocked() : fork();
     if (pid == 0 && strcmp(how, "exec") == 0) {
         (void)execve("/bin/sleep", (char *const[]){(char *)"sleep", (char *)"0.7", NULL}, environ);
         _exit(127);
     }
-    if (pid == 0 && strcmp(how, "loop") == 0)
+    if (pid == 0 && makes_many(how))
         _exit(0);
     if (pid == 0)
         go_on();
@@ -99,11 +144,13 @@ int main(int argc, char **argv)
     const struct timespec settle = {.tv_nsec = 200000000}; /* a library's new threads get names */
     (void)nanosleep(&settle, NULL);
     int failed = 0;
-    for (int i = strcmp(argv[2], "loop") == 0 ? 1000 : 1; i > 0 && failed == 0; i--) {
+    if (strcmp(argv[2], "blocked") == 0)
+        rain_signals();
+    for (int i = makes_many(argv[2]) ? 1000 : 1; i > 0 && failed == 0; i--) {
         pid_t pid = make_child(argv[2]);
         if (pid < 0)
             failed = errno;
-        else if (waitpid(pid, NULL, 0) != pid)
+        else if (!await(pid))
             return 9;
     }
     (void)printf("loss=%d\n", failed);
