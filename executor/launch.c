@@ -144,7 +144,7 @@ static int start(struct spawned *out, struct slot *s, const struct spawn_req *re
     if (s->spare.pid != 0) {
         *out = s->spare;
         s->spare = (struct spawned){0};
-        if (spawn_order(out, req, err) == 0)
+        if (spawn_waits(out) && spawn_order(out, req, err) == 0)
             return 0;
         spawn_abandon(out); /* it was ended by somebody while it waited */
     }

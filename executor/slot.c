@@ -312,7 +312,8 @@ static ssize_t take(struct slot *s, int fd, struct capture *log, struct lines *l
     return n < 0 && errno != EAGAIN && errno != EINTR ? 0 : n;
 }
 
-/* A descriptor that became readable: its poll is stopped when the other side is closed. */
+/* A descriptor that became readable. It has no end while we hold the other side (SPAWN_HOLD); an
+ * error has one. */
 static void pump(struct slot *s, uv_poll_t *poll, int fd, struct capture *log, struct lines *lines,
                  line_fn *fn)
 {
@@ -397,20 +398,11 @@ static void drain(struct slot *s, int fd, struct capture *log, struct lines *lin
     (void)lines_end(lines, fn, s);
 }
 
-static void close_fds(struct slot *s)
-{
-    int *fds[] = {&s->proc.pidfd, &s->proc.out_fd, &s->proc.err_fd, &s->proc.channel};
-    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
-        cleanup_close(fds[i]);
-        *fds[i] = -1;
-    }
-}
-
 void slot_handle_closed(struct slot *s)
 {
     if (--s->open_handles > 0)
         return;
-    close_fds(s);
+    spawn_close(&s->proc);
     executor_feed(s->ex, (struct sw_event){.type = SW_EV_GONE, .slot = s->index});
     if (s->claim_waits) {
         s->claim_waits = false;
@@ -527,7 +519,7 @@ static void watch(struct slot *s)
 
 unsigned slot_spawn_flags(const struct slot *s)
 {
-    return forks_watched(s->ex) ? SPAWN_WATCH_FORKS : 0;
+    return SPAWN_HOLD | (forks_watched(s->ex) ? SPAWN_WATCH_FORKS : 0);
 }
 
 /* A new process in the slot; what the last one left half-said is forgotten. */

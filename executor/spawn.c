@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -184,7 +185,13 @@ int spawn_begin(struct spawned *out, const char *stub, unsigned flags, struct er
                             .out_fd = TAKE_FD(e.out[0]),
                             .err_fd = TAKE_FD(e.err[0]),
                             .channel = TAKE_FD(e.channel[0]),
-                            .orders = TAKE_FD(e.orders)};
+                            .orders = TAKE_FD(e.orders),
+                            .held = {-1, -1, -1}};
+    if ((flags & SPAWN_HOLD) != 0) {
+        out->held[0] = TAKE_FD(e.out[1]);
+        out->held[1] = TAKE_FD(e.err[1]);
+        out->held[2] = TAKE_FD(e.channel[1]);
+    }
     return 0;
 }
 
@@ -228,16 +235,30 @@ int spawn_order(struct spawned *p, const struct spawn_req *req, struct err *err)
     return rc;
 }
 
+bool spawn_waits(const struct spawned *p)
+{
+    struct pollfd over = {.fd = p->pidfd, .events = POLLIN};
+    return poll(&over, 1, 0) == 0;
+}
+
+void spawn_close(struct spawned *p)
+{
+    int *fds[] = {&p->pidfd,  &p->out_fd,  &p->err_fd,  &p->channel,
+                  &p->orders, &p->held[0], &p->held[1], &p->held[2]};
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        cleanup_close(fds[i]);
+        *fds[i] = -1;
+    }
+}
+
 void spawn_abandon(struct spawned *p)
 {
     if (p->pid == 0)
         return;
-    int *fds[] = {&p->pidfd, &p->out_fd, &p->err_fd, &p->channel, &p->orders};
     (void)kill(p->pid, SIGKILL);
     while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
         ;
-    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
-        cleanup_close(fds[i]);
+    spawn_close(p);
     *p = (struct spawned){0};
 }
 

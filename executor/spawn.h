@@ -28,6 +28,7 @@ struct spawned {
     int err_fd;  /* its stderr */
     int channel; /* our end of the socketpair that it has as SPAWN_CHANNEL_FD */
     int orders;  /* the memory file for its orders; -1 when they are given */
+    int held[3]; /* SPAWN_HOLD: its ends of the three, else -1 */
 };
 
 /* The descriptor number of the channel in the worker. */
@@ -39,6 +40,9 @@ enum {
      * oom_score_adj and ignored signals of terminals; out_fd and err_fd are -1, and the program
      * does not get the channel */
     SPAWN_FOREGROUND = 1 << 1,
+    /* its ends of stdout, stderr and channel stay open here, too: none of the three ever ends, and
+     * the pidfd alone tells, once, that the process is over */
+    SPAWN_HOLD = 1 << 2,
 };
 
 /* Starts the stub, whose path is given, up to where it waits for orders. flags: SPAWN_. On success
@@ -51,6 +55,12 @@ int spawn_begin(struct spawned *out, const char *stub, unsigned flags, struct er
  * such directory) is on the process's stderr, its exit code 126 or 127. Errors: ERR_IO (the process
  * is gone: EPIPE, ECONNRESET), ERR_NOMEM. */
 int spawn_order(struct spawned *p, const struct spawn_req *req, struct err *err);
+
+/* Whether the waiting stub is still there. */
+bool spawn_waits(const struct spawned *p);
+
+/* Closes all descriptors of a process. */
+void spawn_close(struct spawned *p);
 
 /* Ends a waiting stub and closes its descriptors. p->pid may be 0: nothing to do. */
 void spawn_abandon(struct spawned *p);
