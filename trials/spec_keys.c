@@ -7,6 +7,8 @@
 static const char *const directions[] = {"minimize", "maximize", NULL}; /* enum direction - 1 */
 static const char *const builtins[] = {"xgboost", NULL};
 static const char *const forks[] = {"off", "warn", "deny", "auto", NULL}; /* enum in spec.watch - 1 */
+static const char *const factors[] = {"baseline", "cleanlab", "focal_loss", "label_smoothing", NULL};
+static const char *const calibrations[] = {"none", "platt", "isotonic", NULL};
 static const char *const tables[] = {"finetune_results", NULL};
 
 #define AT(field) offsetof(struct spec, field)
@@ -60,7 +62,12 @@ const struct spec_key spec_keys[] = {
     {"run.report_every", KEY_COUNT, .doc = "rounds between two intermediate values, which pruners see", .min = 1, .max = 1e6, .shown = "10", XGB},
     {"run.threshold", KEY_REAL, .doc = "probability from which a row is predicted positive", .min = 0, .max = 1, .shown = "0.5", XGB},
     {"run.fixed", KEY_MAP, .doc = "XGBoost parameters that are not sampled; `eval_metric` adds metrics to the results", XGB},
-    {"run.variant", KEY_TEXT, .doc = "`variant` of the rows in finetune_results", .shown = "the objective", XGB},
+    {"run.factor", KEY_TEXT, .doc = "what a sweep compares, in one word: the plain objective, suspect labels pruned, focal loss, or soft labels; may be sampled instead", .words = factors, .shown = "the other keys alone speak", XGB},
+    {"run.cleanlab", KEY_MAP, .doc = "confident learning on out-of-fold probabilities inside the training part: `{mode: prune, filter: prune_by_noise_rate, quality: self_confidence, folds: 5, cap_pct: 5}`; mode is `off`, `prune`, `weight` or `relabel`, and at most `cap_pct` percent of a class are touched", .shown = "off; `prune` with factor cleanlab", XGB},
+    {"run.label_smoothing", KEY_REAL, .doc = "training targets move by so much towards one half; may be sampled instead", .min = 0, .max = 0.99, .shown = "0; 0.1 with factor label_smoothing", XGB},
+    {"run.calibrate", KEY_TEXT, .doc = "probabilities are calibrated on out-of-fold scores of the training part, from discrete labels alone", .words = calibrations, .shown = "none", XGB},
+    {"run.min_buys", KEY_COUNT, .doc = "a fold with fewer rows predicted positive is warned of", .max = 1e9, .zero = "off", .shown = "50 with a factor, else off", XGB},
+    {"run.variant", KEY_TEXT, .doc = "`variant` of the rows in finetune_results", .shown = "the factor, else the objective", XGB},
     {"run.save_model", KEY_FLAG, .doc = "write `model.ubj` and `model.json` to the trial's directory", .shown = "true", XGB},
     {"run.cache", KEY_TEXT, .doc = "directory of the parsed data, which all workers share", .shown = "`.data` in `run.dir`", XGB},
 

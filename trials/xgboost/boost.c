@@ -1,8 +1,13 @@
 #include "trials/xgboost/boost.h"
 
+#include <float.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/cleanup.h"
+#include "trials/xgboost/lesson.h"
 
 int boost_start(struct boost *b, const struct trial_conf *conf, const struct measures *measures,
                 const struct part *train, const struct part *test, size_t classes, struct err *err)
@@ -35,6 +40,53 @@ void boost_finish(struct boost *b)
     *b = (struct boost){0};
 }
 
+static int numerical(struct boost *b, enum fail_class class, struct err *err, const char *what,
+                     double value)
+{
+    b->fail = class;
+    return err_set(
+        err, ERR_INVALID, "%s after %" PRId64 " rounds: %s (focal_gamma %g)", what, b->rounds,
+        class == FAIL_HESSIAN ? "lower focal_gamma" : "lower eta or raise lambda", value);
+}
+
+/* A margin beyond what a float holds: exp of it would be infinite in any formula. */
+static int check_margins(struct boost *b, const float *margin, size_t n, struct err *err)
+{
+    bool infinite = false, nan = false; /* no early end: so the loop is vectorised */
+    for (size_t i = 0; i < n; i++) {
+        nan |= isnan(margin[i]) != 0;
+        infinite |= fabsf(margin[i]) > FLT_MAX;
+    }
+    if (infinite)
+        return numerical(b, FAIL_OVERFLOW, err, "margins overflow a 32-bit float",
+                         b->conf->focal.gamma);
+    return nan ? numerical(b, FAIL_NAN, err, "margins are NaN", b->conf->focal.gamma) : 0;
+}
+
+/* The floor may help where single rows are not convex. Where it alone is left, splits mean nothing.
+ */
+static int check_hessians(struct boost *b, size_t n, struct err *err)
+{
+    float most = 0, slope = 0;
+    for (size_t i = 0; i < n; i++) {
+        most = b->hess[i] > most ? b->hess[i] : most;
+        slope = fabsf(b->grad[i]) > slope ? fabsf(b->grad[i]) : slope;
+    }
+    if (most > (float)FOCAL_HESSIAN_FLOOR || slope <= (float)FOCAL_HESSIAN_FLOOR)
+        return 0;
+    return numerical(b, FAIL_HESSIAN, err,
+                     "Hessian not positive definite: no row has a positive second derivative",
+                     b->conf->focal.gamma);
+}
+
+static void weigh(struct boost *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        b->grad[i] *= b->train->weight[i];
+        b->hess[i] *= b->train->weight[i];
+    }
+}
+
 static int focal_step(struct boost *b, struct err *err)
 {
     const float *margin;
@@ -42,7 +94,15 @@ static int focal_step(struct boost *b, struct err *err)
     int rc = xgb_predict(b->booster, b->train->matrix, true, &margin, &n, err);
     if (rc < 0)
         return rc;
+    rc = check_margins(b, margin, n, err);
+    if (rc < 0)
+        return rc;
     focal_round(&b->conf->focal, margin, b->train->label, n, b->grad, b->hess);
+    rc = check_hessians(b, n, err);
+    if (rc < 0)
+        return rc;
+    if (b->train->weight != NULL)
+        weigh(b, n);
     if (XGBoosterBoostOneIter(b->booster, b->train->matrix, b->grad, b->hess, n) != 0)
         return xgb_error(err, "boost");
     return 0;
@@ -67,6 +127,8 @@ static struct predictions predictions_of(const struct boost *b, const float *pre
         .rows = b->test->rows,
         .classes = b->classes,
         .threshold = b->conf->threshold,
+        .gain = b->test->gain,
+        .cost = b->cost,
     };
 }
 
@@ -134,6 +196,16 @@ int boost_until(struct boost *b, int64_t rounds, struct err *err)
         b->finished = b->rounds == b->conf->rounds ||
                       (patience > 0 && b->test != NULL && b->rounds - b->best_rounds >= patience);
     }
+    return 0;
+}
+
+int boost_calibrate(struct boost *b, const struct calibrator *c, struct err *err)
+{
+    AUTO_FREE float *score = malloc((b->n_pred + 1) * sizeof(*score));
+    if (score == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory for %zu predictions", b->n_pred);
+    lesson_scores(b->best_pred, b->n_pred, score);
+    calibrator_apply(c, score, b->n_pred, b->best_pred);
     return 0;
 }
 

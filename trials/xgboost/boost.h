@@ -1,6 +1,7 @@
 /* One fold's model while it grows, round by round, with its metric and early stopping. */
 #pragma once
 
+#include "trials/objectives/calibration.h"
 #include "trials/xgboost/session.h"
 
 /* What a trial measures; metrics[0] is its objective value. */
@@ -18,10 +19,12 @@ struct boost {
     const struct part *train, *test; /* test NULL: nothing is measured */
     size_t classes;
     BoosterHandle booster;
-    float *grad, *hess; /* [train->rows] for a custom objective */
-    int64_t rounds;     /* trained so far */
-    bool finished;      /* all rounds trained, or stopped early */
-    double value;       /* metrics[0] after `rounds` */
+    float *grad, *hess;   /* [train->rows] for a custom objective */
+    int64_t rounds;       /* trained so far */
+    bool finished;        /* all rounds trained, or stopped early */
+    enum fail_class fail; /* of an error that is a numerical failure; else FAIL_NONE */
+    double cost;          /* of a trade, a fraction of its price */
+    double value;         /* metrics[0] after `rounds` */
     double best_value;
     int64_t best_rounds; /* rounds of the best value; without early stopping the last */
     float *best_pred;    /* [n_pred] test predictions after best_rounds */
@@ -39,6 +42,10 @@ void boost_finish(struct boost *b);
 /* Trains until `rounds` are done or early stopping says enough, and measures.
  * Errors: xgb_error's; ERR_NOMEM. A value that is not finite is no error here. */
 int boost_until(struct boost *b, int64_t rounds, struct err *err);
+
+/* Puts the calibrator's probabilities in the place of the ones after best_rounds, in every measure
+ * but XGBoost's own. Errors: ERR_NOMEM. */
+int boost_calibrate(struct boost *b, const struct calibrator *c, struct err *err);
 
 /* Metric i after best_rounds. */
 double boost_metric(const struct boost *b, size_t i);

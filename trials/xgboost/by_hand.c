@@ -117,6 +117,8 @@ static int check_data(struct session *s, struct err *err)
     const struct config *c = s->config;
     struct metric_ref metric;
     int rc = 0;
+    if (c->factor.calibrate != CALIBRATE_NONE)
+        rc = calibration_check(s->data.label, s->data.rows, err);
     for (size_t i = 0; rc == 0 && i < c->n_objectives; i++) {
         rc = config_metric(&metric, c, c->objectives[i], err);
         if (rc == 0)

@@ -94,6 +94,14 @@ static int send_all(struct channel *c, struct err *err)
     return 0;
 }
 
+void channel_event(struct channel *c, const char *event, json_t *fields)
+{
+    (void)json_object_set_new(fields, "op", json_string("event"));
+    (void)json_object_set_new(fields, "event", json_string(event));
+    say(c, fields);
+    (void)send_all(c, NULL); /* what is left is sent with the next message */
+}
+
 /* Takes the next line from the buffer, reading more until there is one. *line is a JSON value for
  * the caller to free, NULL when the executor has closed the channel. */
 static int receive(struct channel *c, json_t **line, struct err *err)

@@ -25,6 +25,9 @@ void channel_close(struct channel *c);
 void channel_attr(struct channel *c, const char *key, json_t *value);
 /* Says {"op":"row","table":table,"values":values}; takes values. */
 void channel_row(struct channel *c, const char *table, json_t *values);
+/* Says {"op":"event","event":event, …fields} at once, because long work may follow; takes fields,
+ * an object. An executor that is gone shows at the next answer. */
+void channel_event(struct channel *c, const char *event, json_t *fields);
 /* Says an intermediate value and waits for the answer; *prune: stop this trial. */
 int channel_report(struct channel *c, int64_t step, double value, bool *prune, struct err *err);
 

@@ -8,9 +8,10 @@
 #include "trials/xgboost/params.h"
 
 static const char *const known_keys[] = {
-    "builtin",    "data",         "label",     "features", "drop",       "categorical", "missing",
-    "folds",      "objective",    "rounds",    "fixed",    "early_stop", "metric",      "variant",
-    "save_model", "report_every", "threshold", "cache",    "space",
+    "builtin", "data",    "label",      "features",        "drop",      "categorical",
+    "missing", "folds",   "objective",  "rounds",          "fixed",     "early_stop",
+    "metric",  "variant", "save_model", "report_every",    "threshold", "cache",
+    "space",   "factor",  "cleanlab",   "label_smoothing", "calibrate", "min_buys",
 };
 
 /* `key: expected …, found <the value>`. */
@@ -219,7 +220,12 @@ static int read_fixed(struct config *c, struct err *err)
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)c->fixed, key, value)
     {
+        static const char *const keys[] = {"factor", "label_smoothing"};
         int rc = params_check_name(key, err);
+        for (size_t i = 0; rc == 0 && i < ARRAY_LEN(keys); i++) {
+            if (strcmp(key, keys[i]) == 0)
+                rc = err_set(err, ERR_INVALID, "%s is a setting of its own: set run.%s", key, key);
+        }
         if (rc < 0)
             return err_wrap(err, rc, "fixed");
     }
@@ -264,6 +270,25 @@ static int read_training(struct config *c, struct err *err)
     return 0;
 }
 
+/* The factor's objective, which another one beside it would contradict. */
+static int read_factor(struct config *c, struct err *err)
+{
+    int rc = factor_read(&c->factor, c->root, err);
+    if (rc < 0 || c->factor.factor == FACTOR_NONE)
+        return rc;
+    const struct objective *implied = NULL;
+    bool focal = c->factor.factor == FACTOR_FOCAL_LOSS;
+    rc = objective_find(&implied, focal ? "focal" : "binary:logistic", err);
+    bool given = json_object_get(c->root, "objective") != NULL ||
+                 json_object_get(c->fixed, "objective") != NULL;
+    if (rc == 0 && given && c->objective != implied)
+        return err_set(err, ERR_INVALID, "factor %s trains for %s: leave objective out",
+                       factor_name(c->factor.factor), implied->name);
+    if (rc == 0)
+        c->objective = implied;
+    return rc;
+}
+
 /* ---- what differs between trials ---- */
 
 static int add_objective(struct config *c, const struct objective *o)
@@ -297,6 +322,29 @@ static int read_objectives(struct config *c, const json_t *choices, struct err *
     return rc;
 }
 
+/* The objectives that the factors among the choices stand for; null: the settings' one. */
+static int read_factors(struct config *c, const json_t *choices, struct err *err)
+{
+    size_t i;
+    json_t *choice;
+    int rc = json_array_size(choices) > 0 ? 0 : wrong(err, "space.factor", "texts", choices);
+    json_array_foreach((json_t *)(uintptr_t)choices, i, choice)
+    {
+        const struct objective *o = c->objective;
+        enum factor f = FACTOR_NONE;
+        if (!json_is_null(choice) && !json_is_string(choice))
+            rc = wrong(err, "space.factor", "a text", choice);
+        else if (!json_is_null(choice))
+            rc = factor_find(&f, json_string_value(choice), err);
+        if (rc == 0 && f != FACTOR_NONE)
+            rc = objective_find(&o, f == FACTOR_FOCAL_LOSS ? "focal" : "binary:logistic", err);
+        if (rc < 0)
+            return rc;
+        rc = add_objective(c, o);
+    }
+    return rc;
+}
+
 /* space: {eta: [], objective: [focal, "binary:logistic"]}: the parameters that trials are given,
  * with their choices where they have some. */
 static int read_space(struct config *c, struct err *err)
@@ -314,6 +362,8 @@ static int read_space(struct config *c, struct err *err)
                          "under fixed");
         if (rc == 0 && strcmp(name, "objective") == 0)
             rc = read_objectives(c, choices, err);
+        if (rc == 0 && strcmp(name, "factor") == 0)
+            rc = read_factors(c, choices, err);
         if (rc < 0)
             return err_wrap(err, rc, "space");
     }
@@ -357,6 +407,8 @@ static int read_all(struct config *c, struct err *err)
     if (rc == 0)
         rc = read_fixed(c, err);
     if (rc == 0)
+        rc = read_factor(c, err);
+    if (rc == 0)
         rc = read_space(c, err);
     return rc < 0 ? rc : check_metrics(c, err);
 }
@@ -391,6 +443,20 @@ static json_t *space_of(const json_t *params)
     return space;
 }
 
+/* A worker's environment over its settings: see factor.h. */
+static int use_environment(struct config *c, struct err *err)
+{
+    int rc = factor_read_environment(&c->factor, err);
+    if (rc == 0 && c->factor.env_objective != NULL) {
+        rc = objective_find(&c->objective, c->factor.env_objective, err);
+        if (rc == 0)
+            rc = add_objective(c, c->objective);
+        if (rc < 0)
+            return err_wrap(err, rc, "CVN_LOSS_FUNCTION");
+    }
+    return rc;
+}
+
 int config_load(struct config *out, const char *path, const json_t *params, struct err *err)
 {
     struct err why = {0};
@@ -399,7 +465,13 @@ int config_load(struct config *out, const char *path, const json_t *params, stru
         return err_set(err, why.code, "%s", why.msg);
     if (params != NULL && json_is_object(root))
         (void)json_object_set_new(root, "space", space_of(params));
-    return config_read(out, root, path, err);
+    int rc = config_read(out, root, path, err);
+    if (rc < 0)
+        return rc;
+    rc = use_environment(out, err);
+    if (rc < 0)
+        config_finish(out);
+    return rc;
 }
 
 void config_finish(struct config *c)

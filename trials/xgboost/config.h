@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/json.h"
+#include "trials/xgboost/factor.h"
 #include "trials/xgboost/folds.h"
 #include "trials/xgboost/objective.h"
 #include "trials/xgboost/table.h"
@@ -26,8 +27,10 @@ struct config {
     const json_t *fixed;       /* object or NULL */
     struct names eval_metrics; /* fixed.eval_metric */
     const char *metric;        /* NULL: the objective's default */
-    const char *variant;       /* NULL: the objective's name */
-    const char *cache;         /* NULL: see cache_matrix */
+    const char *variant;       /* NULL: the factor's name, else the objective's */
+    struct factor_conf factor;
+    double cost;       /* of a trade, a fraction of its price */
+    const char *cache; /* NULL: see cache_matrix */
     bool save_model;
 };
 

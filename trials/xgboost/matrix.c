@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
+
 #define BYTE_ORDER_MARK 0x01020304u
 #define ALIGNMENT 64u
 
@@ -36,11 +38,13 @@ static bool fits(uint64_t at, uint64_t count, uint64_t size, uint64_t end)
 
 static bool layout_is_sound(const struct matrix_header *h, size_t n)
 {
-    uint64_t cells;
+    uint64_t cells, gain_at = h->gain_at != 0 ? h->gain_at : h->meta_at;
     return h->rows > 0 && h->cols > 0 && !__builtin_mul_overflow(h->rows, h->cols, &cells) &&
            h->x_at >= sizeof(*h) && h->x_at % ALIGNMENT == 0 && h->label_at % ALIGNMENT == 0 &&
            fits(h->x_at, cells, sizeof(float), h->label_at) &&
-           fits(h->label_at, h->rows, sizeof(float), h->meta_at) &&
+           fits(h->label_at, h->rows, sizeof(float), gain_at) &&
+           (h->gain_at == 0 ||
+            (gain_at % ALIGNMENT == 0 && fits(gain_at, h->rows, sizeof(float), h->meta_at))) &&
            fits(h->meta_at, h->meta_bytes, 1, n) && h->meta_at + h->meta_bytes == n;
 }
 
@@ -76,12 +80,77 @@ int matrix_view(struct matrix *out, const void *bytes, size_t n, struct err *err
     *out = (struct matrix){
         .x = (const float *)(const void *)((const char *)bytes + h->x_at),
         .label = (const float *)(const void *)((const char *)bytes + h->label_at),
+        .gain = h->gain_at != 0 ? (const float *)(const void *)((const char *)bytes + h->gain_at)
+                                : NULL,
         .rows = h->rows,
         .cols = h->cols,
         .origin = h->origin,
         .meta = TAKE(meta),
     };
     return 0;
+}
+
+int matrix_write(int fd, const void *bytes, size_t n, struct err *err)
+{
+    for (const char *p = bytes; n > 0;) {
+        ssize_t w = write(fd, p, n);
+        if (w < 0 && errno == EINTR)
+            continue;
+        if (w < 0)
+            return err_sys(err, errno, "write the matrix");
+        p += w;
+        n -= (size_t)w;
+    }
+    return 0;
+}
+
+static uint64_t aligned(uint64_t at)
+{
+    return (at + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+/* Rows of floats from `at` on, behind the zeros that lead there from `end`. */
+static int write_floats(int fd, uint64_t end, uint64_t at, const float *v, size_t rows,
+                        struct err *err)
+{
+    static const char zeros[ALIGNMENT];
+    int rc = matrix_write(fd, zeros, at - end, err);
+    return rc == 0 ? matrix_write(fd, v, rows * sizeof(*v), err) : rc;
+}
+
+int matrix_write_end(int fd, size_t rows, size_t cols, const float *label, const float *gain,
+                     const json_t *meta, const struct matrix_origin *origin, struct err *err)
+{
+    AUTO_FREE char *text = json_dumps(meta, JSON_COMPACT);
+    if (text == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory for the description of the columns");
+    uint64_t x_end = MATRIX_X_AT + (uint64_t)rows * cols * sizeof(float);
+    struct matrix_header h = {
+        .magic = MATRIX_MAGIC,
+        .version = MATRIX_VERSION,
+        .byte_order = BYTE_ORDER_MARK,
+        .rows = rows,
+        .cols = cols,
+        .x_at = MATRIX_X_AT,
+        .label_at = aligned(x_end),
+        .meta_bytes = strlen(text),
+        .origin = *origin,
+    };
+    uint64_t end = h.label_at + rows * sizeof(float);
+    int rc = write_floats(fd, x_end, h.label_at, label, rows, err);
+    if (gain != NULL) {
+        h.gain_at = aligned(end);
+        if (rc == 0)
+            rc = write_floats(fd, end, h.gain_at, gain, rows, err);
+        end = h.gain_at + rows * sizeof(float);
+    }
+    h.meta_at = end;
+    h.checksum = matrix_checksum(&h, text);
+    if (rc == 0)
+        rc = matrix_write(fd, text, h.meta_bytes, err);
+    if (rc == 0 && pwrite(fd, &h, sizeof(h), 0) != (ssize_t)sizeof(h))
+        rc = err_sys(err, errno, "write the matrix");
+    return rc;
 }
 
 int matrix_open(struct matrix *out, const char *path, struct err *err)

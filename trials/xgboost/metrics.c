@@ -151,6 +151,24 @@ static double brier(const struct predictions *p)
     return sum / (double)p->rows;
 }
 
+#define ECE_BINS 10
+
+/* Distance between the mean probability and the share of positives, bin by bin, weighted by rows.
+ */
+static double ece(const struct predictions *p)
+{
+    double said[ECE_BINS] = {0}, was[ECE_BINS] = {0}, sum = 0;
+    for (size_t i = 0; i < p->rows; i++) {
+        double q = fmin(fmax((double)p->pred[i], 0), 1);
+        size_t bin = (size_t)fmin(q * ECE_BINS, ECE_BINS - 1);
+        said[bin] += q;
+        was[bin] += (double)p->label[i];
+    }
+    for (size_t k = 0; k < ECE_BINS; k++)
+        sum += fabs(said[k] - was[k]);
+    return sum / (double)p->rows;
+}
+
 /* ---- decisions at the threshold ---- */
 
 struct confusion {
@@ -198,6 +216,18 @@ static double accuracy(const struct predictions *p)
 {
     struct confusion c = confusion(p);
     return share(c.tp + c.tn, (double)p->rows);
+}
+
+static double expectancy(const struct predictions *p)
+{
+    double sum = 0, trades = 0;
+    for (size_t i = 0; p->gain != NULL && i < p->rows; i++) {
+        if ((double)p->pred[i] >= p->threshold) {
+            sum += (double)p->gain[i] - p->cost;
+            trades++;
+        }
+    }
+    return sum / trades; /* 0/0 is NaN */
 }
 
 static double error(const struct predictions *p)
@@ -291,6 +321,8 @@ static const struct metric metrics[] = {
     {"aucpr",     TASK_BINARY,     true,  true,  aucpr},
     {"logloss",   TASK_BINARY,     false, false, logloss},
     {"brier",     TASK_BINARY,     false, false, brier},
+    {"ece",       TASK_BINARY,     false, false, ece},
+    {"expectancy", TASK_BINARY,    true,  false, expectancy},
     {"f1",        TASK_BINARY,     true,  false, f1},
     {"precision", TASK_BINARY,     true,  false, precision},
     {"recall",    TASK_BINARY,     true,  false, recall},
@@ -324,7 +356,7 @@ const struct metric *metric_all(size_t *n)
 
 const char *const *metric_defaults(enum task task, size_t *n)
 {
-    static const char *const binary[] = {"auc", "aucpr",     "logloss", "brier",
+    static const char *const binary[] = {"auc", "aucpr",     "logloss", "brier",   "ece",
                                          "f1",  "precision", "recall",  "accuracy"};
     static const char *const regression[] = {"rmse", "mae", "r2"};
     static const char *const multiclass[] = {"mlogloss", "merror", "accuracy"};

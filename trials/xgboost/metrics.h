@@ -13,8 +13,10 @@ struct predictions {
                            multi-class: [rows][classes] probabilities */
     const float *label; /* [rows] binary 0 or 1, multi-class 0 … classes-1 */
     size_t rows;
-    size_t classes;   /* multi-class alone */
-    double threshold; /* binary: a probability of at least this is a predicted 1 */
+    size_t classes;    /* multi-class alone */
+    const float *gain; /* [rows] what a row brings when it is bought; NULL: not known */
+    double cost;       /* of buying and selling it, in the same unit */
+    double threshold;  /* binary: a probability of at least this is a predicted 1 */
 };
 
 struct metric {
@@ -32,10 +34,14 @@ bool predictions_sound(const struct predictions *p);
  */
 double metric_value(const struct metric *m, const struct predictions *p);
 
-/* One of: auc aucpr logloss brier f1 precision recall accuracy error (binary), rmse mse mae mape r2
- * (regression), mlogloss merror accuracy (multi-class). NULL when there is none of that name for
- * the task. */
+/* One of: auc aucpr logloss brier ece f1 precision recall accuracy error expectancy (binary), rmse
+ * mse mae mape r2 (regression), mlogloss merror accuracy (multi-class). NULL when there is none of
+ * that name for the task. */
 const struct metric *metric_find(const char *name, enum task task);
+/* ece: expected calibration error over ten bins of equal width (Naeini et al. 2015). expectancy:
+ * mean gain of the rows predicted positive, after costs; undefined without gains or without such
+ * rows. */
+
 /* The metrics a trial of the task always records: *n of them. The first is the default objective.
  */
 const char *const *metric_defaults(enum task task, size_t *n);

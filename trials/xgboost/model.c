@@ -27,10 +27,25 @@ static json_t *describe(const struct session *s, const struct trial_conf *conf, 
     return d;
 }
 
+/* What a consumer applies to the log-odds of the model's probability. */
+static json_t *describe_calibrator(const struct calibrator *c)
+{
+    if (c->kind == CALIBRATE_PLATT)
+        return json_pack("{s:s, s:f, s:f}", "kind", "platt", "a", c->a, "b", c->b);
+    json_t *x = json_array(), *y = json_array();
+    for (size_t i = 0; i < c->n; i++) {
+        (void)json_array_append_new(x, json_real(c->x[i]));
+        (void)json_array_append_new(y, json_real(c->y[i]));
+    }
+    return json_pack("{s:s, s:o, s:o}", "kind", "isotonic", "x", x, "y", y);
+}
+
 static int put_description(struct buf *out, const struct session *s, const struct trial_conf *conf,
-                           int64_t rounds, struct err *err)
+                           const struct calibrator *calibrator, int64_t rounds, struct err *err)
 {
     AUTO_JSON json_t *d = describe(s, conf, rounds);
+    if (d != NULL && calibrator->kind != CALIBRATE_NONE)
+        (void)json_object_set_new(d, "calibration", describe_calibrator(calibrator));
     AUTO_FREE char *text = d != NULL ? json_dumps(d, JSON_INDENT(2) | JSON_PRESERVE_ORDER) : NULL;
     if (text != NULL)
         buf_printf(out, "%s\n", text);
@@ -84,11 +99,11 @@ static int replace_both(const char *path, const struct buf *model, const struct 
 }
 
 int model_save(const struct session *s, const struct trial_conf *conf, const struct boost *b,
-               const char *dir, struct err *err)
+               const struct calibrator *calibrator, const char *dir, struct err *err)
 {
     AUTO(buf_free) struct buf model = BUF_INIT, description = BUF_INIT;
     int rc = boost_model(b, s->names, s->data.cols, &model, err);
     if (rc == 0)
-        rc = put_description(&description, s, conf, boost_rounds(b), err);
+        rc = put_description(&description, s, conf, calibrator, boost_rounds(b), err);
     return rc == 0 ? replace_both(dir, &model, &description, err) : rc;
 }

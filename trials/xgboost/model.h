@@ -5,6 +5,7 @@
 
 #include "trials/xgboost/boost.h"
 
-/* Writes b's model of its best round into dir, each file all or nothing, and durable. */
+/* Writes b's model of its best round into dir, each file all or nothing, and durable. calibrator:
+ * of its probabilities; CALIBRATE_NONE where there is none. */
 int model_save(const struct session *s, const struct trial_conf *conf, const struct boost *b,
-               const char *dir, struct err *err);
+               const struct calibrator *calibrator, const char *dir, struct err *err);

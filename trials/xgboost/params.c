@@ -1,10 +1,12 @@
 #include "trials/xgboost/params.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
+#include "trials/objectives/smoothing.h"
 #include "trials/xgboost/config.h"
 
 /* Ours first, then XGBoost's: what its documentation has ever listed, parameters of its old command
@@ -13,6 +15,7 @@
 /* clang-format off */
 static const char *const known[] = {
     "objective", "rounds", "early_stop", "threshold", "focal_alpha", "focal_gamma", "eval_metric",
+    "factor", "label_smoothing", "cleanlab_cap_pct",
     /* general */
     "booster", "device", "gpu_id", "n_gpus", "fail_on_invalid_gpu_id", "verbosity", "silent",
     "validate_parameters", "disable_default_eval_metric", "nthread", "n_jobs", "seed",
@@ -204,6 +207,12 @@ static int take_ours(struct trial_conf *t, const char *name, const json_t *v, bo
         return want_real(v, name, 0, 1, &t->focal.alpha, err);
     if (strcmp(name, "focal_gamma") == 0)
         return want_real(v, name, 0, FOCAL_GAMMA_MAX, &t->focal.gamma, err);
+    if (strcmp(name, "label_smoothing") == 0)
+        return want_real(v, name, 0, SMOOTHING_MAX, &t->smoothing, err);
+    if (strcmp(name, "cleanlab_cap_pct") == 0)
+        return want_real(v, name, 0, 100, &t->cleanlab.cap_pct, err);
+    if (strcmp(name, "factor") == 0)
+        return 0; /* what it stands for comes first: see take_factor */
     if (strcmp(name, "num_class") == 0)
         return want_int(v, name, 0, &t->classes, err);
     if (strcmp(name, "eval_metric") == 0)
@@ -244,6 +253,59 @@ static int put_number(struct trial_conf *t, const char *name, int64_t v, struct 
     return put(t, name, strdup(text), err);
 }
 
+/* What the factor stands for, the trial's own before the settings' one; then what the environment
+ * says about the loss, so that a deployment can fall back from it. */
+static int take_factor(struct trial_conf *t, const struct config *config, const json_t *sampled,
+                       struct err *err)
+{
+    const struct factor_conf *f = &config->factor;
+    const json_t *own = json_object_get(sampled, "factor");
+    int rc = 0;
+    if (own != NULL)
+        rc = json_is_string(own) ? factor_find(&t->factor, json_string_value(own), err)
+                                 : err_set(err, ERR_INVALID, "parameter factor: expected a text");
+    t->smoothing = factor_smoothing(f, t->factor);
+    t->cleanlab.mode = factor_cleanlab(f, t->factor);
+    const char *implied = t->factor == FACTOR_FOCAL_LOSS ? "focal" : "binary:logistic";
+    if (rc == 0 && own != NULL)
+        rc = objective_find(&t->objective, implied, err);
+    if (rc == 0 && f->env_objective != NULL)
+        rc = objective_find(&t->objective, f->env_objective, err);
+    return rc;
+}
+
+/* The environment's values, over the fixed ones and below the trial's own. */
+static void take_environment(struct trial_conf *t, const struct factor_conf *f)
+{
+    if (!isnan(f->env_gamma))
+        t->focal.gamma = f->env_gamma;
+    if (!isnan(f->env_alpha))
+        t->focal.alpha = f->env_alpha;
+}
+
+/* Labels are cleaned, smoothed and calibrated where there are two classes. */
+static int settle_factor(const struct trial_conf *t, const json_t *sampled, struct err *err)
+{
+    const struct objective *o = t->objective;
+    bool two = o->labels == LABEL_BINARY;
+    if (t->smoothing > 0 && (!two || o->focal))
+        return err_set(err, ERR_INVALID,
+                       "label_smoothing goes with objective binary:logistic, not with %s", o->name);
+    if (t->cleanlab.mode != CLEANLAB_OFF && !two)
+        return err_set(err, ERR_INVALID, "cleanlab goes with binary objectives, not with %s",
+                       o->name);
+    if (t->calibrate != CALIBRATE_NONE && o->task != TASK_BINARY && o->labels != LABEL_UNIT)
+        return err_set(err, ERR_INVALID, "calibrate goes with binary objectives, not with %s",
+                       o->name);
+    if (json_object_get(sampled, "label_smoothing") != NULL && t->factor != FACTOR_NONE &&
+        t->factor != FACTOR_LABEL_SMOOTHING)
+        return err_set(err, ERR_INVALID,
+                       "parameter label_smoothing has no effect with factor %s: give it `when: "
+                       "factor == 'label_smoothing'`",
+                       factor_name(t->factor));
+    return 0;
+}
+
 /* What a custom objective cannot honour, and the margin its gradients start from. */
 static int settle_focal(struct trial_conf *t, struct err *err)
 {
@@ -260,10 +322,12 @@ static int settle_focal(struct trial_conf *t, struct err *err)
 }
 
 /* A sampled focal_gamma that no trial can ever use is a search over nothing. */
-static int refuse_idle_focal(const struct trial_conf *t, const json_t *sampled, struct err *err)
+static int refuse_idle_focal(const struct trial_conf *t, const struct config *config,
+                             const json_t *sampled, struct err *err)
 {
     static const char *const names[] = {"focal_alpha", "focal_gamma"};
-    if (t->objective->focal || json_object_get(sampled, "objective") != NULL)
+    if (t->objective->focal || json_object_get(sampled, "objective") != NULL ||
+        config->factor.env_objective != NULL) /* fallen back from focal loss */
         return 0;
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         if (json_object_get(sampled, names[i]) != NULL)
@@ -284,10 +348,15 @@ static int make(struct trial_conf *t, const struct config *config, const json_t 
         rc = put_number(t, "verbosity", 1, err);
     if (rc == 0 && config->fixed != NULL)
         rc = take_all(t, config->fixed, err);
+    if (rc == 0)
+        rc = take_factor(t, config, sampled, err);
+    take_environment(t, &config->factor);
     if (rc == 0 && sampled != NULL)
         rc = take_all(t, sampled, err);
     if (rc == 0)
-        rc = refuse_idle_focal(t, sampled, err);
+        rc = refuse_idle_focal(t, config, sampled, err);
+    if (rc == 0)
+        rc = settle_factor(t, sampled, err);
     if (rc == 0)
         rc = settle_focal(t, err);
     return rc;
@@ -298,6 +367,9 @@ int trial_conf_make(struct trial_conf *out, const struct config *config, const j
 {
     struct trial_conf t = {
         .objective = config->objective,
+        .factor = config->factor.factor,
+        .cleanlab = config->factor.cleanlab,
+        .calibrate = config->factor.calibrate,
         .focal = FOCAL_DEFAULT,
         .rounds = config->rounds,
         .early_stop = config->early_stop,

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "trials/objectives/focal.h"
+#include "trials/xgboost/factor.h"
 #include "trials/xgboost/objective.h"
 
 struct config;
@@ -18,7 +19,11 @@ struct setting {
 
 struct trial_conf {
     const struct objective *objective;
+    enum factor factor;
     struct focal focal;
+    struct cleanlab_conf cleanlab;
+    double smoothing; /* 0: the labels as they are */
+    enum calibration calibrate;
     int64_t rounds, early_stop;
     int64_t classes; /* that the labels must have, as num_class says; 0: it is not said */
     double threshold;

@@ -63,20 +63,21 @@ int session_open(struct session *s, struct config *config, int threads, struct e
                                                : err_set(err, ERR_NOMEM, "%zu folds", s->plan.n);
 }
 
-static void part_finish(struct part *p)
+void session_part_finish(struct part *p)
 {
     if (p->matrix != NULL)
         (void)XGDMatrixFree(p->matrix);
     free(p->gathered);
+    *p = (struct part){0};
 }
 
 void session_close(struct session *s)
 {
     for (size_t i = 0; i < s->plan.n && s->train != NULL && s->test != NULL; i++) {
-        part_finish(&s->train[i]);
-        part_finish(&s->test[i]);
+        session_part_finish(&s->train[i]);
+        session_part_finish(&s->test[i]);
     }
-    part_finish(&s->all);
+    session_part_finish(&s->all);
     free(s->train);
     free(s->test);
     for (size_t i = 0; s->names != NULL && i < s->data.cols; i++)
@@ -159,6 +160,8 @@ static int build(const struct session *s, const struct range *ranges, int n, str
     AUTO_FREE float *copy = NULL;
     out->rows = rows;
     out->label = s->data.label + ranges[0].from;
+    if (n == 1 && s->plan.order == NULL && s->data.gain != NULL)
+        out->gain = s->data.gain + ranges[0].from;
     if (n > 1 || s->plan.order != NULL) {
         copy = malloc(rows * cols * sizeof(*copy));
         out->gathered = malloc(rows * sizeof(*out->gathered));
@@ -171,12 +174,12 @@ static int build(const struct session *s, const struct range *ranges, int n, str
     return xgb_matrix(&out->matrix, x, out->label, rows, cols, s->threads, err);
 }
 
-int session_matrices(struct session *s, struct err *err)
+int session_matrices(struct session *s, bool train, struct err *err)
 {
     for (size_t i = 0; i < s->plan.n; i++) {
         const struct fold *f = &s->plan.folds[i];
         int rc = 0;
-        if (s->train[i].matrix == NULL)
+        if (train && s->train[i].matrix == NULL)
             rc = build(s, f->train, f->n_train, &s->train[i], err);
         if (rc == 0 && s->test[i].matrix == NULL)
             rc = build(s, &f->test, 1, &s->test[i], err);
@@ -184,6 +187,23 @@ int session_matrices(struct session *s, struct err *err)
             return rc;
     }
     return 0;
+}
+
+int session_part(const struct session *s, const uint32_t *row, size_t n, const float *label,
+                 const float *weight, struct part *out, struct err *err)
+{
+    size_t cols = s->data.cols;
+    AUTO_FREE float *x = malloc((n * cols + 1) * sizeof(*x));
+    *out = (struct part){.rows = n, .gathered = malloc((2 * n + 1) * sizeof(*out->gathered))};
+    if (x == NULL || out->gathered == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory for %zu rows", n);
+    for (size_t i = 0; i < n; i++)
+        memcpy(x + i * cols, s->data.x + row[i] * cols, cols * sizeof(*x));
+    out->label = memcpy(out->gathered, label, n * sizeof(*label));
+    if (weight != NULL)
+        out->weight = memcpy(out->gathered + n, weight, n * sizeof(*weight));
+    int rc = xgb_matrix(&out->matrix, x, out->label, n, cols, s->threads, err);
+    return rc == 0 && weight != NULL ? xgb_weigh(out->matrix, weight, n, err) : rc;
 }
 
 int session_all_rows(struct session *s, struct err *err)

@@ -9,8 +9,10 @@
 struct part {
     DMatrixHandle matrix; /* NULL until session_matrices */
     const float *label;   /* [rows] in the mapped data, or in `gathered` */
+    const float *weight;  /* [rows] in `gathered`; NULL: all 1 */
+    const float *gain;    /* [rows] in the mapped data; NULL: not known */
     size_t rows;
-    float *gathered; /* owned labels of rows that do not stand together; or NULL */
+    float *gathered; /* owned labels, and weights, of rows that do not stand together; or NULL */
 };
 
 struct session {
@@ -24,6 +26,7 @@ struct session {
     size_t classes;                  /* of `checked` */
     struct buf matrix_path;
     bool made; /* the matrix file was made by this session */
+    bool told; /* that labels are looked for in one process */
     int threads;
 };
 
@@ -36,10 +39,16 @@ void session_close(struct session *s);
 int session_check(struct session *s, const struct objective *o, const struct metric_ref *main,
                   struct err *err);
 
-/* Builds XGBoost's matrices of all folds, once. */
-int session_matrices(struct session *s, struct err *err);
+/* Builds XGBoost's matrices of all folds, once; those to train on only when asked for. */
+int session_matrices(struct session *s, bool train, struct err *err);
 /* Builds the matrix of all rows, once. */
 int session_all_rows(struct session *s, struct err *err);
+
+/* The matrix of some rows [n] with labels and weights (NULL: all 1) of their own, which are copied.
+ * *out is finished with session_part_finish. */
+int session_part(const struct session *s, const uint32_t *row, size_t n, const float *label,
+                 const float *weight, struct part *out, struct err *err);
+void session_part_finish(struct part *p);
 
 /* Positives (label 1) among the validation rows of a fold, and its first row's number. */
 size_t session_test_positives(const struct session *s, size_t fold);

@@ -19,7 +19,6 @@
 
 #define COLUMNS_MAX 100000u
 #define WRITE_BYTES ((size_t)1 << 20)
-#define X_AT 4096u /* a page, so that the mapped features start on one */
 
 enum role { ROLE_SKIP, ROLE_FEATURE, ROLE_LABEL };
 
@@ -268,25 +267,11 @@ static int cell_value(struct table *t, size_t line, size_t i, float *out, struct
     return 0;
 }
 
-static int write_all(int fd, const void *bytes, size_t n, struct err *err)
-{
-    for (const char *p = bytes; n > 0;) {
-        ssize_t w = write(fd, p, n);
-        if (w < 0 && errno == EINTR)
-            continue;
-        if (w < 0)
-            return err_sys(err, errno, "write the matrix");
-        p += w;
-        n -= (size_t)w;
-    }
-    return 0;
-}
-
 static int flush(struct table *t, struct err *err)
 {
     size_t n = t->pending_rows * t->n_features * sizeof(float);
     t->pending_rows = 0;
-    return write_all(t->fd, t->pending, n, err);
+    return matrix_write(t->fd, t->pending, n, err);
 }
 
 static int add_label(struct table *t, float label, size_t line, size_t i, struct err *err)
@@ -393,11 +378,11 @@ static int sort_codes(struct table *t, float *x, json_t *categories, struct err 
 
 static int recode_file(struct table *t, json_t *categories, struct err *err)
 {
-    size_t n = X_AT + t->rows * t->n_features * sizeof(float);
+    size_t n = MATRIX_X_AT + t->rows * t->n_features * sizeof(float);
     void *map = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, t->fd, 0);
     if (map == MAP_FAILED)
         return err_sys(err, errno, "map the matrix");
-    int rc = sort_codes(t, (float *)(void *)((char *)map + X_AT), categories, err);
+    int rc = sort_codes(t, (float *)(void *)((char *)map + MATRIX_X_AT), categories, err);
     (void)munmap(map, n);
     return rc;
 }
@@ -432,32 +417,7 @@ static int write_end(struct table *t, const struct matrix_origin *origin, struct
     AUTO_JSON json_t *meta = describe(t, categories, err);
     if (meta == NULL)
         return -(int)(err != NULL ? err->code : ERR_INVALID);
-    AUTO_FREE char *text = json_dumps(meta, JSON_COMPACT);
-    if (text == NULL)
-        return err_set(err, ERR_NOMEM, "out of memory for the description of the columns");
-    static const char zeros[64];
-    uint64_t x_end = X_AT + (uint64_t)t->rows * t->n_features * sizeof(float);
-    struct matrix_header h = {
-        .magic = MATRIX_MAGIC,
-        .version = MATRIX_VERSION,
-        .byte_order = 0x01020304u,
-        .rows = t->rows,
-        .cols = t->n_features,
-        .x_at = X_AT,
-        .label_at = (x_end + 63) / 64 * 64,
-        .meta_bytes = strlen(text),
-        .origin = *origin,
-    };
-    h.meta_at = h.label_at + t->rows * sizeof(float);
-    h.checksum = matrix_checksum(&h, text);
-    rc = write_all(t->fd, zeros, h.label_at - x_end, err);
-    if (rc == 0)
-        rc = write_all(t->fd, t->labels, t->rows * sizeof(float), err);
-    if (rc == 0)
-        rc = write_all(t->fd, text, h.meta_bytes, err);
-    if (rc == 0 && pwrite(t->fd, &h, sizeof(h), 0) != (ssize_t)sizeof(h))
-        rc = err_sys(err, errno, "write the matrix");
-    return rc;
+    return matrix_write_end(t->fd, t->rows, t->n_features, t->labels, NULL, meta, origin, err);
 }
 
 static int convert(struct table *t, const struct matrix_origin *origin, struct err *err)
@@ -467,7 +427,7 @@ static int convert(struct table *t, const struct matrix_origin *origin, struct e
         const char *token = t->conf->missing.v[i];
         t->missing_numbers |= csv_number(token, strlen(token), &v);
     }
-    if (lseek(t->fd, X_AT, SEEK_SET) < 0)
+    if (lseek(t->fd, MATRIX_X_AT, SEEK_SET) < 0)
         return err_sys(err, errno, "write the matrix");
     int rc = read_header(t, err);
     if (rc == 0)

@@ -31,6 +31,8 @@ struct train_args {
     /* Called with the intermediate value every report_every rounds and after the last; *prune ends
      * the trial. */
     int (*on_value)(void *arg, int64_t step, double value, bool *prune, struct err *err);
+    /* Called with what happens on the way, for the log; takes fields. */
+    void (*on_event)(void *arg, const char *event, json_t *fields);
     void *arg;
 };
 

@@ -32,6 +32,12 @@ static int on_value(void *arg, int64_t step, double value, bool *prune, struct e
     return rc;
 }
 
+static void on_event(void *arg, const char *event, json_t *fields)
+{
+    struct worker *w = arg;
+    channel_event(w->channel, event, fields);
+}
+
 /* ---- the trial's log, for people: a few lines on stdout, written at once ---- */
 
 static void log_start(const struct session *s, const struct trial_conf *conf)
@@ -78,17 +84,34 @@ static json_t *metrics_of(const struct measures *m, const double *values)
     return out;
 }
 
+/* Too few signals say nothing about a strategy, however good the other numbers look. */
+static void warn_few_buys(struct worker *w, size_t fold, size_t buys)
+{
+    size_t least = w->session->config->factor.min_buys;
+    (void)printf("fold %zu: %zu BUY signals, fewer than the %zu that make a fold count\n", fold + 1,
+                 buys, least);
+    (void)fflush(stdout);
+    channel_event(w->channel, "buy_signals_low",
+                  json_pack("{s:I, s:I, s:I}", "fold", (json_int_t)fold + 1, "buy_trades",
+                            (json_int_t)buys, "least", (json_int_t)least));
+}
+
 static void tell_rows(struct worker *w, const struct trial_conf *conf, const struct train_result *r)
 {
-    const char *variant = w->session->config->variant;
+    const struct config *config = w->session->config;
+    const char *variant = config->variant;
+    if (variant == NULL)
+        variant = conf->factor != FACTOR_NONE ? factor_name(conf->factor) : conf->objective->name;
     for (size_t i = 0; i < r->n_folds; i++) {
         const struct fold_result *f = &r->folds[i];
-        json_t *values = json_pack("{s:s, s:i, s:o}", "variant",
-                                   variant != NULL ? variant : conf->objective->name, "fold",
-                                   (int)i + 1, "metrics", metrics_of(&r->measures, f->metrics));
-        if (conf->objective->task == TASK_BINARY)
+        json_t *values = json_pack("{s:s, s:i, s:o}", "variant", variant, "fold", (int)i + 1,
+                                   "metrics", metrics_of(&r->measures, f->metrics));
+        if (conf->objective->task == TASK_BINARY) {
             (void)json_object_set_new(values, "buy_trades",
                                       json_integer((json_int_t)f->predicted_positives));
+            if (f->predicted_positives < config->factor.min_buys)
+                warn_few_buys(w, i, f->predicted_positives);
+        }
         channel_row(w->channel, "finetune_results", values);
     }
 }
@@ -131,6 +154,7 @@ static void run_trial(struct worker *w, const struct assignment *task)
         .conf = &conf,
         .model_dir = w->session->config->save_model ? task->dir : NULL,
         .on_value = on_value,
+        .on_event = on_event,
         .arg = w,
     };
     struct train_result result;

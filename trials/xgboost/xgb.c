@@ -61,6 +61,12 @@ int xgb_matrix(DMatrixHandle *out, const float *x, const float *label, size_t ro
     return 0;
 }
 
+int xgb_weigh(DMatrixHandle m, const float *weight, size_t rows, struct err *err)
+{
+    return XGDMatrixSetFloatInfo(m, "weight", weight, rows) == 0 ? 0
+                                                                 : xgb_error(err, "take weights");
+}
+
 static int set_all(BoosterHandle b, const struct trial_conf *conf, size_t classes,
                    const char *const *natives, size_t n_natives, struct err *err)
 {

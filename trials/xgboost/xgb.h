@@ -19,6 +19,9 @@ enum fail_class xgb_fail_class(const struct err *err);
 int xgb_matrix(DMatrixHandle *out, const float *x, const float *label, size_t rows, size_t cols,
                int threads, struct err *err);
 
+/* Gives the rows weights [rows], which are copied. */
+int xgb_weigh(DMatrixHandle m, const float *weight, size_t rows, struct err *err);
+
 /* A booster for the trial's settings that remembers its predictions of train and test (test may be
  * NULL). classes: of a multi-class objective, else 0. natives[n]: metrics XGBoost shall evaluate.
  */

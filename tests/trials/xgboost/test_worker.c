@@ -1,191 +1,18 @@
 /* The real program under a real socket: the test is its executor. */
 #include <criterion/criterion.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/json.h"
-#include "base/rng.h"
-
-extern char **environ;
-
-static char dir[] = "/tmp/test_worker.XXXXXX";
-static pid_t pid;
-static FILE *in;
-static int fd = -1;
-static int positives; /* rows with y = 1 */
-
-static void write_text(const char *path, const char *text)
-{
-    FILE *f = fopen(path, "we");
-    cr_assert_not_null(f);
-    (void)fputs(text, f);
-    cr_assert_eq(fclose(f), 0);
-}
-
-/* 600 rows in which x0 says most about y, and c a little. */
-static void write_data(void)
-{
-    FILE *f = fopen("data.csv", "we");
-    cr_assert_not_null(f);
-    struct rng rng;
-    rng_seed(&rng, 11);
-    (void)fputs("x0,x1,c,y,k,z\n", f);
-    for (int i = 0; i < 600; i++) {
-        double x0 = rng_normal(&rng), x1 = rng_normal(&rng);
-        int c = (int)rng_below(&rng, 3);
-        int y = x0 + 0.5 * c + rng_normal(&rng) > 0.5;
-        char cell[32] = "NA";
-        if (i % 9 != 0)
-            (void)snprintf(cell, sizeof(cell), "%.4f", x1);
-        (void)fprintf(f, "%.4f,%s,%c,%d,%d,%.3f\n", x0, cell, 'a' + c, y, (y + c) % 3, x0 * 2 + x1);
-        positives += y;
-    }
-    cr_assert_eq(fclose(f), 0);
-}
-
-static void setup(void)
-{
-    cr_assert_not_null(mkdtemp(dir));
-    cr_assert_eq(chdir(dir), 0);
-    write_data();
-    (void)unsetenv("BXFI_MAP"); /* Criterion's own, for its test processes */
-}
-
-static void teardown(void)
-{
-    char command[64];
-    if (pid > 0) {
-        (void)kill(pid, SIGKILL);
-        (void)waitpid(pid, NULL, 0);
-    }
-    (void)snprintf(command, sizeof(command), "rm -rf %s", dir);
-    cr_assert_eq(system(command), 0);
-}
+#include "tests/trials/xgboost/program.h"
 
 TestSuite(worker, .init = setup, .fini = teardown, .timeout = 100);
 TestSuite(by_hand, .init = setup, .fini = teardown, .timeout = 100);
-
-#define COMMON "\"data\":\"data.csv\",\"categorical\":[\"c\"],\"cache\":\"cache\","
-#define BINARY                                                                                     \
-    "{" COMMON "\"label\":\"y\",\"drop\":[\"k\",\"z\"],\"folds\":{\"walk_forward\":3},\"rounds\":" \
-    "40"
-
-static void start(const char *config, const char *params)
-{
-    int pair[2];
-    write_text("run.json", config);
-    write_text("params.json", params);
-    cr_assert_eq(mkdir("trial", 0700), 0);
-    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-    (void)setenv("FORKLESS_FD", "3", 1);
-    (void)setenv("FORKLESS_PARAMS", "params.json", 1);
-    (void)setenv("FORKLESS_SEED", "5", 1);
-    (void)setenv("FORKLESS_TRIAL_DIR", "trial", 1);
-    posix_spawn_file_actions_t actions;
-    char *argv[] = {XGB_WORKER, "--config", "run.json", NULL};
-    cr_assert_eq(posix_spawn_file_actions_init(&actions), 0);
-    int end =
-        fcntl(pair[1], F_DUPFD_CLOEXEC, 10); /* so that dup2 always makes another descriptor */
-    cr_assert_eq(posix_spawn_file_actions_adddup2(&actions, end, 3), 0);
-    cr_assert_eq(posix_spawn(&pid, argv[0], &actions, NULL, argv, environ), 0);
-    (void)posix_spawn_file_actions_destroy(&actions);
-    (void)close(end);
-    (void)close(pair[1]);
-    fd = pair[0];
-    in = fdopen(fd, "r");
-    cr_assert_not_null(in);
-}
-
-static void say(const char *line)
-{
-    cr_assert_eq(send(fd, line, strlen(line), MSG_NOSIGNAL), (ssize_t)strlen(line));
-}
-
-/* The worker's next message, NULL at its end. The caller frees. */
-static json_t *hear(void)
-{
-    char *line = NULL;
-    size_t cap = 0;
-    ssize_t n = getline(&line, &cap, in);
-    json_t *message = n > 0 ? json_read(line, (size_t)n, NULL) : NULL;
-    cr_assert(n <= 0 || message != NULL, "not JSON: %s", line);
-    free(line);
-    return message;
-}
-
-static const char *op_of(const json_t *message)
-{
-    return json_string_value(json_object_get(message, "op"));
-}
-
-struct heard {
-    json_t *rows, *attrs;
-    char end[16]; /* op of the last message */
-    json_t *last;
-    double value;
-    double reported[64];
-    int steps[64], n_reports;
-};
-
-/* Listens until the trial ends, answering reports with "prune": after the prune_at-th. */
-static struct heard listen_to_trial(int prune_at)
-{
-    struct heard h = {.rows = json_array(), .attrs = json_object(), .value = NAN};
-    for (;;) {
-        json_t *m = hear();
-        cr_assert_not_null(m, "the worker has gone");
-        if (strcmp(op_of(m), "report") == 0) {
-            h.steps[h.n_reports] = (int)json_integer_value(json_object_get(m, "step"));
-            h.reported[h.n_reports++] = json_number_value(json_object_get(m, "value"));
-            say(h.n_reports == prune_at ? "{\"prune\":true}\n" : "{\"prune\":false}\n");
-        } else if (strcmp(op_of(m), "row") == 0) {
-            cr_expect_str_eq(json_string_value(json_object_get(m, "table")), "finetune_results");
-            (void)json_array_append(h.rows, json_object_get(m, "values"));
-        } else if (strcmp(op_of(m), "attr") == 0) {
-            (void)json_object_set(h.attrs, json_string_value(json_object_get(m, "key")),
-                                  json_object_get(m, "value"));
-        } else {
-            (void)snprintf(h.end, sizeof(h.end), "%s", op_of(m));
-            h.value = json_number_value(json_array_get(json_object_get(m, "values"), 0));
-            h.last = m;
-            return h;
-        }
-        json_decref(m);
-    }
-}
-
-static void forget(struct heard *h)
-{
-    json_decref(h->rows);
-    json_decref(h->attrs);
-    json_decref(h->last);
-}
-
-static int exit_status(void)
-{
-    int status;
-    cr_assert_eq(waitpid(pid, &status, 0), pid);
-    pid = 0;
-    return status;
-}
-
-static void expect_stop(void)
-{
-    say("{\"op\":\"stop\"}\n");
-    cr_expect_null(hear());
-    int status = exit_status();
-    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", (unsigned)status);
-}
 
 Test(worker, reports_rows_and_a_result_that_is_the_mean_of_the_folds)
 {
@@ -261,7 +88,7 @@ Test(worker, data_that_cannot_be_read_fails_the_trial_and_ends_with_2)
     cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 2);
 }
 
-Test(worker, a_model_without_sense_is_a_nan_failure)
+Test(worker, a_metric_beyond_every_number_is_an_overflow)
 {
     /* a leaf as large as a float can hold: the squared error overflows to infinity */
     start("{" COMMON
@@ -269,7 +96,7 @@ Test(worker, a_model_without_sense_is_a_nan_failure)
           "{\"eta\":1e38,\"lambda\":0}");
     struct heard h = listen_to_trial(0);
     cr_expect_str_eq(h.end, "fail");
-    cr_expect_str_eq(json_string_value(json_object_get(h.last, "class")), "nan");
+    cr_expect_str_eq(json_string_value(json_object_get(h.last, "class")), "overflow");
     forget(&h);
     expect_stop();
 }
