@@ -49,3 +49,4 @@ int drill_main(int argc, char **argv);
 int triage_main(int argc, char **argv);
 int config_main(int argc, char **argv);
 int spool_main(int argc, char **argv);
+int db_main(int argc, char **argv);

@@ -27,6 +27,7 @@ static const struct command commands[] = {
     {"repro", "reproduce a fork deadlock, and the way out of it", repro_main},
     {"guard", "any command, with its dangerous forks told or refused", guard_main},
     {"drill", "a fault in a real run, and whether it is met as promised", drill_main},
+    {"db", "check, shrink, upgrade or copy a store", db_main},
     {"spool", "what runs kept on disk while their store was away", spool_main},
     {NULL, NULL, NULL},
 };

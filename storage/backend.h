@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include "storage/care.h"
 #include "storage/ftf.h"
 #include "storage/storage.h"
 
@@ -29,6 +30,16 @@ struct store_ftf_ops {
     int (*config_set)(struct store *s, const struct store_config_change *c, int64_t *version,
                       struct err *err);
     int (*config_history)(struct store *s, store_config_event_fn *fn, void *ctx, struct err *err);
+};
+
+typedef int store_problem_fn(void *ctx, const struct store_problem *p);
+
+/* What is in care.h; NULL: not to be had. */
+struct store_care_ops {
+    int (*check)(struct store *s, bool quick, store_problem_fn *fn, void *ctx, struct err *err);
+    int (*vacuum)(struct store *s, struct store_vacuumed *out, struct err *err);
+    int (*study_import)(struct store *s, const struct study_info *info, struct err *err);
+    int (*trial_import)(struct store *s, int64_t study, const struct trial *t, struct err *err);
 };
 
 struct store_ops {
@@ -99,7 +110,8 @@ struct store_ops {
     int (*results_put)(struct store *s, const struct store_result *rows, size_t n, struct err *err);
     int (*results_count)(struct store *s, const char *run_id, const char *study, const char *status,
                          int64_t *n, struct err *err);
-    const struct store_ftf_ops *ftf; /* NULL: it has no such tables */
+    const struct store_ftf_ops *ftf;   /* NULL: it has no such tables */
+    const struct store_care_ops *care; /* NULL: nothing of it */
 };
 
 struct store {

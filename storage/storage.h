@@ -23,9 +23,17 @@
 
 struct store;
 
+/* What opening with `upgrade` did. */
+struct store_upgraded {
+    char from[33], to[33]; /* revisions of Optuna's schema; the same when nothing was to be done */
+    int tables_from, tables_to; /* versions of the tables beside Optuna's; 0 = there are none */
+};
+
 struct store_opts {
     bool read_only; /* never creates or changes the file; works while others write */
     int busy_ms;    /* how long a call waits for another writer; 0 = 60 000 */
+    struct store_upgraded *upgrade; /* brings an older schema to ours, in one transaction, creates
+                                       nothing where nothing is, and tells here; NULL: refuses */
 };
 
 /* Opens the store named by url: `sqlite:///relative.db`, `sqlite:////absolute.db` (Optuna's form,

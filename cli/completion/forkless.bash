@@ -101,6 +101,14 @@ _forkless() {
         repro) words=$(_forkless_reproducers "$program") ;;
         drill) words=$(_forkless_drills "$program") ;;
         spool) words="ls replay" ;;
+        db)
+            if [ "$COMP_CWORD" -gt 2 ]; then
+                compopt -o filenames 2>/dev/null
+                mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+                return
+            fi
+            words="check vacuum upgrade copy"
+            ;;
         logs)
             if [ "$COMP_CWORD" -eq 2 ]; then
                 words=$(_forkless_trials "$program")

@@ -91,6 +91,13 @@ int migrate_tables(struct store_sqlite *q, struct err *err)
     return rc;
 }
 
+int migrate_there(struct store_sqlite *q, int *from, int *to, struct err *err)
+{
+    int rc = read_version(q, from, err);
+    *to = rc == 0 && *from > 0 ? (int)ARRAY_LEN(migrations) : 0;
+    return rc == 0 && *from > 0 ? migrate_tables(q, err) : rc;
+}
+
 int migrate_has(struct store_sqlite *q, int version, bool *has, struct err *err)
 {
     int found = (int)ARRAY_LEN(migrations);

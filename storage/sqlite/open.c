@@ -7,6 +7,7 @@
 #include <sys/vfs.h>
 
 #include "base/text.h"
+#include "storage/sqlite/care.h"
 #include "storage/sqlite/index.h"
 #include "storage/sqlite/reader.h"
 #include "storage/sqlite/sqlite.h"
@@ -64,6 +65,7 @@ static const struct store_ops sqlite_ops = {
     .results_put = sqlite_results_put,
     .results_count = sqlite_results_count,
     .ftf = &sqlite_ftf_ops,
+    .care = &sqlite_care_ops,
 };
 
 /* Takes "?timeout=SECONDS" off the path. */
@@ -122,12 +124,26 @@ static bool on_network(const char *path)
     return false;
 }
 
-/* Asks for WAL; a file that is in use by a Python process may stay as it is. */
+/* Whether nothing has been written to it yet. */
+static bool is_new(struct store_sqlite *q)
+{
+    sqlite3_stmt *st = NULL;
+    int pages = -1;
+    if (sqlite3_prepare_v2(q->db, "PRAGMA page_count", -1, &st, NULL) == SQLITE_OK &&
+        sqlite3_step(st) == SQLITE_ROW)
+        pages = sqlite3_column_int(st, 0);
+    (void)sqlite3_finalize(st); /* repeats the error */
+    return pages == 0;
+}
+
+/* WAL for a file that we make; another's stays as it is, for its owner may copy it as one file or
+ * keep it where WAL does not work. */
 static int set_journal(struct store_sqlite *q, struct err *err)
 {
     sqlite3_stmt *st = NULL;
-    const char *sql = q->base.read_only || on_network(q->path) ? "PRAGMA journal_mode"
-                                                               : "PRAGMA journal_mode=WAL";
+    const char *sql = q->base.read_only || on_network(q->path) || !is_new(q)
+                          ? "PRAGMA journal_mode"
+                          : "PRAGMA journal_mode=WAL";
     if (sqlite3_prepare_v2(q->db, sql, -1, &st, NULL) != SQLITE_OK)
         return sql_fail(q, err);
     int rc = sqlite3_step(st);
@@ -162,7 +178,7 @@ static int no_file(struct store_sqlite *q, struct err *err)
     AUTO_FREE char *copy = strdup(q->path);
     const char *dir = copy != NULL ? dirname(copy) : "?";
     struct stat st;
-    if (q->base.read_only)
+    if (q->must_exist)
         return err_set(err, ERR_NOTFOUND, "there is no file %s", q->path);
     return stat(dir, &st) == 0 && S_ISDIR(st.st_mode)
                ? 0
@@ -215,8 +231,9 @@ static int reopen_immutable(struct store_sqlite *q, struct err *err)
 
 static int open_file(struct store_sqlite *q, struct err *err)
 {
-    int flags =
-        q->base.read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    int flags = q->base.read_only ? SQLITE_OPEN_READONLY
+                : q->must_exist   ? SQLITE_OPEN_READWRITE
+                                  : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
     int rc = check_path(q, err);
     if (rc < 0)
         return rc;
@@ -241,6 +258,7 @@ int store_sqlite_open(struct store **out, const char *url, const struct store_op
     if (q == NULL)
         return err_set(err, ERR_NOMEM, "store");
     q->base = (struct store){.ops = &sqlite_ops, .owner = getpid(), .read_only = opts->read_only};
+    q->must_exist = opts->read_only || opts->upgrade != NULL;
     q->busy_ms = opts->busy_ms > 0 ? opts->busy_ms : BUSY_MS_DEFAULT;
     q->data_version = -1;
     int rc = read_url(q, url, err);
@@ -249,7 +267,7 @@ int store_sqlite_open(struct store **out, const char *url, const struct store_op
     if (rc == 0)
         rc = set_journal(q, err);
     if (rc == 0)
-        rc = schema_open(q, err); /* reads, so the log is open after it */
+        rc = schema_open(q, opts->upgrade, err); /* reads, so the log is open after it */
     if (rc == 0)
         rc = find_log(q, err);
     if (rc < 0) {

@@ -148,11 +148,13 @@ static int refuse_revision(struct store_sqlite *q, const char *revision, struct 
     return err_set(err, ERR_UNSUPPORTED,
                    "%s: schema revision %s, but only " REVISION " is supported: %s", q->path,
                    revision,
-                   older ? "update it with `optuna storage upgrade --storage sqlite:///FILE`"
-                         : "the file comes from a newer Optuna than 5.0");
+                   strcmp(revision, REVISION_3_0) == 0
+                       ? "update it with `forkless db upgrade`, it takes a moment"
+                   : older ? "update it with `optuna storage upgrade --storage sqlite:///FILE`"
+                           : "the file comes from a newer Optuna than 5.0");
 }
 
-static int check(struct store_sqlite *q, const struct found *f, struct err *err)
+static int check(struct store_sqlite *q, const struct found *f, bool upgrade, struct err *err)
 {
     if (f->any_study && f->schema == 0)
         return err_set(
@@ -163,7 +165,7 @@ static int check(struct store_sqlite *q, const struct found *f, struct err *err)
                        q->path, f->schema);
     if (f->revision[0] == '\0' || strcmp(f->revision, REVISION) == 0)
         return 0;
-    if (strcmp(f->revision, REVISION_3_0) == 0 && q->base.read_only)
+    if (strcmp(f->revision, REVISION_3_0) == 0 && (q->base.read_only || upgrade))
         return 0;
     return refuse_revision(q, f->revision, err);
 }
@@ -176,18 +178,48 @@ static int create(struct store_sqlite *q, struct err *err)
         return rc;
     rc = look(q, &f, err); /* another process may have created them meanwhile */
     if (rc == 0)
-        rc = check(q, &f, err);
+        rc = check(q, &f, false, err);
     if (rc == 0)
         rc = sql_exec(q, tables, err);
     return tx_leave(q, rc, err);
 }
 
-int schema_open(struct store_sqlite *q, struct err *err)
+/* From 3.0 to 3.2 Optuna only added an index; its tables and what is in them stayed the same. */
+static const char from_3_0[] = "CREATE INDEX IF NOT EXISTS ix_trials_study_id ON trials (study_id);"
+                               "UPDATE alembic_version SET version_num='" REVISION "'";
+
+static int upgrade_here(struct store_sqlite *q, struct store_upgraded *done, struct err *err)
 {
     struct found f;
     int rc = look(q, &f, err);
+    if (rc == 0 && !f.studies)
+        rc = err_set(err, ERR_NOTFOUND, "%s holds no studies", q->path);
     if (rc == 0)
-        rc = check(q, &f, err);
+        rc = check(q, &f, true, err);
+    if (rc == 0)
+        rc = sql_exec(q, strcmp(f.revision, REVISION_3_0) == 0 ? from_3_0 : tables, err);
+    if (rc == 0)
+        rc = migrate_there(q, &done->tables_from, &done->tables_to, err);
+    (void)snprintf(done->from, sizeof(done->from), "%s",
+                   f.revision[0] != '\0' ? f.revision : "none");
+    (void)snprintf(done->to, sizeof(done->to), "%s", REVISION);
+    return rc;
+}
+
+static int upgrade(struct store_sqlite *q, struct store_upgraded *done, struct err *err)
+{
+    int rc = tx_enter(q, err);
+    return rc < 0 ? rc : tx_leave(q, upgrade_here(q, done, err), err);
+}
+
+int schema_open(struct store_sqlite *q, struct store_upgraded *upgraded, struct err *err)
+{
+    struct found f;
+    if (upgraded != NULL)
+        return upgrade(q, upgraded, err);
+    int rc = look(q, &f, err);
+    if (rc == 0)
+        rc = check(q, &f, false, err);
     if (rc < 0)
         return rc;
     bool complete = f.studies && f.schema == 12 && f.revision[0] != '\0';

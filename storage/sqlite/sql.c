@@ -29,7 +29,7 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_ROLLBACK] = "ROLLBACK",
     [SQL_DATA_VERSION] = "PRAGMA data_version",
 
-    [SQL_STUDY_INSERT] = "INSERT INTO studies(study_name) VALUES(?1)",
+    [SQL_STUDY_INSERT] = "INSERT INTO studies(study_id, study_name) VALUES(?2, ?1)",
     [SQL_STUDY_DIRECTION_INSERT] =
         "INSERT INTO study_directions(direction, study_id, objective) VALUES(?1, ?2, ?3)",
     [SQL_STUDY_FIND] = "SELECT study_id FROM studies WHERE study_name=?1",
@@ -63,8 +63,8 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_DELETE_DIRECTIONS] = "DELETE FROM study_directions WHERE study_id=?1",
     [SQL_DELETE_STUDY] = "DELETE FROM studies WHERE study_id=?1",
 
-    [SQL_TRIAL_INSERT] = "INSERT INTO trials(number, study_id, state, datetime_start,"
-                         " datetime_complete) VALUES(?1, ?2, ?3, ?4, ?5)",
+    [SQL_TRIAL_INSERT] = "INSERT INTO trials(trial_id, number, study_id, state, datetime_start,"
+                         " datetime_complete) VALUES(?6, ?1, ?2, ?3, ?4, ?5)",
     [SQL_TRIAL_LOOK] = "SELECT study_id, state, number FROM trials WHERE trial_id=?1",
     [SQL_TRIAL_FIND] = "SELECT trial_id FROM trials WHERE study_id=?1 AND number=?2",
     [SQL_TRIAL_CLAIM] = "UPDATE trials SET state='RUNNING', datetime_start=?2"

@@ -20,6 +20,7 @@ struct store_sqlite {
     sqlite3_stmt *stmts[SQL_COUNT]; /* prepared at first use, kept for the handle's life */
     char *path;
     int busy_ms;
+    bool must_exist; /* the file */
     bool wal;
     sqlite3_file *log;       /* the write-ahead log; NULL without one */
     atomic_bool sync_failed; /* what is committed may never reach the disk, unless written anew */
@@ -85,8 +86,9 @@ void sqlite_rollback(struct store *s);
 
 /* ---- schema.c ---- */
 
-/* Creates or checks the tables. Errors: ERR_UNSUPPORTED, ERR_NOTFOUND (read-only, none there). */
-int schema_open(struct store_sqlite *q, struct err *err);
+/* Creates or checks the tables, or upgrades them when `upgraded` is not NULL. Errors:
+ * ERR_UNSUPPORTED, ERR_NOTFOUND (read-only, none there). */
+int schema_open(struct store_sqlite *q, struct store_upgraded *upgraded, struct err *err);
 
 /* ---- encode.c: values and times as Optuna stores them ---- */
 
@@ -172,11 +174,16 @@ extern const struct store_ftf_ops sqlite_ftf_ops; /* (ftf_config.c) */
 
 /* Brings them to our version, inside a write transaction. */
 int migrate_tables(struct store_sqlite *q, struct err *err);
+/* Does that only where they are; the versions before and after, 0 = none. */
+int migrate_there(struct store_sqlite *q, int *from, int *to, struct err *err);
 /* Whether they are there, of a version from which there is something to read. */
 enum { TABLES_RESULTS = 1, TABLES_FTF = 2 };
 int migrate_has(struct store_sqlite *q, int version, bool *has, struct err *err);
 
 /* Inside a transaction: what trial that is. Errors: ERR_NOTFOUND. (index.c) */
 int trial_look(struct store_sqlite *q, int64_t trial, struct trial_head *out, struct err *err);
+/* Inserts a study; *study as *id in trial_write. Errors: ERR_EXISTS (the name). (study.c) */
+int study_insert(struct store_sqlite *q, const char *name, const enum direction *directions,
+                 size_t n_directions, int64_t *study, struct err *err);
 /* Errors: ERR_NOTFOUND. (study.c) */
 int study_check(struct store_sqlite *q, int64_t study, struct err *err);

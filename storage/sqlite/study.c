@@ -24,8 +24,8 @@ int sqlite_study_find(struct store *s, const char *name, int64_t *study, struct 
     return find(SELF(s), name, study, err);
 }
 
-static int insert(struct store_sqlite *q, const char *name, const enum direction *directions,
-                  size_t n_directions, int64_t *study, struct err *err)
+int study_insert(struct store_sqlite *q, const char *name, const enum direction *directions,
+                 size_t n_directions, int64_t *study, struct err *err)
 {
     AUTO_RESET sqlite3_stmt *st = NULL;
     int64_t id;
@@ -37,6 +37,8 @@ static int insert(struct store_sqlite *q, const char *name, const enum direction
     if (rc < 0)
         return rc;
     sql_bind_text(st, 1, name);
+    if (*study != 0)
+        (void)sqlite3_bind_int64(st, 2, *study);
     rc = sql_step(q, st, err);
     id = sqlite3_last_insert_rowid(q->db);
     for (size_t i = 0; i < n_directions && rc == 0; i++) {
@@ -58,10 +60,14 @@ int sqlite_study_create(struct store *s, const char *name, const enum direction 
                         size_t n_directions, int64_t *study, struct err *err)
 {
     struct store_sqlite *q = SELF(s);
+    int64_t id = 0;
     int rc = tx_enter(q, err);
     if (rc < 0)
         return rc;
-    return tx_leave(q, insert(q, name, directions, n_directions, study, err), err);
+    rc = tx_leave(q, study_insert(q, name, directions, n_directions, &id, err), err);
+    if (rc == 0)
+        *study = id;
+    return rc;
 }
 
 int sqlite_study_directions(struct store *s, int64_t study, enum direction *directions,

@@ -135,6 +135,7 @@ static int check_count(const struct trial_index *ix, enum trial_state state, siz
                    ix->n_directions == 1 ? "" : "s", n);
 }
 
+/* *id: the wanted one, or 0; then the one that it got. */
 static int insert_row(struct store_sqlite *q, const struct trial_index *ix, const struct trial *t,
                       int64_t *id, struct err *err)
 {
@@ -143,12 +144,13 @@ static int insert_row(struct store_sqlite *q, const struct trial_index *ix, cons
     int rc = sql_get(q, SQL_TRIAL_INSERT, &st, err);
     if (rc < 0)
         return rc;
-    (void)sqlite3_bind_int64(st, 1,
-                             ix->total); /* Optuna: the trials of the study with a smaller id */
+    (void)sqlite3_bind_int64(st, 1, t->number);
     (void)sqlite3_bind_int64(st, 2, ix->study);
     sql_bind_text(st, 3, trial_state_name(t->state));
     encode_time(st, 4, t->start_us, start);
     encode_time(st, 5, t->complete_us, complete);
+    if (*id != 0)
+        (void)sqlite3_bind_int64(st, 6, *id);
     rc = sql_step(q, st, err);
     *id = sqlite3_last_insert_rowid(q->db);
     return rc;
@@ -179,33 +181,47 @@ static void complete_times(struct trial *t)
         t->complete_us = now;
 }
 
+int trial_write(struct store_sqlite *q, struct trial_index *ix, const struct trial *t, int64_t *id,
+                struct err *err)
+{
+    struct open_trial open = {.id = *id,
+                              .number = t->number,
+                              .not_before_us = not_before(t),
+                              .state = t->state,
+                              .own = true};
+    int rc = insert_row(q, ix, t, &open.id, err);
+    if (rc == 0)
+        rc = put_params(q, ix, open.id, t->params, t->n_params, err);
+    if (rc == 0)
+        rc = put_steps(q, open.id, t->steps, t->n_steps, false, err);
+    if (rc == 0)
+        rc = put_values(q, open.id, t->values, t->n_values, err);
+    if (rc == 0)
+        rc = trial_put_attrs(q, open.id, ATTR_USER, t->user_attrs, t->n_user_attrs, err);
+    if (rc == 0)
+        rc = trial_put_attrs(q, open.id, ATTR_SYSTEM, t->system_attrs, t->n_system_attrs, err);
+    if (rc == 0)
+        rc = index_created(ix, &open, err);
+    if (rc == 0)
+        *id = open.id;
+    return rc;
+}
+
 int trial_insert(struct store_sqlite *q, struct trial_index *ix, const struct trial *tmpl,
                  int64_t *id, int64_t *number, struct err *err)
 {
     struct trial t = tmpl != NULL ? *tmpl : (struct trial){.state = TRIAL_RUNNING};
-    struct open_trial open = {.number = ix->total, .not_before_us = not_before(&t), .own = true};
+    int64_t given = 0;
+    t.number = ix->total; /* Optuna: the trials of the study with a smaller id */
     complete_times(&t);
-    open.state = t.state;
     int rc = check_params(q, ix, t.params, t.n_params, err);
     if (rc == 0 && trial_state_finished(t.state))
         rc = check_count(ix, t.state, t.n_values, err);
     if (rc == 0)
-        rc = insert_row(q, ix, &t, &open.id, err);
-    if (rc == 0)
-        rc = put_params(q, ix, open.id, t.params, t.n_params, err);
-    if (rc == 0)
-        rc = put_steps(q, open.id, t.steps, t.n_steps, false, err);
-    if (rc == 0)
-        rc = put_values(q, open.id, t.values, t.n_values, err);
-    if (rc == 0)
-        rc = trial_put_attrs(q, open.id, ATTR_USER, t.user_attrs, t.n_user_attrs, err);
-    if (rc == 0)
-        rc = trial_put_attrs(q, open.id, ATTR_SYSTEM, t.system_attrs, t.n_system_attrs, err);
-    if (rc == 0)
-        rc = index_created(ix, &open, err);
+        rc = trial_write(q, ix, &t, &given, err);
     if (rc == 0) {
-        *id = open.id;
-        *number = open.number;
+        *id = given;
+        *number = t.number;
     }
     return rc;
 }

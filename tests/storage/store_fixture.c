@@ -10,7 +10,7 @@
 extern char **environ;
 struct err err;
 
-static char dirs[16][64]; /* made by this test */
+static char dirs[64][64]; /* made by this test */
 static size_t n_dirs;
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at)

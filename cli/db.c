@@ -1,0 +1,305 @@
+/* forkless db: looking after a store. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "cli/cli.h"
+#include "cli/options.h"
+#include "storage/care.h"
+
+static const char *const synopsis[] = {"db check [OPTION …] [URL]", "db vacuum [OPTION …] [URL]",
+                                       "db upgrade [OPTION …] [URL]", "db copy [OPTION …] SRC DST",
+                                       NULL};
+
+static const char examples[] =
+    "  forkless db check                                is everything in ./forkless.db sound?\n"
+    "  forkless db check --quick sqlite:///old.db       without comparing indexes with tables\n"
+    "  forkless db vacuum                               after deleting studies: a smaller file\n"
+    "  forkless db upgrade old.db                       from Optuna 3.0's schema to the present "
+    "one\n"
+    "  forkless db copy forkless.db postgresql://me@db/optuna\n"
+    "  forkless db copy --study late-flights forkless.db copy.db\n"
+    "\n"
+    "check names every row that Optuna or forkless cannot read, or reads as something else, with "
+    "its\n"
+    "table and id, and reads only. upgrade and copy are one transaction: all or nothing. copy "
+    "takes\n"
+    "studies with everything that Optuna knows of them, numbers and ids kept; the tables\n"
+    "finetune_*, training_runs and ftf_config stay where they are. --json: an object a line, the\n"
+    "last one is the result.\n"
+    "Exit code 1: check found something broken.\n";
+
+struct db {
+    bool json, quick;
+    struct cli_words studies;
+    int64_t broken, notes;
+};
+
+static int failed(const char *url, const struct err *err)
+{
+    char shown[512];
+    cli_error("%s: %s", text_mask_url(url, shown, sizeof(shown)), err->msg);
+    return err->code == ERR_INVALID || err->code == ERR_NOTFOUND || err->code == ERR_EXISTS
+               ? EXIT_USAGE
+               : EXIT_STORE;
+}
+
+static const char *default_url(void)
+{
+    const char *const urls[] = {getenv("FORKLESS_STORAGE"), getenv("OPTUNA_STORAGE")};
+    for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
+        if (urls[i] != NULL && *urls[i] != '\0')
+            return urls[i];
+    }
+    return "sqlite:///forkless.db";
+}
+
+/* --- check
+ * --------------------------------------------------------------------------------------------- */
+
+static const char *severity_name(enum store_severity s)
+{
+    return s == STORE_BROKEN ? "broken" : "note";
+}
+
+static void put_id(struct buf *b, const char *key, int64_t id)
+{
+    if (id != 0)
+        buf_printf(b, ",\"%s\":%" PRId64, key, id);
+}
+
+static int print_problem_json(const struct store_problem *p)
+{
+    AUTO(buf_free) struct buf line = BUF_INIT;
+    buf_printf(&line, "{\"severity\":\"%s\",\"table\":", severity_name(p->severity));
+    json_put_string(&line, p->table);
+    buf_puts(&line, ",\"column\":");
+    json_put_string(&line, p->column);
+    put_id(&line, "row", p->row);
+    put_id(&line, "study_id", p->study);
+    put_id(&line, "trial_id", p->trial);
+    buf_puts(&line, ",\"problem\":");
+    json_put_string(&line, p->text);
+    buf_putc(&line, '}');
+    return line.failed ? -ERR_NOMEM : puts(line.data) < 0 ? 1 : 0;
+}
+
+static void print_problem(const struct store_problem *p)
+{
+    AUTO(buf_free) struct buf line = BUF_INIT;
+    buf_printf(&line, "%-6s  ", severity_name(p->severity));
+    if (p->table[0] != '\0')
+        buf_puts(&line, p->table);
+    if (p->column[0] != '\0')
+        buf_printf(&line, ".%s", p->column);
+    if (p->row != 0)
+        buf_printf(&line, " row %" PRId64, p->row);
+    if (p->study != 0)
+        buf_printf(&line, " (study id %" PRId64 ")", p->study);
+    if (p->trial != 0 && p->trial != p->row)
+        buf_printf(&line, " (trial id %" PRId64 ")", p->trial);
+    buf_printf(&line, "%s%s", p->table[0] != '\0' ? ": " : "", p->text);
+    if (!line.failed)
+        (void)printf("%s\n", text_clean(line.data));
+}
+
+static int note_problem(void *ctx, const struct store_problem *p)
+{
+    struct db *db = ctx;
+    db->broken += p->severity == STORE_BROKEN;
+    db->notes += p->severity == STORE_NOTE;
+    if (db->json)
+        return print_problem_json(p);
+    print_problem(p);
+    return 0;
+}
+
+static int check(struct db *db, const char *url)
+{
+    const struct store_opts opts = {.read_only = true, .busy_ms = 10000};
+    AUTO_STORE struct store *s = NULL;
+    struct err err = {.code = ERR_NOMEM, .msg = "out of memory"};
+    int rc = store_open(&s, url, &opts, &err);
+    if (rc == 0)
+        rc = store_check(s, db->quick, note_problem, db, &err);
+    if (rc < 0)
+        return failed(url, &err);
+    if (db->json)
+        (void)printf("{\"ok\":%s,\"broken\":%" PRId64 ",\"notes\":%" PRId64 "}\n",
+                     db->broken == 0 ? "true" : "false", db->broken, db->notes);
+    else if (db->broken == 0 && db->notes == 0)
+        (void)printf("ok\n");
+    else
+        (void)printf("%" PRId64 " broken, %" PRId64 " note%s\n", db->broken, db->notes,
+                     plural(db->notes));
+    return db->broken > 0 ? EXIT_UNMET : EXIT_OK;
+}
+
+/* --- vacuum, upgrade
+ * ----------------------------------------------------------------------------------- */
+
+/* Writable, but not made when it is not there. */
+static int open_existing(struct store **out, const char *url, struct err *err)
+{
+    const struct store_opts look = {.read_only = true, .busy_ms = 10000};
+    const struct store_opts opts = {.busy_ms = 10000};
+    struct store *there = NULL;
+    int rc = store_open(&there, url, &look, err);
+    store_destroy(there);
+    return rc < 0 ? rc : store_open(out, url, &opts, err);
+}
+
+static int vacuum(struct db *db, const char *url)
+{
+    AUTO_STORE struct store *s = NULL;
+    struct store_vacuumed done = {0};
+    struct err err = {0};
+    int rc = open_existing(&s, url, &err);
+    if (rc == 0)
+        rc = store_vacuum(s, &done, &err);
+    if (rc < 0)
+        return failed(url, &err);
+    (void)printf(db->json ? "{\"before_bytes\":%" PRId64 ",\"after_bytes\":%" PRId64 "}\n"
+                          : "%" PRId64 " bytes before, %" PRId64 " after\n",
+                 done.before_bytes, done.after_bytes);
+    return EXIT_OK;
+}
+
+static void tell_upgrade(const struct db *db, const struct store_upgraded *u)
+{
+    bool nothing = strcmp(u->from, u->to) == 0 && u->tables_from == u->tables_to;
+    if (db->json) {
+        (void)printf("{\"changed\":%s,\"schema_from\":\"%s\",\"schema_to\":\"%s\""
+                     ",\"tables_from\":%d,\"tables_to\":%d}\n",
+                     nothing ? "false" : "true", u->from, u->to, u->tables_from, u->tables_to);
+        return;
+    }
+    if (strcmp(u->from, u->to) != 0)
+        (void)printf("Optuna's schema: %s -> %s\n", u->from, u->to);
+    if (u->tables_from != u->tables_to)
+        (void)printf("forkless's tables: version %d -> %d\n", u->tables_from, u->tables_to);
+    if (nothing)
+        (void)printf("nothing to do: the schema is %s\n", u->to);
+}
+
+static int upgrade(struct db *db, const char *url)
+{
+    AUTO_STORE struct store *s = NULL;
+    struct store_upgraded done = {0};
+    const struct store_opts opts = {.busy_ms = 10000, .upgrade = &done};
+    struct err err = {0};
+    int rc = store_open(&s, url, &opts, &err);
+    if (rc < 0)
+        return failed(url, &err);
+    tell_upgrade(db, &done);
+    return EXIT_OK;
+}
+
+/* --- copy
+ * ---------------------------------------------------------------------------------------------- */
+
+static int copy(struct db *db, const char *from, const char *to)
+{
+    const struct store_opts read = {.read_only = true, .busy_ms = 10000};
+    const struct store_opts write = {.busy_ms = 10000};
+    const struct store_copy_opts opts = {.names = db->studies.v, .n_names = db->studies.n};
+    AUTO_STORE struct store *src = NULL;
+    AUTO_STORE struct store *dst = NULL;
+    struct store_copied done = {0};
+    struct err err = {0};
+    int rc = store_open(&src, from, &read, &err);
+    if (rc < 0)
+        return failed(from, &err);
+    rc = store_open(&dst, to, &write, &err);
+    if (rc == 0)
+        rc = store_copy(dst, src, &opts, &done, &err);
+    if (rc < 0)
+        return failed(to, &err);
+    if (db->json) {
+        (void)printf("{\"studies\":%" PRId64 ",\"trials\":%" PRId64 ",\"running\":%" PRId64
+                     ",\"kept_ids\":%s}\n",
+                     done.studies, done.trials, done.running, done.kept_ids ? "true" : "false");
+        return EXIT_OK;
+    }
+    (void)printf("%" PRId64 " stud%s with %" PRId64 " trial%s copied, %s\n", done.studies,
+                 done.studies == 1 ? "y" : "ies", done.trials, plural(done.trials),
+                 done.kept_ids ? "ids and numbers kept"
+                               : "numbers kept; ids are new, for some were taken there");
+    if (done.running > 0)
+        (void)printf("%" PRId64 " of them %s running: the cop%s RUNNING, and nobody runs %s\n",
+                     done.running, done.running == 1 ? "was" : "were",
+                     done.running == 1 ? "y stays" : "ies stay", done.running == 1 ? "it" : "them");
+    return EXIT_OK;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(struct db *db, const char *url);
+} verbs[] = {{"check", check}, {"vacuum", vacuum}, {"upgrade", upgrade}, {"copy", NULL}};
+
+static int unknown(const char *verb)
+{
+    const char *names[ARRAY_LEN(verbs)];
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+        names[i] = verbs[i].name;
+    const char *near = text_nearest(verb, names, ARRAY_LEN(names));
+    if (near != NULL)
+        cli_error("db takes check, vacuum, upgrade or copy, not '%s': did you mean '%s'?", verb,
+                  near);
+    else
+        cli_error("db takes check, vacuum, upgrade or copy, not '%s'", verb);
+    return EXIT_USAGE;
+}
+
+static int dispatch(struct db *db, const struct cli_args *args)
+{
+    const struct cli_words *w = &args->words;
+    if (w->n == 0) {
+        cli_error("db takes check, vacuum, upgrade or copy: forkless db check");
+        return EXIT_USAGE;
+    }
+    bool copies = strcmp(w->v[0], "copy") == 0;
+    if (copies ? w->n != 3 : w->n > 2) {
+        cli_error(copies ? "db copy takes two stores: forkless db copy SRC DST"
+                         : "db takes one store: forkless db check sqlite:///FILE");
+        return EXIT_USAGE;
+    }
+    if (copies)
+        return copy(db, w->v[1], w->v[2]);
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
+        if (verbs[i].run != NULL && strcmp(verbs[i].name, w->v[0]) == 0)
+            return verbs[i].run(db, w->n == 2 ? w->v[1] : default_url());
+    }
+    return unknown(w->v[0]);
+}
+
+int db_main(int argc, char **argv)
+{
+    struct db db = {0};
+    const struct cli_option options[] = {
+        {.name = "study",
+         .arg = "NAME",
+         .help = "copy: this study only; may be repeated",
+         .list = &db.studies},
+        {.name = "quick",
+         .help = "check: do not compare indexes with their tables",
+         .flag = &db.quick},
+        {.name = "json", .help = "print JSON, an object a line", .flag = &db.json},
+    };
+    const struct cli_usage usage = {.command = "db",
+                                    .summary = "Checks, shrinks, upgrades or copies a store.",
+                                    .synopsis = synopsis,
+                                    .options = options,
+                                    .n_options = ARRAY_LEN(options),
+                                    .examples = examples};
+    AUTO_CLI_ARGS struct cli_args args = {0};
+    int code = cli_parse(&usage, argc, argv, &args);
+    if (code == CLI_GO_ON)
+        code = dispatch(&db, &args);
+    cli_words_free(&db.studies);
+    return code;
+}
