@@ -200,7 +200,8 @@ static void require(struct spec_reader *r, const struct yaml_node *run, const ch
 static void finish_xgboost(struct spec_reader *r, const struct yaml_node *run)
 {
     require(r, run, "data", "the CSV file to learn from");
-    require(r, run, "label", "the column to predict");
+    if (yaml_get(run, "prices") == NULL)
+        require(r, run, "label", "the column to predict");
     if (yaml_get(run, "features") != NULL && yaml_get(run, "drop") != NULL)
         problem_key(r->problems, yaml_find(run, "drop"), "run.drop",
                     "features and drop: choose one");

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
+#include "trials/xgboost/bars.h"
 
 static void default_dir(struct buf *out)
 {
@@ -47,6 +49,16 @@ static void put_names(struct buf *b, const struct names *names)
     buf_putc(b, ';');
 }
 
+static void put_prices(struct buf *b, const struct prices_conf *p, bool newest_first)
+{
+    char number[TEXT_DOUBLE_MAX];
+    buf_printf(b, "prices:%zu,%s,%d", p->horizon, text_from_double(p->threshold, number),
+               newest_first);
+    for (size_t i = 0; i < p->n_windows; i++)
+        buf_printf(b, ",%zu", p->windows[i]);
+    buf_putc(b, ';');
+}
+
 /* FNV-1a over everything that shapes the matrix. */
 static int hash_of(const struct table_conf *conf, const char *real, uint64_t *out, struct err *err)
 {
@@ -56,6 +68,8 @@ static int hash_of(const struct table_conf *conf, const char *real, uint64_t *ou
     put_names(&b, &conf->drop);
     put_names(&b, &conf->categorical);
     put_names(&b, &conf->missing);
+    if (conf->bars != NULL)
+        put_prices(&b, &conf->bars->prices, conf->bars->newest_first);
     bool failed = b.failed;
     uint64_t h = 14695981039346656037u;
     for (size_t i = 0; i < b.len; i++)

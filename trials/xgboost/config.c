@@ -12,6 +12,7 @@ static const char *const known_keys[] = {
     "missing", "folds",   "objective",  "rounds",          "fixed",     "early_stop",
     "metric",  "variant", "save_model", "report_every",    "threshold", "cache",
     "space",   "factor",  "cleanlab",   "label_smoothing", "calibrate", "min_buys",
+    "prices",
 };
 
 /* `key: expected …, found <the value>`. */
@@ -178,7 +179,10 @@ static int read_table(const json_t *root, struct table_conf *t, struct err *err)
         {"categorical", offsetof(struct table_conf, categorical)},
         {"missing", offsetof(struct table_conf, missing)},
     };
+    bool prices = json_is_object(json_object_get(root, "prices"));
     int rc = get_string(root, "data", &t->path, err);
+    if (rc == 0 && prices)
+        t->label = "buy";
     if (rc == 0)
         rc = get_string(root, "label", &t->label, err);
     for (size_t i = 0; rc == 0 && i < ARRAY_LEN(lists); i++)
@@ -267,6 +271,40 @@ static int read_training(struct config *c, struct err *err)
         if (!(c->threshold >= 0 && c->threshold <= 1))
             return wrong(err, "threshold", "a number from 0 to 1", threshold);
     }
+    return 0;
+}
+
+/* prices: {…}: the file is a price series, and label and features are made of it. */
+static int read_prices(struct config *c, struct err *err)
+{
+    static const char *const others[] = {"label", "features", "drop", "categorical", "missing"};
+    const json_t *v = json_object_get(c->root, "prices");
+    if (v == NULL || json_is_null(v))
+        return 0;
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        if (json_object_get(c->root, others[i]) != NULL)
+            return err_set(err, ERR_INVALID,
+                           "%s: prices makes label and features itself: leave it out", others[i]);
+    }
+    int rc = bars_read_conf(&c->bars, v, err);
+    c->cost = c->bars.cost;
+    return rc;
+}
+
+/* A label looks `horizon` bars ahead: rows closer to the validation part would know it. */
+static int settle_embargo(struct config *c, struct err *err)
+{
+    const json_t *folds = json_object_get(c->root, "folds");
+    size_t horizon = c->bars.prices.horizon;
+    if (c->folds.shuffle)
+        return err_set(err, ERR_INVALID, "folds.shuffle: prices are in order of time");
+    if (json_object_get(folds, "embargo") == NULL)
+        c->folds.embargo = horizon;
+    if (c->folds.embargo < horizon)
+        return err_set(err, ERR_INVALID,
+                       "folds.embargo: expected at least the %zu bars that labels look ahead "
+                       "(prices.horizon)",
+                       horizon);
     return 0;
 }
 
@@ -397,11 +435,15 @@ static int read_all(struct config *c, struct err *err)
         return err_set(err, ERR_INVALID, "expected a JSON object");
     int rc = check_keys(c->root, "", known_keys, ARRAY_LEN(known_keys), err);
     if (rc == 0)
+        rc = read_prices(c, err);
+    if (rc == 0)
         rc = read_table(c->root, &c->table, err);
     if (rc == 0 && c->table.missing.v == NULL)
         rc = default_missing(&c->table.missing, err);
     if (rc == 0)
         rc = read_folds(json_object_get(c->root, "folds"), &c->folds, err);
+    if (rc == 0 && c->bars.prices.horizon > 0)
+        rc = settle_embargo(c, err);
     if (rc == 0)
         rc = read_training(c, err);
     if (rc == 0)
@@ -428,6 +470,8 @@ int config_read(struct config *out, json_t *root, const char *name, struct err *
         return err_wrap(err, rc, "%s", name);
     }
     *out = c;
+    if (out->bars.prices.horizon > 0)
+        out->table.bars = &out->bars;
     return 0;
 }
 

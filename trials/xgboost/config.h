@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/json.h"
+#include "trials/xgboost/bars.h"
 #include "trials/xgboost/factor.h"
 #include "trials/xgboost/folds.h"
 #include "trials/xgboost/objective.h"
@@ -29,8 +30,9 @@ struct config {
     const char *metric;        /* NULL: the objective's default */
     const char *variant;       /* NULL: the factor's name, else the objective's */
     struct factor_conf factor;
-    double cost;       /* of a trade, a fraction of its price */
-    const char *cache; /* NULL: see cache_matrix */
+    struct bars_conf bars; /* where the file holds prices: then table.bars points here */
+    double cost;           /* of a trade, a fraction of its price */
+    const char *cache;     /* NULL: see cache_matrix */
     bool save_model;
 };
 

@@ -155,7 +155,7 @@ int factor_read(struct factor_conf *out, const json_t *root, struct err *err)
                   err);
     f.factor = (enum factor)(factor + 1);
     f.calibrate = (enum calibration)calibrate;
-    if (f.factor != FACTOR_NONE)
+    if (f.factor != FACTOR_NONE || json_object_get(root, "prices") != NULL)
         f.min_buys = MIN_BUYS_DEFAULT;
     if (rc == 0)
         rc = whole(root, "min_buys", "min_buys", 0, 1e9, &f.min_buys, err);

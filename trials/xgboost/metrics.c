@@ -160,7 +160,7 @@ static double ece(const struct predictions *p)
     double said[ECE_BINS] = {0}, was[ECE_BINS] = {0}, sum = 0;
     for (size_t i = 0; i < p->rows; i++) {
         double q = fmin(fmax((double)p->pred[i], 0), 1);
-        size_t bin = (size_t)fmin(q * ECE_BINS, ECE_BINS - 1);
+        size_t bin = (size_t)fmax(ceil(q * ECE_BINS) - 1, 0); /* its upper edge belongs to it */
         said[bin] += q;
         was[bin] += (double)p->label[i];
     }

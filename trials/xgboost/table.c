@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "trials/xgboost/bars.h"
 #include "trials/xgboost/codes.h"
 #include "trials/xgboost/csv.h"
 
@@ -440,6 +441,8 @@ static int convert(struct table *t, const struct matrix_origin *origin, struct e
 int table_convert_text(const struct table_conf *conf, const char *text, size_t n,
                        const struct matrix_origin *origin, int fd, struct err *err)
 {
+    if (conf->bars != NULL)
+        return bars_convert_text(conf->bars, conf->path, text, n, origin, fd, err);
     struct table t = {.conf = conf, .fd = fd};
     int rc = csv_init(&t.csv, conf->path, text, n, err);
     if (rc == 0)
@@ -481,6 +484,18 @@ int table_convert(const struct table_conf *conf, const struct matrix_origin *ori
     return rc;
 }
 
+static int check_columns(const struct table_conf *conf, const char *text, size_t n, struct err *err)
+{
+    struct table t = {.conf = conf, .fd = -1};
+    int rc = csv_init(&t.csv, conf->path, text, n, err);
+    if (rc == 0)
+        rc = read_header(&t, err);
+    if (rc == 0)
+        rc = assign_roles(&t, err);
+    table_finish(&t);
+    return rc;
+}
+
 int table_check(const struct table_conf *conf, const char *path, struct err *err)
 {
     char *text;
@@ -488,13 +503,8 @@ int table_check(const struct table_conf *conf, const char *path, struct err *err
     int rc = map_file(conf->path, path, &text, &n, err);
     if (rc < 0)
         return rc;
-    struct table t = {.conf = conf, .fd = -1};
-    rc = csv_init(&t.csv, conf->path, text, n, err);
-    if (rc == 0)
-        rc = read_header(&t, err);
-    if (rc == 0)
-        rc = assign_roles(&t, err);
-    table_finish(&t);
+    rc = conf->bars != NULL ? bars_check_header(conf->path, text, n, err)
+                            : check_columns(conf, text, n, err);
     (void)munmap(text, n);
     return rc;
 }

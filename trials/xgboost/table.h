@@ -7,6 +7,8 @@
 #include "base/err.h"
 #include "trials/xgboost/matrix.h"
 
+struct bars_conf;
+
 struct names {
     const char **v;
     size_t n;
@@ -18,8 +20,9 @@ struct table_conf {
     const char *label;
     struct names features; /* none: all columns but the label and `drop` */
     struct names drop;
-    struct names categorical; /* texts become codes, sorted by bytes; may hold the label */
-    struct names missing;     /* cells that mean "no value", beside the empty one */
+    struct names categorical;     /* texts become codes, sorted by bytes; may hold the label */
+    struct names missing;         /* cells that mean "no value", beside the empty one */
+    const struct bars_conf *bars; /* the file holds prices, and none of the above counts; or NULL */
 };
 
 /* Reads the file and writes a matrix into fd, which is empty and open for reading and writing.

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import xgboost as xgb
 from sklearn import metrics
+from sklearn.calibration import calibration_curve
 from sklearn.model_selection import KFold, TimeSeriesSplit
 
 PROGRAM, FLIGHTS = sys.argv[1:3]
@@ -53,9 +54,18 @@ def near(got, want, what, tolerance=1e-6):
     assert abs(got - want) <= tolerance, f"{what}: {got!r} is not {want!r}"
 
 
+def calibration_error(y, q):
+    """Over scikit-learn's reliability curve."""
+    true, said = calibration_curve(y, q, n_bins=10)
+    rows = np.bincount(np.searchsorted(np.linspace(0, 1, 11)[1:-1], q), minlength=10)
+    return float((abs(true - said) * rows[rows > 0]).sum() / len(y))
+
+
 def binary_metrics(y, p):
     q = p.astype("float64")
     return {
+        "ece": calibration_error(y, q),
+        "precision": metrics.precision_score(y, q >= 0.3),
         "auc": metrics.roc_auc_score(y, q),
         "aucpr": metrics.average_precision_score(y, q),
         "logloss": metrics.log_loss(y, q),

@@ -95,6 +95,43 @@ Test(config, mistakes_name_the_key_and_what_was_expected)
                      "run.json: threshold: expected a number from 0 to 1, found 2");
 }
 
+Test(config, factors_and_prices_are_checked_before_any_trial)
+{
+    cr_expect_str_eq(fault("\"factor\":\"clean_lab\""),
+                     "run.json: factor: expected baseline, cleanlab, focal_loss or "
+                     "label_smoothing, found 'clean_lab': did you mean 'cleanlab'?");
+    cr_expect_str_eq(fault("\"factor\":\"baseline\",\"objective\":\"focal\""),
+                     "run.json: factor baseline trains for binary:logistic: leave objective out");
+    cr_expect_str_eq(fault("\"cleanlab\":{\"mod\":1}"),
+                     "run.json: cleanlab: a key: expected mode, filter, quality, folds or cap_pct, "
+                     "found 'mod': did you mean 'mode'?");
+    cr_expect_str_eq(fault("\"cleanlab\":{\"cap_pct\":101}"),
+                     "run.json: cleanlab.cap_pct: expected a number from 0 to 100");
+    cr_expect_str_eq(fault("\"calibrate\":\"plat\""),
+                     "run.json: calibrate: expected none, platt or isotonic, found 'plat': did you "
+                     "mean 'platt'?");
+    cr_expect_str_eq(fault("\"fixed\":{\"factor\":\"baseline\"}"),
+                     "run.json: fixed: factor is a setting of its own: set run.factor");
+    cr_expect_str_eq(fault("\"label_smoothing\":1"),
+                     "run.json: label_smoothing: expected a number from 0 to 0.99");
+    cr_expect_str_eq(fault("\"prices\":{}"),
+                     "run.json: label: prices makes label and features itself: leave it out");
+    struct config c;
+    struct err err;
+    cr_expect_lt(read_config(&c, "{\"data\":\"d\",\"prices\":{\"horizont\":3}}", &err), 0);
+    cr_expect_str_eq(err.msg, "run.json: prices: unknown key 'horizont': did you mean 'horizon'?");
+    cr_expect_lt(read_config(&c,
+                             "{\"data\":\"d\",\"prices\":{\"horizon\":30},\"folds\":"
+                             "{\"walk_forward\":3,\"embargo\":29}}",
+                             &err),
+                 0);
+    cr_expect_str_eq(err.msg, "run.json: folds.embargo: expected at least the 30 bars that labels "
+                              "look ahead (prices.horizon)");
+    cr_assert_eq(read_config(&c, "{\"data\":\"d\",\"prices\":{\"horizon\":30}}", &err), 0);
+    cr_expect_eq(c.folds.embargo, 30);
+    config_finish(&c);
+}
+
 Test(config, knows_every_objective_that_a_trial_may_have)
 {
     struct config c;

@@ -34,9 +34,23 @@ Test(metrics, binary_ones_are_those_of_scikit_learn)
     near(value("recall", TASK_BINARY, &p), 0.75);
     near(value("accuracy", TASK_BINARY, &p), 0.75);
     near(value("error", TASK_BINARY, &p), 0.25);
+    near(value("ece", TASK_BINARY, &p), 0.19375000474974513);
     cr_expect_eq(metric_predicted_positives(&p), 4);
     p.threshold = 0.39;
     near(value("f1", TASK_BINARY, &p), 2.0 * 3 / (2 * 3 + 2 + 1));
+}
+
+Test(metrics, expectancy_is_what_the_bought_rows_earn_after_costs)
+{
+    static const float pred[] = {0.2f, 0.6f, 0.7f, 0.4f}, label[] = {0, 1, 0, 1};
+    static const float gain[] = {9, 0.03f, -0.01f, 9};
+    struct predictions p = {.pred = pred, .label = label, .rows = 4, .threshold = 0.5};
+    cr_expect(isnan(value("expectancy", TASK_BINARY, &p)));
+    p.gain = gain;
+    p.cost = 0.002;
+    cr_expect_float_eq(value("expectancy", TASK_BINARY, &p), 0.008, 1e-9);
+    p.threshold = 0.9;
+    cr_expect(isnan(value("expectancy", TASK_BINARY, &p)));
 }
 
 Test(metrics, regression_ones_are_those_of_scikit_learn)
