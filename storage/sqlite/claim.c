@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "storage/lineage.h"
 #include "storage/sqlite/reader.h"
 #include "storage/sqlite/trial.h"
 
@@ -47,15 +48,6 @@ static int put_owner(struct store_sqlite *q, int64_t trial, const char *owner, s
     return trial_put_attrs(q, trial, ATTR_SYSTEM, &attr, 1, err);
 }
 
-static const char *system_attr(const struct trial *t, const char *key)
-{
-    for (size_t i = 0; i < t->n_system_attrs; i++) {
-        if (strcmp(t->system_attrs[i].key, key) == 0)
-            return t->system_attrs[i].json;
-    }
-    return NULL;
-}
-
 static int claim_queued(struct store_sqlite *q, struct trial_index *ix, struct open_trial *due,
                         const char *owner, struct store_claim *out, struct err *err)
 {
@@ -79,7 +71,7 @@ static int claim_queued(struct store_sqlite *q, struct trial_index *ix, struct o
         return rc;
     index_changed(ix, due->id, TRIAL_RUNNING);
     due->own = true;
-    claim.fixed_params = system_attr(claim.trial, "fixed_params");
+    claim.fixed_params = lineage_attr(claim.trial, "fixed_params");
     *out = claim;
     return 0;
 }
@@ -143,92 +135,13 @@ int sqlite_trial_claim(struct store *s, int64_t study, const struct store_claim_
     return rc;
 }
 
-/* The text of retry_history with one more number, and the number of the first failed trial. */
-struct lineage {
-    struct buf history;
-    char first[24];
-    size_t retries; /* so far */
-};
-
-static void lineage_free(struct lineage *l)
-{
-    buf_free(&l->history);
-}
-
-static int read_lineage(const struct trial *t, struct lineage *l, struct err *err)
-{
-    const char *history = system_attr(t, "retry_history");
-    const char *first = system_attr(t, "failed_trial");
-    AUTO_JSON json_t *list =
-        history != NULL ? json_read(history, strlen(history), err) : json_array();
-    if (!json_is_array(list))
-        return err_set(err, ERR_CORRUPT, "trial %lld: retry_history is no list: %.60s",
-                       (long long)t->number, history != NULL ? history : "out of memory");
-    buf_putc(&l->history, '[');
-    for (size_t i = 0; i < json_array_size(list); i++)
-        buf_printf(&l->history, "%lld, ", (long long)json_integer_value(json_array_get(list, i)));
-    buf_printf(&l->history, "%lld]", (long long)t->number);
-    if (l->history.failed)
-        return err_set(err, ERR_NOMEM, "trial %lld: retry_history", (long long)t->number);
-    (void)snprintf(l->first, sizeof(l->first), "%lld", (long long)t->number);
-    if (first != NULL)
-        (void)snprintf(l->first, sizeof(l->first), "%s", first);
-    l->retries = json_array_size(list);
-    return 0;
-}
-
-/* Ours, or about to be written anew: not for the clone. */
-static bool stays_behind(const char *key)
-{
-    return strncmp(key, "forkless:", strlen("forkless:")) == 0 ||
-           strcmp(key, "failed_trial") == 0 || strcmp(key, "retry_history") == 0;
-}
-
-static size_t copy_attrs(struct trial_attr *out, const struct trial_attr *attrs, size_t n)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (!stays_behind(attrs[i].key))
-            out[kept++] = attrs[i];
-    }
-    return kept;
-}
-
-static int insert_clone(struct store_sqlite *q, struct trial_index *ix, const struct trial *t,
-                        const struct lineage *l, int64_t not_before_us, int64_t *id,
-                        int64_t *number, struct err *err)
-{
-    char due[40];
-    AUTO_FREE struct trial_attr *user = calloc(t->n_user_attrs + 1, sizeof(*user));
-    AUTO_FREE struct trial_attr *system = calloc(t->n_system_attrs + 3, sizeof(*system));
-    if (user == NULL || system == NULL)
-        return err_set(err, ERR_NOMEM, "retry of trial %lld", (long long)t->number);
-    struct trial clone = {.state = TRIAL_WAITING,
-                          .params = t->params,
-                          .n_params = t->n_params,
-                          .user_attrs = user,
-                          .system_attrs = system};
-    clone.n_user_attrs = copy_attrs(user, t->user_attrs, t->n_user_attrs);
-    clone.n_system_attrs = copy_attrs(system, t->system_attrs, t->n_system_attrs);
-    system[clone.n_system_attrs++] = (struct trial_attr){"failed_trial", l->first};
-    system[clone.n_system_attrs++] = (struct trial_attr){"retry_history", buf_str(&l->history)};
-    if (not_before_us > 0) {
-        (void)snprintf(due, sizeof(due), "%lld.%06lld", (long long)(not_before_us / 1000000),
-                       (long long)(not_before_us % 1000000));
-        system[clone.n_system_attrs++] = (struct trial_attr){STORE_ATTR_NOT_BEFORE, due};
-    }
-    return trial_insert(q, ix, &clone, id, number, err);
-}
-
 static int queue_clone(struct store_sqlite *q, struct trial_index *ix, const struct trial *t,
                        const struct store_retry *retry, int64_t *id, int64_t *number,
                        struct err *err)
 {
-    AUTO(lineage_free) struct lineage l = {.history = BUF_INIT};
-    int rc = read_lineage(t, &l, err);
-    if (rc < 0 || (retry->max_retries >= 0 && l.retries >= (size_t)retry->max_retries))
-        return rc;
-    return insert_clone(q, ix, t, &l, retry->not_before_us, id, number, err);
+    AUTO(lineage_free) struct lineage l = LINEAGE_INIT;
+    int rc = lineage_clone(&l, t, retry, err);
+    return rc <= 0 ? rc : trial_insert(q, ix, &l.clone, id, number, err);
 }
 
 /* The clone comes first: it may be refused, and then nothing must have been written. */

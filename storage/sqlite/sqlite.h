@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "storage/backend.h"
 #include "storage/sqlite/sql.h"
+#include "storage/times.h"
 
 struct trial_index;
 struct reader;
@@ -98,8 +99,6 @@ void encode_value(sqlite3_stmt *st, int i, double v);
 bool decode_value(sqlite3_stmt *st, int i, double *out);
 /* Binds the time; 0 is NULL. text is the memory of the binding. */
 void encode_time(sqlite3_stmt *st, int i, int64_t utc_us, char text[static CLOCK_TEXT_MAX]);
-/* "YYYY-MM-DD HH:MM:SS[.f…]", with ' ' or 'T', perhaps with 'Z'; NULL is 0. */
-bool decode_time(const char *text, int64_t *utc_us);
 
 /* ---- the operations, by file ---- */
 
