@@ -8,6 +8,9 @@ pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson>=2.13)
 pkg_check_modules(YAML    REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(DW      REQUIRED IMPORTED_TARGET libdw>=0.180)
 
+# The module for PostgreSQL; without libpq it is left out.
+pkg_check_modules(PQ IMPORTED_TARGET libpq>=14)
+
 # gRPC's .pc drags in some sixty libraries that a user of the shared one need not name. Only programs of
 # their own load it; without it they are left out.
 find_library(GRPC_LIB grpc)

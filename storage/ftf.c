@@ -54,12 +54,6 @@ int store_results_each(struct store *s, const char *run_id, store_result_fn *fn,
     return rc < 0 ? rc : s->ops->ftf->results_each(s, run_id, fn, ctx, err);
 }
 
-void store_config_free(struct store_config *c)
-{
-    free(c->base_env);
-    c->base_env = NULL;
-}
-
 int store_config_get(struct store *s, struct store_config *out, struct err *err)
 {
     int rc = check(s, false, err);

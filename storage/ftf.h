@@ -43,7 +43,11 @@ struct store_config {
     int64_t version;    /* one more with each change, whoever makes it */
     int64_t changed_us; /* UTC */
 };
-void store_config_free(struct store_config *c);
+static inline void store_config_free(struct store_config *c)
+{
+    free(c->base_env);
+    c->base_env = NULL;
+}
 #define AUTO_STORE_CONFIG AUTO(store_config_free)
 
 /* What base_env is before anybody has set it. */

@@ -2,10 +2,13 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <libpq-fe.h>
 #include <spawn.h>
 #include <sqlite3.h>
 #include <string.h>
 #include <sys/wait.h>
+
+#include "tests/lib/postgres.h"
 
 extern char **environ;
 struct err err;
@@ -27,7 +30,28 @@ static void remove_dirs(void)
         (void)nftw(dirs[--n_dirs], remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-const char *fresh_path(void)
+static bool over_postgresql(void)
+{
+    const char *backend = getenv("FORKLESS_TEST_STORE");
+    return backend != NULL && strcmp(backend, "postgresql") == 0;
+}
+
+bool store_is_a_file(void)
+{
+    return !over_postgresql();
+}
+
+/* A database of its own on the server that tests/lib/with_postgres has started. */
+static const char *fresh_database(void)
+{
+    static char url[256];
+    const char *server = getenv("FORKLESS_TEST_PG");
+    cr_assert_not_null(server, "run it by with_postgres");
+    (void)snprintf(url, sizeof(url), "%s", pg_fresh(server));
+    return url;
+}
+
+const char *fresh_file(void)
 {
     static char path[64];
     char *dir = dirs[n_dirs];
@@ -38,6 +62,11 @@ const char *fresh_path(void)
         (void)atexit(remove_dirs);
     (void)snprintf(path, sizeof(path), "%.48s/s.db", dir);
     return path;
+}
+
+const char *fresh_path(void)
+{
+    return over_postgresql() ? fresh_database() : fresh_file();
 }
 
 struct store *must_open(const char *url)
@@ -73,28 +102,70 @@ static sqlite3 *connect_to(const char *path)
     return db;
 }
 
-const char *rows(const char *path, const char *sql)
+static void put_field(struct buf *b, int row, int column, const char *text)
 {
-    static struct buf b;
+    if (row > 0 && column == 0)
+        buf_putc(b, '\n');
+    buf_printf(b, "%s%s", column > 0 ? "|" : "", text != NULL ? text : "NULL");
+}
+
+static void file_rows(struct buf *b, const char *path, const char *sql)
+{
     sqlite3 *db = connect_to(path);
     sqlite3_stmt *st = NULL;
-    buf_clear(&b);
     cr_assert_eq(sqlite3_prepare_v2(db, sql, -1, &st, NULL), SQLITE_OK, "%s", sqlite3_errmsg(db));
-    while (sqlite3_step(st) == SQLITE_ROW) {
-        if (b.len > 0)
-            buf_putc(&b, '\n');
-        for (int i = 0; i < sqlite3_column_count(st); i++) {
-            const char *text = (const char *)sqlite3_column_text(st, i);
-            buf_printf(&b, "%s%s", i > 0 ? "|" : "", text != NULL ? text : "NULL");
-        }
+    for (int row = 0; sqlite3_step(st) == SQLITE_ROW; row++) {
+        for (int i = 0; i < sqlite3_column_count(st); i++)
+            put_field(b, row, i, (const char *)sqlite3_column_text(st, i));
     }
     (void)sqlite3_finalize(st);
     (void)sqlite3_close(db);
+}
+
+/* SQLite's words for what PostgreSQL calls t, f, Infinity and -Infinity. */
+static const char *as_in_files(const PGresult *r, int row, int column)
+{
+    enum { BOOL_OID = 16, FLOAT8_OID = 701 };
+    const char *text = PQgetvalue(r, row, column);
+    if (PQftype(r, column) == BOOL_OID)
+        return text[0] == 't' ? "1" : "0";
+    if (PQftype(r, column) == FLOAT8_OID && strstr(text, "Infinity") != NULL)
+        return text[0] == '-' ? "-Inf" : "Inf";
+    return text;
+}
+
+static void server_rows(struct buf *b, const char *url, const char *sql)
+{
+    PGconn *c = PQconnectdb(url);
+    PGresult *r = PQexec(c, sql);
+    ExecStatusType status = PQresultStatus(r);
+    cr_assert(status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK, "%s: %s", sql,
+              PQerrorMessage(c));
+    for (int row = 0; row < PQntuples(r); row++) {
+        for (int i = 0; i < PQnfields(r); i++)
+            put_field(b, row, i, PQgetisnull(r, row, i) ? NULL : as_in_files(r, row, i));
+    }
+    PQclear(r);
+    PQfinish(c);
+}
+
+const char *rows(const char *path, const char *sql)
+{
+    static struct buf b;
+    buf_clear(&b);
+    if (over_postgresql())
+        server_rows(&b, path, sql);
+    else
+        file_rows(&b, path, sql);
     return buf_str(&b);
 }
 
 void outside(const char *path, const char *sql)
 {
+    if (over_postgresql()) {
+        (void)rows(path, sql);
+        return;
+    }
     sqlite3 *db = connect_to(path);
     cr_assert_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK, "%s", sqlite3_errmsg(db));
     (void)sqlite3_close(db);

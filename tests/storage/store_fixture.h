@@ -1,12 +1,25 @@
-/* What the store's tests share: a new file for each, and the raw rows as text. */
+/* What the store's tests share: a new database for each, and its raw rows as text. The tests run
+ * over each backend: FORKLESS_TEST_STORE names it, sqlite unless it is set. */
 #pragma once
 
 #include <criterion/criterion.h>
 
 #include "storage/storage.h"
 
-/* The path of a database that does not exist yet, in a directory of this test. */
+/* The url of a store that nobody has used yet, of this test alone. */
 const char *fresh_path(void);
+/* The path of a SQLite file that does not exist yet, whatever the backend. */
+const char *fresh_file(void);
+/* Whether the backend is a SQLite file. */
+bool store_is_a_file(void);
+/* What SQL has to be said in two ways: for files and for PostgreSQL. */
+#define IN_SQL(file, server) (store_is_a_file() ? (file) : (server))
+/* For a test of what only a file has. */
+#define ONLY_FOR_FILES()                                                                           \
+    do {                                                                                           \
+        if (!store_is_a_file())                                                                    \
+            cr_skip_test("of SQLite files");                                                       \
+    } while (0)
 /* Opens it, or any other; fails the test when that fails. */
 struct store *must_open(const char *url);
 /* A study to minimise one objective. */

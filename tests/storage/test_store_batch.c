@@ -93,9 +93,9 @@ Test(store_batch, a_refusal_leaves_the_rest_to_commit)
     MUST(store_trial_finish(s, c.id, TRIAL_FAIL, NULL, 0, &err));
     REFUSED(ERR_FINISHED, store_trial_finish(s, c.id, TRIAL_FAIL, NULL, 0, &err));
     MUST(store_commit(s, false, &err));
-    cr_expect_str_eq(rows(path, "SELECT state, (SELECT group_concat(param_name) FROM trial_params)"
-                                " FROM trials"),
-                     "FAIL|x"); /* nothing of the refused pair */
+    cr_expect_str_eq(rows(path, "SELECT state, (SELECT max(param_name) FROM trial_params),"
+                                " (SELECT count(*) FROM trial_params) FROM trials"),
+                     "FAIL|x|1"); /* nothing of the refused pair */
     store_destroy(s);
 }
 
@@ -117,6 +117,7 @@ Test(store_batch, waits_for_another_writer)
 
 Test(store_batch, gives_up_after_busy_ms)
 {
+    ONLY_FOR_FILES();
     const char *path = fresh_path();
     struct store *holder = must_open(path);
     int64_t a = must_study(holder, "a");
@@ -150,12 +151,14 @@ Test(store_batch, a_writer_killed_half_way_leaves_nothing)
     (void)fclose(out);
     cr_expect_eq(must_claim(s, a, -1, CLAIM_NEW).number, 1);
     cr_expect_str_eq(rows(path, "SELECT count(*) FROM trials"), "2");
-    cr_expect_str_eq(rows(path, "PRAGMA integrity_check"), "ok");
+    if (store_is_a_file())
+        cr_expect_str_eq(rows(path, "PRAGMA integrity_check"), "ok");
     store_destroy(s);
 }
 
 Test(store_batch, a_full_disk_is_unavailable_and_the_batch_can_be_repeated)
 {
+    ONLY_FOR_FILES();
     const char *path = fresh_path();
     struct store *s = must_open(path);
     int64_t a = must_study(s, "a");
@@ -217,6 +220,7 @@ int fdatasync(int fd)
 
 Test(store_batch, a_failed_sync_is_remembered_until_all_is_written_anew)
 {
+    ONLY_FOR_FILES();
     const char *path = fresh_path();
     struct store *s = must_open(path);
     int64_t a = must_study(s, "a");
@@ -236,6 +240,7 @@ Test(store_batch, a_failed_sync_is_remembered_until_all_is_written_anew)
 
 Test(store_batch, a_sync_that_fails_in_a_checkpoint_is_not_forgotten)
 {
+    ONLY_FOR_FILES();
     struct store *s = must_open(fresh_path());
     int64_t a = must_study(s, "a");
     char text[4000];

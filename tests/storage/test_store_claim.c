@@ -158,6 +158,7 @@ Test(store_claim, sees_what_other_connections_did)
 
 Test(store_claim, survives_a_study_deleted_and_made_again_elsewhere)
 {
+    ONLY_FOR_FILES();
     const char *path = fresh_path();
     struct store *s = must_open(path);
     struct store *other = must_open(path);

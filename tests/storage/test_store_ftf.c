@@ -98,9 +98,17 @@ Test(store_ftf, config_begins_with_first_values_and_each_change_is_kept)
     cr_expect_eq(c.version, 3);
     cr_expect_lt(clock_utc_us() - c.changed_us, 3600000000);
     MUST(store_config_history(s, take_event, &told, &err));
-    cr_expect_str_eq(buf_str(&told),
-                     "3 ann a test {\"a\": \"1\"}>{\"a\": \"2\"};2 ann a test " STORE_CONFIG_FIRST
-                     ">{\"a\": \"1\"};1 forkless first values ->" STORE_CONFIG_FIRST ";");
+    /* jsonb has an order of keys of its own */
+    const char *first =
+        IN_SQL(STORE_CONFIG_FIRST,
+               "{\"CVN_FOCAL_ALPHA\": \"0.25\", \"CVN_FOCAL_GAMMA\": \"2.0\","
+               " \"CVN_CLEANLAB_MODE\": \"off\", \"CVN_LOSS_FUNCTION\": \"binary:logistic\"}");
+    AUTO(buf_free) struct buf expected = BUF_INIT;
+    buf_printf(&expected,
+               "3 ann a test {\"a\": \"1\"}>{\"a\": \"2\"};2 ann a test %s>{\"a\": \"1\"};"
+               "1 forkless first values ->%s;",
+               first, first);
+    cr_expect_str_eq(buf_str(&told), buf_str(&expected));
     store_destroy(s);
 }
 
@@ -141,10 +149,13 @@ Test(store_ftf, a_statement_of_somebody_else_is_in_the_history)
     AUTO_STORE_CONFIG struct store_config c = {0};
     AUTO(buf_free) struct buf told = BUF_INIT;
     (void)set(s, "{\"CVN_CLEANLAB_MODE\": \"prune\"}", 0);
-    outside(path, "UPDATE ftf_config SET base_env = json_set(base_env, '$.CVN_CLEANLAB_MODE',"
-                  " 'off') WHERE id = 1");
+    outside(path, IN_SQL("UPDATE ftf_config SET base_env = json_set(base_env,"
+                         " '$.CVN_CLEANLAB_MODE', 'off') WHERE id = 1",
+                         "UPDATE ftf_config SET base_env = jsonb_set(base_env,"
+                         " '{CVN_CLEANLAB_MODE}', '\"off\"', true) WHERE id = 1;"));
     MUST(store_config_get(s, &c, &err));
-    cr_expect_str_eq(c.base_env, "{\"CVN_CLEANLAB_MODE\":\"off\"}");
+    cr_expect_str_eq(c.base_env,
+                     IN_SQL("{\"CVN_CLEANLAB_MODE\":\"off\"}", "{\"CVN_CLEANLAB_MODE\": \"off\"}"));
     cr_expect_eq(c.version, 3);
     MUST(store_config_history(s, take_event, &told, &err));
     cr_expect(strstr(buf_str(&told), "3 SQL - {\"CVN_CLEANLAB_MODE\": \"prune\"}>") ==
@@ -171,15 +182,17 @@ Test(store_ftf, the_active_config_and_the_blast_radius_are_found_by_sql)
                                 " base_env->>'CVN_FOCAL_ALPHA' AS focal_alpha"
                                 " FROM ftf_config WHERE id = 1;"),
                      "binary:logistic|2.0|0.25");
-    cr_expect_str_eq(rows(path,
-                          "SELECT crypto_symbol,"
-                          " COUNT(*) FILTER (WHERE status='FAILED' AND loss_function='focal') AS "
-                          "failed_focal,"
-                          " COUNT(*) FILTER (WHERE status='SUCCESS' AND loss_function='focal') AS "
-                          "success_focal"
-                          " FROM training_runs WHERE created_at >= datetime('now', '-4 hours')"
-                          " GROUP BY crypto_symbol ORDER BY failed_focal DESC;"),
-                     "OPUSDC|2|1");
+    char sql[512];
+    (void)snprintf(sql, sizeof(sql),
+                   "SELECT crypto_symbol,"
+                   " COUNT(*) FILTER (WHERE status='FAILED' AND loss_function='focal') AS "
+                   "failed_focal,"
+                   " COUNT(*) FILTER (WHERE status='SUCCESS' AND loss_function='focal') AS "
+                   "success_focal"
+                   " FROM training_runs WHERE created_at >= %s"
+                   " GROUP BY crypto_symbol ORDER BY failed_focal DESC;",
+                   IN_SQL("datetime('now', '-4 hours')", "NOW() - INTERVAL '4 hours'"));
+    cr_expect_str_eq(rows(path, sql), "OPUSDC|2|1");
     store_destroy(s);
 }
 

@@ -10,7 +10,7 @@ static const char *said(const char *module)
 {
     static char text[600];
     char path[64], command[1000];
-    (void)snprintf(path, sizeof(path), "%s", fresh_path());
+    (void)snprintf(path, sizeof(path), "%s", fresh_file());
     const char *dir = dirname(path);
     (void)snprintf(command, sizeof(command),
                    "cp %s %s/tool && cp %s %s/storage-postgresql.so && "

@@ -45,6 +45,7 @@ static int count(void *ctx, const struct trial *t)
 
 Test(store_old, each_is_sound_and_read_whole)
 {
+    ONLY_FOR_FILES();
     for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
         const struct store_opts look = {.read_only = true};
         const struct store_each_opts all = {.want = WANT_ALL};
@@ -62,6 +63,7 @@ Test(store_old, each_is_sound_and_read_whole)
 
 Test(store_old, optuna_3_0_is_refused_until_it_is_upgraded)
 {
+    ONLY_FOR_FILES();
     struct store_upgraded done = {0};
     const struct store_opts opts = {.upgrade = &done};
     const char *path = load("3.0.6");
@@ -88,6 +90,7 @@ Test(store_old, optuna_3_0_is_refused_until_it_is_upgraded)
 
 Test(store_old, an_upgrade_makes_no_file_and_keeps_newer_ones)
 {
+    ONLY_FOR_FILES();
     struct store_upgraded done = {0};
     const struct store_opts opts = {.upgrade = &done};
     struct store *s = NULL;
@@ -102,6 +105,7 @@ Test(store_old, an_upgrade_makes_no_file_and_keeps_newer_ones)
 
 Test(store_old, a_file_that_another_made_keeps_its_journal)
 {
+    ONLY_FOR_FILES();
     const char *path = load("4.9.0");
     struct store *s = must_open(path);
     int64_t study;
@@ -113,6 +117,7 @@ Test(store_old, a_file_that_another_made_keeps_its_journal)
 
 Test(store_old, a_copy_is_the_same_with_ids_and_numbers)
 {
+    ONLY_FOR_FILES();
     static const char dump[] =
         "SELECT * FROM (SELECT 'study', study_id, study_name, '' FROM studies UNION ALL"
         " SELECT 'direction', study_id, objective, direction FROM study_directions UNION ALL"

@@ -17,6 +17,7 @@ static int try_open(const char *url, bool read_only)
 
 Test(store_open, urls_name_files_as_in_sqlalchemy)
 {
+    ONLY_FOR_FILES();
     const char *path = fresh_path();
     char url[128];
     (void)snprintf(url, sizeof(url), "sqlite:///%s?timeout=3",
@@ -44,6 +45,7 @@ Test(store_open, wrong_urls_say_what_is_wrong)
 
 Test(store_open, schema_is_optunas)
 {
+    ONLY_FOR_FILES();
     const char *path = fresh_path();
     store_destroy(must_open(path));
     cr_expect_str_eq(rows(path, "SELECT * FROM version_info"), "1|12|5.0.0");
@@ -91,6 +93,7 @@ Test(store_open, reads_while_another_holds_the_write_lock)
 
 Test(store_open, what_is_no_database_is_a_wrong_name)
 {
+    ONLY_FOR_FILES();
     const char *path = fresh_path();
     int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
     for (int i = 0; i < 200; i++)
@@ -129,6 +132,7 @@ Test(store_open, a_missing_revision_is_stamped)
 
 Test(store_open, reads_in_a_directory_that_cannot_be_written)
 {
+    ONLY_FOR_FILES();
     const char *path = fresh_path();
     struct store *s = must_open(path);
     (void)must_study(s, "a");

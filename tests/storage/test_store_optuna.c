@@ -34,7 +34,8 @@ Test(store_optuna, a_waiting_trial_is_claimed_once)
     cr_expect(must_state(a, trial, TRIAL_RUNNING));
     cr_expect_not(must_state(b, trial, TRIAL_RUNNING));
     cr_expect_not(must_state(a, trial, TRIAL_RUNNING));
-    cr_expect_str_eq(rows(path, "SELECT state, length(datetime_start) FROM trials"), "RUNNING|26");
+    cr_expect_str_eq(rows(path, "SELECT state, datetime_start > '2020-01-01' FROM trials"),
+                     "RUNNING|1");
     MUST(store_study_counts(b, study, counts, &err));
     cr_expect_eq(counts[TRIAL_RUNNING], 1);
     store_destroy(a);
@@ -57,8 +58,7 @@ Test(store_optuna, a_state_is_set_until_the_trial_is_finished)
         REFUSED(ERR_FINISHED, store_trial_state(s, trial, (enum trial_state)state, v,
                                                 state == TRIAL_COMPLETE, NULL, &err));
     REFUSED(ERR_NOTFOUND, store_trial_state(s, trial + 1, TRIAL_RUNNING, NULL, 0, NULL, &err));
-    cr_expect_str_eq(rows(path, "SELECT state, value FROM trials JOIN trial_values"),
-                     "COMPLETE|1.5");
+    cr_expect_str_eq(rows(path, "SELECT state, value FROM trials, trial_values"), "COMPLETE|1.5");
     store_destroy(s);
 }
 
@@ -255,6 +255,7 @@ Test(store_optuna, a_deletion_that_is_rolled_back_leaves_the_study)
 /* SQLite gives the ids of what was deleted to what comes next. */
 Test(store_optuna, a_study_made_anew_under_the_same_name_and_id_is_another)
 {
+    ONLY_FOR_FILES();
     const char *path = fresh_path();
     struct store *here = must_open(path);
     struct store *there = must_open(path);

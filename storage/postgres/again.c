@@ -1,0 +1,108 @@
+/* When a connection is lost while a commit is on its way, nobody knows whether it landed. The
+ * caller is told ERR_UNAVAILABLE and does the same again, as with any other failure; here is kept
+ * what was done, so that each operation can find itself done already. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "storage/postgres/pg.h"
+
+/* So many are kept when nobody comes back for them. */
+#define DOUBT_MAX 4096
+
+static bool add(struct effects *list, const struct effect *e)
+{
+    if (!array_reserve(&list->of, &list->cap, list->n + 1, sizeof(*list->of)))
+        return false;
+    list->of[list->n++] = *e;
+    return true;
+}
+
+static bool same(const struct effect *a, const struct effect *b)
+{
+    return a->kind == b->kind && a->on == b->on && a->id == b->id && a->what == b->what;
+}
+
+static bool has(const struct effects *list, const struct effect *e)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        if (same(&list->of[i], e))
+            return true;
+    }
+    return false;
+}
+
+static void take_out(struct effects *list, const struct effect *e)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < list->n; i++) {
+        if (!same(&list->of[i], e))
+            list->of[kept++] = list->of[i];
+    }
+    list->n = kept;
+}
+
+void again_note(struct store_pg *q, const struct effect *e)
+{
+    (void)add(&q->now, e);
+}
+
+const struct effect *again_find(const struct store_pg *q, enum effect_kind kind, int64_t on,
+                                uint64_t what)
+{
+    for (size_t i = 0; i < q->doubt.n; i++) {
+        const struct effect *e = &q->doubt.of[i];
+        if (e->kind == kind && e->on == on && e->what == what && !has(&q->now, e))
+            return e;
+    }
+    return NULL;
+}
+
+void again_forget(struct store_pg *q, const struct effect *e)
+{
+    const struct effect copy = *e;
+    take_out(&q->doubt, &copy);
+}
+
+void again_commit(struct store_pg *q)
+{
+    for (size_t i = 0; i < q->now.n && q->doubt.n > 0; i++)
+        take_out(&q->doubt, &q->now.of[i]);
+    q->now.n = 0;
+}
+
+void again_doubt(struct store_pg *q)
+{
+    for (size_t i = 0; i < q->now.n; i++) {
+        if (!has(&q->doubt, &q->now.of[i]))
+            (void)add(&q->doubt, &q->now.of[i]);
+    }
+    if (q->doubt.n > DOUBT_MAX) {
+        size_t over = q->doubt.n - DOUBT_MAX;
+        memmove(q->doubt.of, q->doubt.of + over, DOUBT_MAX * sizeof(*q->doubt.of));
+        q->doubt.n = DOUBT_MAX;
+    }
+    q->now.n = 0;
+}
+
+void again_roll_back(struct store_pg *q)
+{
+    q->now.n = 0;
+}
+
+void again_free(struct store_pg *q)
+{
+    free(q->now.of);
+    free(q->doubt.of);
+}
+
+/* FNV-1a */
+uint64_t again_hash(uint64_t h, const void *bytes, size_t n)
+{
+    const unsigned char *p = bytes;
+    if (h == 0)
+        h = UINT64_C(14695981039346656037);
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ p[i]) * UINT64_C(1099511628211);
+    return h;
+}

@@ -1,0 +1,491 @@
+#include "storage/postgres/index.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+
+#define NEW_ROWS 1000 /* the limit of SQL_INDEX_NEW */
+
+static void index_destroy(struct trial_index *ix)
+{
+    dists_free(&ix->dists);
+    free(ix->open);
+    free(ix->ended);
+    free(ix->undo);
+    free(ix);
+}
+
+void index_free(struct store_pg *q)
+{
+    for (size_t i = 0; i < q->n_indexes; i++)
+        index_destroy(q->indexes[i]);
+    free(q->indexes);
+    q->indexes = NULL;
+    q->n_indexes = 0;
+}
+
+void index_doubt(struct store_pg *q)
+{
+    for (size_t i = 0; i < q->n_indexes; i++)
+        q->indexes[i]->doubted = true;
+}
+
+void index_deleted(struct store_pg *q, int64_t study)
+{
+    struct trial_index *ix = index_known(q, study);
+    if (ix == NULL)
+        return;
+    ix->loaded = ix->locked = false;
+    ix->n_open = ix->n_ended = ix->ended_now = ix->n_undo = 0;
+}
+
+/* --- what is open ------------------------------------------------------------------------------
+ */
+
+static size_t position(const struct trial_index *ix, int64_t id)
+{
+    return LOWER_BOUND(i, ix->n_open, ix->open[i].id < id);
+}
+
+struct open_trial *index_find(struct trial_index *ix, int64_t trial)
+{
+    size_t i = position(ix, trial);
+    return i < ix->n_open && ix->open[i].id == trial ? &ix->open[i] : NULL;
+}
+
+struct open_trial *index_find_any(struct store_pg *q, int64_t trial, int64_t *study)
+{
+    for (size_t i = 0; i < q->n_indexes; i++) {
+        struct open_trial *t = index_find(q->indexes[i], trial);
+        if (t != NULL) {
+            *study = q->indexes[i]->study;
+            return t;
+        }
+    }
+    return NULL;
+}
+
+static int open_insert(struct trial_index *ix, const struct open_trial *t, struct err *err)
+{
+    if (!array_reserve(&ix->open, &ix->cap_open, ix->n_open + 1, sizeof(*ix->open)))
+        return err_set(err, ERR_NOMEM, "index of %zu trials", ix->n_open);
+    size_t at = position(ix, t->id); /* nearly always the end */
+    ARRAY_OPEN(ix->open, at, ix->n_open);
+    ix->open[at] = *t;
+    ix->n_open++;
+    return 0;
+}
+
+static void open_remove(struct trial_index *ix, struct open_trial *t)
+{
+    size_t at = (size_t)(t - ix->open);
+    ARRAY_CLOSE(ix->open, at, ix->n_open);
+    ix->n_open--;
+}
+
+static int add_trial(struct trial_index *ix, const struct open_trial *t, struct err *err)
+{
+    if (!trial_state_finished(t->state) && open_insert(ix, t, err) < 0)
+        return -ERR_NOMEM;
+    ix->counts[t->state]++;
+    ix->total++;
+    if (t->id > ix->last_id)
+        ix->last_id = t->id;
+    if (t->id > ix->seen_id)
+        ix->seen_id = t->id;
+    return 0;
+}
+
+static void set_state(struct trial_index *ix, struct open_trial *t, enum trial_state state)
+{
+    ix->counts[t->state]--;
+    ix->counts[state]++;
+    t->state = state;
+    if (trial_state_finished(state))
+        open_remove(ix, t);
+}
+
+/* --- our own changes, and how they are taken back ----------------------------------------------
+ */
+
+static void note_undo(struct trial_index *ix, const struct undo *u)
+{
+    if (array_reserve(&ix->undo, &ix->cap_undo, ix->n_undo + 1, sizeof(*ix->undo)))
+        ix->undo[ix->n_undo++] = *u;
+    else
+        ix->undo_lost = true;
+}
+
+int index_created(struct trial_index *ix, const struct open_trial *t, struct err *err)
+{
+    struct open_trial *there = index_find(ix, t->id);
+    if (there != NULL) { /* the look at what is new has found it */
+        there->own = true;
+        there->start_us = t->start_us;
+        return 0;
+    }
+    const struct undo u = {.before = {.id = t->id}, .created = true, .after = t->state};
+    int rc = add_trial(ix, t, err);
+    if (rc == 0)
+        note_undo(ix, &u);
+    return rc;
+}
+
+void index_changed(struct trial_index *ix, int64_t trial, enum trial_state state)
+{
+    struct open_trial *t = index_find(ix, trial);
+    if (t == NULL)
+        return; /* created by another since the last look: the next one sees it */
+    const struct undo u = {.before = *t, .after = state};
+    note_undo(ix, &u);
+    set_state(ix, t, state);
+}
+
+void index_claimed(struct trial_index *ix, int64_t trial, int64_t start_us)
+{
+    index_changed(ix, trial, TRIAL_RUNNING);
+    struct open_trial *t = index_find(ix, trial);
+    if (t != NULL) {
+        t->own = true;
+        t->start_us = start_us;
+    }
+}
+
+static bool take_back(struct trial_index *ix, const struct undo *u)
+{
+    struct open_trial *t = index_find(ix, u->before.id);
+    ix->counts[u->after]--;
+    if (u->created) {
+        ix->total--;
+        if (t != NULL)
+            open_remove(ix, t);
+        return true;
+    }
+    ix->counts[u->before.state]++;
+    if (t == NULL)
+        return open_insert(ix, &u->before, NULL) == 0;
+    *t = u->before;
+    return true;
+}
+
+static void roll_back(struct trial_index *ix)
+{
+    bool whole = !ix->undo_lost;
+    while (whole && ix->n_undo > 0)
+        whole = take_back(ix, &ix->undo[--ix->n_undo]);
+    ix->n_undo = 0;
+    ix->undo_lost = false;
+    if (!whole)
+        ix->doubted = true;
+    dists_free(&ix->dists); /* some may never have been written */
+    ix->told = ix->told && !ix->told_now;
+    ix->told_now = ix->locked = false;
+    ix->ended_now = 0;
+}
+
+void index_roll_back(struct store_pg *q)
+{
+    for (size_t i = 0; i < q->n_indexes; i++)
+        roll_back(q->indexes[i]);
+}
+
+void index_commit(struct store_pg *q)
+{
+    for (size_t i = 0; i < q->n_indexes; i++) {
+        struct trial_index *ix = q->indexes[i];
+        ix->n_undo = 0;
+        ix->undo_lost = ix->told_now = ix->locked = false;
+        ix->n_ended -= ix->ended_now;
+        if (ix->ended_now > 0)
+            memmove(ix->ended, ix->ended + ix->ended_now, ix->n_ended * sizeof(*ix->ended));
+        ix->ended_now = 0;
+    }
+}
+
+/* --- what others did ---------------------------------------------------------------------------
+ */
+
+/* Not when it was us, in a transaction whose commit was lost. */
+static int note_ended(struct store_pg *q, struct trial_index *ix, int64_t trial, struct err *err)
+{
+    if (!ix->told || again_find(q, EFFECT_END, trial, 0) != NULL ||
+        again_find(q, EFFECT_RETRY, trial, 0) != NULL)
+        return 0;
+    if (!array_reserve(&ix->ended, &ix->cap_ended, ix->n_ended + 1, sizeof(*ix->ended)))
+        return err_set(err, ERR_NOMEM, "index of %zu trials", ix->n_ended);
+    ix->ended[ix->n_ended++] = trial;
+    return 0;
+}
+
+static int64_t not_before(const PGresult *r, int row, int column)
+{
+    return PQgetisnull(r, row, column) ? 0 : (int64_t)(field_real(r, row, column) * 1e6);
+}
+
+/* Takes in the rows of SQL_INDEX_CHANGED. */
+static int take_changed(struct store_pg *q, struct trial_index *ix, const PGresult *r,
+                        struct err *err)
+{
+    for (int i = 0; i < PQntuples(r); i++) {
+        int64_t id = field_int(r, i, 0);
+        struct open_trial *t = index_find(ix, id);
+        enum trial_state state;
+        int rc = field_state(q, r, i, 1, id, &state, err);
+        if (rc == 0 && trial_state_finished(state))
+            rc = note_ended(q, ix, id, err);
+        if (rc < 0)
+            return rc;
+        if (t == NULL)
+            continue;
+        t->own = t->own && state != TRIAL_WAITING; /* put back into the queue: it is anybody's */
+        set_state(ix, t, state);
+    }
+    return 0;
+}
+
+/* Takes in the rows of SQL_INDEX_NEW; *last is the newest id of any study. */
+static int take_new(struct store_pg *q, struct trial_index *ix, const PGresult *r, int64_t *last,
+                    struct err *err)
+{
+    for (int i = 0; i < PQntuples(r); i++) {
+        struct open_trial t = {.id = field_int(r, i, 0), .number = field_int(r, i, 1)};
+        *last = t.id;
+        if (field_int(r, i, 3) != ix->study || index_find(ix, t.id) != NULL)
+            continue;
+        int rc = field_state(q, r, i, 2, t.id, &t.state, err);
+        t.not_before_us = not_before(r, i, 4);
+        if (rc == 0)
+            rc = add_trial(ix, &t, err);
+        if (rc == 0 && trial_state_finished(t.state))
+            rc = note_ended(q, ix, t.id, err);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* What is open now is what the rows of SQL_INDEX_LOAD say; ours are known by the list before. */
+static int take_load(struct store_pg *q, struct trial_index *ix, const PGresult *r, struct err *err)
+{
+    struct trial_index before = *ix;
+    int rc = 0;
+    ix->open = NULL;
+    ix->n_open = ix->cap_open = 0;
+    ix->total = 0;
+    memset(ix->counts, 0, sizeof(ix->counts));
+    for (int i = 0; i < PQntuples(r) && rc == 0; i++) {
+        struct open_trial t = {.id = field_int(r, i, 0), .number = field_int(r, i, 1)};
+        int64_t n = field_int(r, i, 3);
+        const struct open_trial *known = index_find(&before, t.id);
+        rc = field_state(q, r, i, 2, t.id, &t.state, err);
+        t.not_before_us = not_before(r, i, 4);
+        t.own = known != NULL && known->own && t.state == TRIAL_RUNNING;
+        t.start_us = known != NULL ? known->start_us : 0;
+        if (rc == 0)
+            rc = add_trial(ix, &t, err);
+        if (rc == 0) { /* one row stands for all the finished ones of a state */
+            ix->counts[t.state] += n - 1;
+            ix->total += n - 1;
+        }
+    }
+    for (size_t i = 0; i < before.n_open && rc == 0; i++) {
+        if (index_find(ix, before.open[i].id) == NULL)
+            rc = note_ended(q, ix, before.open[i].id, err);
+    }
+    free(before.open);
+    return rc;
+}
+
+static int load(struct store_pg *q, struct trial_index *ix, struct err *err)
+{
+    AUTO_RESULT PGresult *exists = NULL;
+    AUTO_RESULT PGresult *directions = NULL;
+    AUTO_RESULT PGresult *trials = NULL;
+    struct args study = {0};
+    arg_int(&study, ix->study);
+    int rc = pipe_queue(q, SQL_STUDY_EXISTS, &study, &exists, err);
+    if (rc == 0)
+        rc = pipe_queue(q, SQL_STUDY_DIRECTIONS, &study, &directions, err);
+    if (rc == 0)
+        rc = pipe_run(q, SQL_INDEX_LOAD, &study, &trials, err);
+    if (rc < 0)
+        return rc;
+    if (PQntuples(exists) == 0)
+        return no_study(ix->study, err);
+    ix->n_directions = (size_t)PQntuples(directions);
+    rc = take_load(q, ix, trials, err);
+    ix->loaded = rc == 0;
+    ix->doubted = rc < 0;
+    return rc;
+}
+
+/* Queues SQL_INDEX_CHANGED, if anything is open. */
+static int queue_changed(struct store_pg *q, struct trial_index *ix, PGresult **out,
+                         struct err *err)
+{
+    AUTO(buf_free) struct buf ran = BUF_INIT;
+    AUTO(buf_free) struct buf waited = BUF_INIT;
+    struct args a = {0};
+    if (ix->n_open == 0)
+        return 0;
+    buf_putc(&ran, '{');
+    buf_putc(&waited, '{');
+    for (size_t i = 0; i < ix->n_open; i++) {
+        struct buf *b = ix->open[i].state == TRIAL_RUNNING ? &ran : &waited;
+        buf_printf(b, "%s%lld", b->len > 1 ? "," : "", (long long)ix->open[i].id);
+    }
+    buf_putc(&ran, '}');
+    buf_putc(&waited, '}');
+    if (ran.failed || waited.failed)
+        return err_set(err, ERR_NOMEM, "index of %zu trials", ix->n_open);
+    arg_text(&a, buf_str(&ran));
+    arg_text(&a, buf_str(&waited));
+    return pipe_queue(q, SQL_INDEX_CHANGED, &a, out, err);
+}
+
+static int queue_new(struct store_pg *q, int64_t after, PGresult **out, struct err *err)
+{
+    struct args a = {0};
+    arg_int(&a, after);
+    return pipe_queue(q, SQL_INDEX_NEW, &a, out, err);
+}
+
+/* The rounds after the first, where there is more than one of them. */
+static int read_more(struct store_pg *q, struct trial_index *ix, int64_t *last, struct err *err)
+{
+    for (int n = NEW_ROWS; n == NEW_ROWS;) {
+        AUTO_RESULT PGresult *fresh = NULL;
+        int rc = queue_new(q, *last, &fresh, err);
+        if (rc == 0)
+            rc = pipe_round(q, err);
+        if (rc == 0)
+            rc = take_new(q, ix, fresh, last, err);
+        if (rc < 0)
+            return rc;
+        n = PQntuples(fresh);
+    }
+    return 0;
+}
+
+/* Brings a loaded index up to date with one round trip, which also carries what is queued. *last:
+ * the newest id of any study. */
+static int refresh(struct store_pg *q, struct trial_index *ix, int64_t *last, struct err *err)
+{
+    AUTO_RESULT PGresult *changed = NULL;
+    AUTO_RESULT PGresult *fresh = NULL;
+    *last = ix->seen_id;
+    int rc = queue_changed(q, ix, &changed, err);
+    if (rc == 0)
+        rc = queue_new(q, *last, &fresh, err);
+    if (rc == 0)
+        rc = pipe_round(q, err);
+    if (rc == 0)
+        rc = take_changed(q, ix, changed, err);
+    if (rc == 0)
+        rc = take_new(q, ix, fresh, last, err);
+    if (rc == 0 && PQntuples(fresh) == NEW_ROWS)
+        rc = read_more(q, ix, last, err);
+    if (rc == 0 && ix->doubted)
+        rc = load(q, ix, err);
+    return rc;
+}
+
+struct trial_index *index_known(struct store_pg *q, int64_t study)
+{
+    for (size_t i = 0; i < q->n_indexes; i++) {
+        if (q->indexes[i]->study == study)
+            return q->indexes[i];
+    }
+    return NULL;
+}
+
+static struct trial_index *add(struct store_pg *q, int64_t study)
+{
+    struct trial_index *ix = calloc(1, sizeof(*ix));
+    if (ix == NULL || !array_resize(&q->indexes, q->n_indexes + 1, sizeof(struct trial_index *))) {
+        free(ix);
+        return NULL;
+    }
+    ix->study = study;
+    q->indexes[q->n_indexes++] = ix;
+    return ix;
+}
+
+int index_slot(struct store_pg *q, int64_t study, struct trial_index **out, struct err *err)
+{
+    struct trial_index *ix = index_known(q, study);
+    if (ix == NULL && (ix = add(q, study)) == NULL)
+        return err_set(err, ERR_NOMEM, "index of a study");
+    *out = ix;
+    return 0;
+}
+
+/* The study's index, loaded at some time; now: just now. */
+static int get(struct store_pg *q, int64_t study, struct trial_index **out, bool *now,
+               struct err *err)
+{
+    int rc = id_fits(study) ? index_slot(q, study, out, err) : no_study(study, err);
+    if (rc < 0)
+        return rc;
+    *now = !(*out)->loaded;
+    return (*out)->loaded ? 0 : load(q, *out, err);
+}
+
+int index_get(struct store_pg *q, int64_t study, struct trial_index **out, struct err *err)
+{
+    struct trial_index *ix = NULL;
+    int64_t last;
+    bool now;
+    int rc = get(q, study, &ix, &now, err);
+    if (rc == 0 && !now && !ix->locked)
+        rc = refresh(q, ix, &last, err);
+    if (rc == 0)
+        *out = ix;
+    return rc;
+}
+
+static int draw_id(struct store_pg *q, int64_t *id, struct err *err)
+{
+    AUTO_RESULT PGresult *r = NULL;
+    int rc = pipe_run(q, SQL_TRIAL_NEXT_ID, ARGS_NONE, &r, err);
+    if (rc == 0)
+        *id = field_int(r, 0, 0);
+    return rc;
+}
+
+int index_lock(struct store_pg *q, int64_t study, struct trial_index **out, int64_t *next_id,
+               struct err *err)
+{
+    AUTO_RESULT PGresult *lock = NULL;
+    AUTO_RESULT PGresult *id = NULL;
+    struct args a = {0};
+    struct trial_index *ix = NULL;
+    int64_t last;
+    bool now;
+    int rc = get(q, study, &ix, &now, err);
+    if (rc == 0 && ix->locked) {
+        rc = next_id != NULL ? draw_id(q, next_id, err) : 0;
+        *out = rc == 0 ? ix : *out;
+        return rc;
+    }
+    arg_int(&a, study);
+    if (rc == 0)
+        rc = pipe_queue(q, SQL_STUDY_LOCK, &a, &lock, err);
+    if (rc == 0 && next_id != NULL)
+        rc = pipe_queue(q, SQL_TRIAL_NEXT_ID, ARGS_NONE, &id, err);
+    if (rc == 0)
+        rc = refresh(q, ix, &last, err);
+    if (rc < 0)
+        return rc;
+    if (PQntuples(lock) == 0) {
+        ix->loaded = false;
+        return no_study(study, err);
+    }
+    ix->seen_id = last;
+    ix->locked = q->study_locked = true;
+    if (next_id != NULL)
+        *next_id = field_int(id, 0, 0);
+    *out = ix;
+    return 0;
+}

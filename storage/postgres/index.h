@@ -1,0 +1,84 @@
+/* What the handle knows of a study without asking the server: how many trials there are in each
+ * state, and which are not finished. Finished trials never change, so bringing it up to date costs
+ * what is open and what is new, in a study of any size.
+ *
+ * Under the study's lock nobody else can add a trial, and ids are drawn under it: then what is
+ * known is exact, and the newest id in the whole table is a mark behind which this study has
+ * nothing unseen. */
+#pragma once
+
+#include "storage/dists.h"
+#include "storage/postgres/pg.h"
+
+struct open_trial {
+    int64_t id, number;
+    int64_t not_before_us; /* WAITING: not to be claimed before, UTC; 0 = at once */
+    int64_t start_us;      /* own: as we wrote it. A trial that was taken over has another one */
+    enum trial_state state;
+    bool own; /* claimed or created through this handle */
+};
+
+/* One change of ours in the transaction that is open, to be taken back with it. */
+struct undo {
+    struct open_trial before; /* its id alone when it was created */
+    bool created;
+    enum trial_state after;
+};
+
+struct trial_index {
+    int64_t study;
+    size_t n_directions;
+    int64_t counts[TRIAL_STATES];
+    int64_t total;   /* trials of the study: the next one's number */
+    int64_t last_id; /* the newest one's; 0 = none */
+    int64_t seen_id; /* every trial of the study up to this id is known */
+    bool loaded;
+    bool doubted; /* the connection was lost: perhaps another server answers now */
+    bool locked;  /* the transaction that is open holds the study's lock, and this is exact */
+
+    struct open_trial *open; /* RUNNING and WAITING, by id */
+    size_t n_open, cap_open;
+
+    bool told;      /* store_trials_sync has told everything once */
+    int64_t *ended; /* finished by others since the last sync */
+    size_t n_ended, cap_ended;
+    /* of what was told, in the transaction that is open: to be told again if it is rolled back */
+    bool told_now;
+    size_t ended_now;
+
+    struct undo *undo;
+    size_t n_undo, cap_undo;
+    bool undo_lost; /* memory for it ran out */
+
+    struct dists dists; /* what the study's parameters are */
+};
+
+/* The study's index, up to date as of now. One round trip, more at the first use. Errors:
+ * ERR_NOTFOUND. */
+int index_get(struct store_pg *q, int64_t study, struct trial_index **out, struct err *err);
+/* Takes the study's lock until the transaction ends; *next_id (NULL: not wanted) is drawn for a new
+ * trial. One round trip for all of it. Errors: ERR_NOTFOUND. */
+int index_lock(struct store_pg *q, int64_t study, struct trial_index **out, int64_t *next_id,
+               struct err *err);
+/* The study's index as it is, or NULL. No round trip. */
+struct trial_index *index_known(struct store_pg *q, int64_t study);
+/* The same, made when there is none. Errors: ERR_NOMEM. */
+int index_slot(struct store_pg *q, int64_t study, struct trial_index **out, struct err *err);
+/* The trial as one of the open ones of any study, or NULL. No round trip. */
+struct open_trial *index_find_any(struct store_pg *q, int64_t trial, int64_t *study);
+/* What the indexes know of the open transaction stands, or is taken back. */
+void index_commit(struct store_pg *q);
+void index_roll_back(struct store_pg *q);
+/* The connection was lost: the next look counts anew. */
+void index_doubt(struct store_pg *q);
+void index_free(struct store_pg *q);
+/* The open trial, or NULL. */
+struct open_trial *index_find(struct trial_index *ix, int64_t trial);
+/* This handle created a trial, or did so before its commit was lost. Errors: ERR_NOMEM. */
+int index_created(struct trial_index *ix, const struct open_trial *t, struct err *err);
+/* This handle changed a trial's state. */
+void index_changed(struct trial_index *ix, int64_t trial, enum trial_state state);
+/* This handle claimed a waiting trial. */
+void index_claimed(struct trial_index *ix, int64_t trial, int64_t start_us);
+/* This handle deleted the study. */
+void index_deleted(struct store_pg *q, int64_t study);

@@ -1,0 +1,522 @@
+/* Writing trials: creation, parameters, steps, attributes, the end. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "storage/postgres/index.h"
+#include "storage/postgres/ops.h"
+
+#define SELF(s) CONTAINER_OF(s, struct store_pg, base)
+
+/* --- parameters --------------------------------------------------------------------------------
+ */
+
+static int take_first(struct store_pg *q, struct dist_entry *e, const PGresult *r, struct err *err)
+{
+    struct err why = {0};
+    if (PQntuples(r) == 0)
+        return 0;
+    if (dist_read_stored(&e->first, field(r, 0, 0), (size_t)PQgetlength(r, 0, 0), &why) < 0)
+        return err_set(err, ERR_CORRUPT, "%s: distribution of '%s': %s", q->name, e->name, why.msg);
+    e->has_first = true;
+    return 0;
+}
+
+/* Asks for the study's first distributions of the names that are new to us, in one round trip. */
+static int load_firsts(struct store_pg *q, struct trial_index *ix, const struct trial_param *params,
+                       size_t n, PGresult **found, struct err *err)
+{
+    int rc = 0;
+    bool any = false;
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        struct args a = {0};
+        struct dist_entry *e = dists_entry(&ix->dists, params[i].name);
+        if (e == NULL)
+            return err_set(err, ERR_NOMEM, "parameter '%s'", params[i].name);
+        if (e->has_first)
+            continue;
+        arg_int(&a, ix->study);
+        arg_text(&a, params[i].name);
+        rc = pipe_queue(q, SQL_FIRST_DISTRIBUTION, &a, &found[i], err);
+        any = true;
+    }
+    if (rc == 0 && any)
+        rc = pipe_round(q, err);
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        if (found[i] != NULL)
+            rc = take_first(q, dists_entry(&ix->dists, params[i].name), found[i], err);
+    }
+    return rc;
+}
+
+static int incompatible(const struct dist_entry *e, const struct dist *d, struct err *err)
+{
+    AUTO(buf_free) struct buf here = BUF_INIT;
+    AUTO(buf_free) struct buf there = BUF_INIT;
+    dist_put_json(&here, d);
+    dist_put_json(&there, &e->first);
+    return err_set(
+        err, ERR_CONFLICT,
+        "parameter '%s' is %.160s, but the study has it as %.160s: only ranges may change", e->name,
+        buf_str(&here), buf_str(&there));
+}
+
+/* Whether the parameters may stand beside the study's; nothing is written. Errors: ERR_CONFLICT. */
+static int check_params(struct store_pg *q, struct trial_index *ix,
+                        const struct trial_param *params, size_t n, struct err *err)
+{
+    AUTO_FREE PGresult **found = calloc(n + 1, sizeof(PGresult *));
+    if (found == NULL)
+        return err_set(err, ERR_NOMEM, "parameters");
+    int rc = load_firsts(q, ix, params, n, found, err);
+    if (rc < 0)
+        pipe_forget(q);
+    for (size_t i = 0; i < n; i++)
+        PQclear(found[i]);
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        const struct dist_entry *e = dists_entry(&ix->dists, params[i].name);
+        if (e->has_first && !dist_compatible(&e->first, params[i].dist))
+            rc = incompatible(e, params[i].dist, err);
+    }
+    return rc;
+}
+
+/* Writes parameters that check_params has passed. */
+static int put_params(struct store_pg *q, struct trial_index *ix, int64_t trial,
+                      const struct trial_param *params, size_t n, struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        struct args a = {0};
+        struct dist_entry *e = dists_entry(&ix->dists, params[i].name);
+        rc = e == NULL ? err_set(err, ERR_NOMEM, "parameter '%s'", params[i].name)
+                       : dist_entry_write(e, params[i].dist, err);
+        if (rc == 0 && !e->has_first) {
+            rc = dist_copy(&e->first, params[i].dist, err);
+            e->has_first = rc == 0;
+        }
+        if (rc < 0)
+            return rc;
+        arg_int(&a, trial);
+        arg_text(&a, e->name);
+        arg_real(&a, params[i].value);
+        arg_text(&a, e->text);
+        rc = pipe_queue(q, SQL_TRIAL_PARAM_INSERT, &a, NULL, err);
+    }
+    return rc;
+}
+
+/* --- steps, attributes, values -----------------------------------------------------------------
+ */
+
+static int check_steps(const struct trial_step *steps, size_t n, struct err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (steps[i].step < INT32_MIN || steps[i].step > INT32_MAX)
+            return err_set(err, ERR_INVALID,
+                           "step %" PRId64 ": Optuna's tables have 32 bits for it", steps[i].step);
+    }
+    return 0;
+}
+
+static int put_steps(struct store_pg *q, enum sql id, int64_t trial, const struct trial_step *steps,
+                     size_t n, struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        struct args a = {0};
+        arg_int(&a, trial);
+        arg_int(&a, steps[i].step);
+        arg_value(&a, steps[i].value);
+        rc = pipe_queue(q, id, &a, NULL, err);
+    }
+    return rc;
+}
+
+int trial_put_attrs(struct store_pg *q, int64_t trial, enum attr_kind kind,
+                    const struct trial_attr *attrs, size_t n, struct err *err)
+{
+    enum sql id = kind == ATTR_USER ? SQL_TRIAL_USER_ATTR_SET : SQL_TRIAL_SYSTEM_ATTR_SET;
+    int rc = 0;
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        struct args a = {0};
+        arg_int(&a, trial);
+        arg_text(&a, attrs[i].key);
+        arg_text(&a, attrs[i].json);
+        rc = pipe_queue(q, id, &a, NULL, err);
+    }
+    return rc;
+}
+
+static int put_values(struct store_pg *q, int64_t trial, const double *values, size_t n,
+                      struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        struct args a = {0};
+        arg_int(&a, trial);
+        arg_int(&a, (int64_t)i);
+        arg_value(&a, values[i]);
+        rc = pipe_queue(q, SQL_TRIAL_VALUE_SET, &a, NULL, err);
+    }
+    return rc;
+}
+
+/* --- creation ----------------------------------------------------------------------------------
+ */
+
+/* Whether a trial may end so. Errors: ERR_INVALID. */
+static int check_count(const struct trial_index *ix, enum trial_state state, size_t n,
+                       struct err *err)
+{
+    bool may_lack = state != TRIAL_COMPLETE;
+    if (n == ix->n_directions || (n == 0 && may_lack))
+        return 0;
+    return err_set(err, ERR_INVALID, "a %s trial of this study needs %zu value%s, not %zu",
+                   trial_state_name(state), ix->n_directions, ix->n_directions == 1 ? "" : "s", n);
+}
+
+static int64_t not_before(const struct trial *t)
+{
+    for (size_t i = 0; i < t->n_system_attrs; i++) {
+        if (strcmp(t->system_attrs[i].key, STORE_ATTR_NOT_BEFORE) == 0)
+            return (int64_t)(atof(t->system_attrs[i].json) * 1e6);
+    }
+    return 0;
+}
+
+/* The times that a state demands. */
+static void complete_times(struct trial *t)
+{
+    int64_t now = clock_utc_us();
+    if (t->state == TRIAL_WAITING) {
+        t->start_us = t->complete_us = 0;
+        return;
+    }
+    if (t->start_us == 0)
+        t->start_us = t->complete_us != 0 ? t->complete_us : now;
+    if (t->state == TRIAL_RUNNING)
+        t->complete_us = 0;
+    else if (t->complete_us == 0)
+        t->complete_us = now;
+}
+
+static int insert_row(struct store_pg *q, const struct trial_index *ix, const struct trial *t,
+                      int64_t id, struct err *err)
+{
+    struct args a = {0};
+    arg_int(&a, id);
+    arg_int(&a, t->number);
+    arg_int(&a, ix->study);
+    arg_state(&a, t->state);
+    arg_time(&a, t->start_us);
+    arg_time(&a, t->complete_us);
+    return pipe_queue(q, SQL_TRIAL_INSERT, &a, NULL, err);
+}
+
+int trial_write(struct store_pg *q, struct trial_index *ix, const struct trial *tmpl, int64_t id,
+                bool as_it_is, struct open_trial *out, struct err *err)
+{
+    struct trial t = tmpl != NULL ? *tmpl : (struct trial){.state = TRIAL_RUNNING};
+    if (!as_it_is) {
+        complete_times(&t);
+        t.number = ix->total; /* Optuna: the trials of the study with a smaller id */
+    }
+    *out = (struct open_trial){.id = id,
+                               .number = t.number,
+                               .not_before_us = not_before(&t),
+                               .start_us = t.start_us,
+                               .state = t.state,
+                               .own = true};
+    int rc = check_steps(t.steps, t.n_steps, err);
+    if (rc == 0 && !as_it_is)
+        rc = check_params(q, ix, t.params, t.n_params, err);
+    if (rc == 0 && !as_it_is && trial_state_finished(t.state))
+        rc = check_count(ix, t.state, t.n_values, err);
+    if (rc == 0)
+        rc = insert_row(q, ix, &t, id, err);
+    if (rc == 0)
+        rc = put_params(q, ix, id, t.params, t.n_params, err);
+    if (rc == 0)
+        rc = put_steps(q, SQL_TRIAL_STEP_ADD, id, t.steps, t.n_steps, err);
+    if (rc == 0)
+        rc = put_values(q, id, t.values, t.n_values, err);
+    if (rc == 0)
+        rc = trial_put_attrs(q, id, ATTR_USER, t.user_attrs, t.n_user_attrs, err);
+    if (rc == 0)
+        rc = trial_put_attrs(q, id, ATTR_SYSTEM, t.system_attrs, t.n_system_attrs, err);
+    if (rc == 0)
+        rc = index_created(ix, out, err);
+    if (rc == 0 && !trial_state_finished(t.state))
+        tx_trust(q, id, ix->study);
+    return rc;
+}
+
+int trial_insert(struct store_pg *q, struct trial_index *ix, const struct trial *tmpl, int64_t id,
+                 struct open_trial *out, struct err *err)
+{
+    return trial_write(q, ix, tmpl, id, false, out, err);
+}
+
+static uint64_t hash_text(uint64_t h, const char *text)
+{
+    return again_hash(h, text, strlen(text) + 1);
+}
+
+static uint64_t hash_attrs(uint64_t h, const struct trial_attr *attrs, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        h = hash_text(hash_text(h, attrs[i].key), attrs[i].json);
+    return again_hash(h, &n, sizeof(n));
+}
+
+/* Of all that makes up a template; two alike are one asked for twice. */
+static uint64_t hash_trial(const struct trial *t)
+{
+    if (t == NULL)
+        return 1;
+    uint64_t h = again_hash(0, &t->state, sizeof(t->state));
+    h = again_hash(h, t->values, t->n_values * sizeof(*t->values));
+    for (size_t i = 0; i < t->n_params; i++) {
+        h = hash_text(h, t->params[i].name);
+        h = again_hash(h, &t->params[i].value, sizeof(t->params[i].value));
+    }
+    for (size_t i = 0; i < t->n_steps; i++) {
+        h = again_hash(h, &t->steps[i].step, sizeof(t->steps[i].step));
+        h = again_hash(h, &t->steps[i].value, sizeof(t->steps[i].value));
+    }
+    h = hash_attrs(h, t->user_attrs, t->n_user_attrs);
+    h = hash_attrs(h, t->system_attrs, t->n_system_attrs);
+    h = again_hash(h, &t->start_us, sizeof(t->start_us));
+    return again_hash(h, &t->complete_us, sizeof(t->complete_us));
+}
+
+/* Whether the trial that was created before a commit was lost is there. */
+static int find_created(struct store_pg *q, struct trial_index *ix, const struct effect *e,
+                        bool *there, struct err *err)
+{
+    struct trial_head head;
+    int rc = pg_trial_look(&q->base, e->id, &head, err);
+    *there = rc == 0 && head.study == ix->study;
+    if (*there) {
+        const struct open_trial t = {.id = e->id,
+                                     .number = e->number,
+                                     .start_us = e->time_us,
+                                     .state = head.state,
+                                     .own = true};
+        again_note(q, e);
+        return trial_state_finished(head.state) ? 0 : index_created(ix, &t, err);
+    }
+    if (rc < 0 && rc != -ERR_NOTFOUND)
+        return rc;
+    again_forget(q, e);
+    return 0;
+}
+
+static int create(struct store_pg *q, int64_t study, const struct trial *tmpl, int64_t *id,
+                  int64_t *number, struct err *err)
+{
+    struct trial_index *ix = NULL;
+    struct open_trial t;
+    struct effect made = {.kind = EFFECT_CREATE, .on = study, .what = hash_trial(tmpl)};
+    bool there = false;
+    int rc = index_lock(q, study, &ix, &made.id, err);
+    const struct effect *e = rc == 0 ? again_find(q, EFFECT_CREATE, study, made.what) : NULL;
+    if (e != NULL) {
+        made = *e;
+        rc = find_created(q, ix, e, &there, err);
+    }
+    if (rc == 0 && !there) {
+        rc = e != NULL ? index_lock(q, study, &ix, &made.id, err) : 0;
+        if (rc == 0)
+            rc = trial_insert(q, ix, tmpl, made.id, &t, err);
+        made.number = t.number;
+        made.time_us = t.start_us;
+        if (rc == 0)
+            again_note(q, &made);
+    }
+    if (rc == 0) {
+        *id = made.id;
+        *number = made.number;
+    }
+    return rc;
+}
+
+int pg_trial_create(struct store *s, int64_t study, const struct trial *tmpl, int64_t *id,
+                    int64_t *number, struct err *err)
+{
+    struct store_pg *q = SELF(s);
+    int64_t made[2] = {0, 0};
+    int rc = tx_enter(q, err);
+    if (rc == 0)
+        rc = tx_leave(q, create(q, study, tmpl, &made[0], &made[1], err), err);
+    if (rc == 0) {
+        *id = made[0];
+        *number = made[1];
+    }
+    return rc;
+}
+
+/* --- changes -----------------------------------------------------------------------------------
+ */
+
+static int set_params(struct store_pg *q, int64_t trial, const struct trial_param *params, size_t n,
+                      struct err *err)
+{
+    struct trial_index *ix;
+    int64_t study;
+    int rc = tx_check_trial(q, trial, &study, err);
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
+    rc = index_slot(q, study, &ix, err);
+    if (rc == 0)
+        rc = check_params(q, ix, params, n, err);
+    return rc < 0 ? rc : put_params(q, ix, trial, params, n, err);
+}
+
+int pg_trial_params(struct store *s, int64_t trial, const struct trial_param *params, size_t n,
+                    struct err *err)
+{
+    struct store_pg *q = SELF(s);
+    int rc = tx_enter(q, err);
+    return rc < 0 ? rc : tx_leave(q, set_params(q, trial, params, n, err), err);
+}
+
+int pg_trial_steps(struct store *s, int64_t trial, const struct trial_step *steps, size_t n,
+                   bool replace, struct err *err)
+{
+    struct store_pg *q = SELF(s);
+    int64_t study;
+    int rc = check_steps(steps, n, err);
+    if (rc == 0)
+        rc = tx_enter(q, err);
+    if (rc < 0)
+        return rc;
+    rc = tx_check_trial(q, trial, &study, err);
+    if (rc == 0)
+        rc = put_steps(q, replace ? SQL_TRIAL_STEP_SET : SQL_TRIAL_STEP_ADD, trial, steps, n, err);
+    return tx_leave(q, rc < 0 ? rc : 0, err);
+}
+
+int pg_trial_attrs(struct store *s, int64_t trial, enum attr_kind kind,
+                   const struct trial_attr *attrs, size_t n, struct err *err)
+{
+    struct store_pg *q = SELF(s);
+    int64_t study;
+    int rc = tx_enter(q, err);
+    if (rc < 0)
+        return rc;
+    rc = tx_check_trial(q, trial, &study, err);
+    if (rc == 0)
+        rc = trial_put_attrs(q, trial, kind, attrs, n, err);
+    return tx_leave(q, rc < 0 ? rc : 0, err);
+}
+
+int trial_end(struct store_pg *q, int64_t study, int64_t trial, enum trial_state state,
+              const double *values, size_t n_values, int64_t now_us, struct err *err)
+{
+    struct trial_index *ix = index_known(q, study);
+    struct args a = {0};
+    int rc = ix == NULL || !ix->loaded ? index_get(q, study, &ix, err) : 0;
+    if (rc == 0)
+        rc = check_count(ix, state, n_values, err);
+    if (rc < 0)
+        return rc;
+    arg_int(&a, trial);
+    arg_state(&a, state);
+    arg_time(&a, now_us);
+    rc = pipe_queue(q, SQL_TRIAL_END, &a, NULL, err);
+    if (rc == 0)
+        rc = put_values(q, trial, values, n_values, err);
+    if (rc == 0) {
+        index_changed(ix, trial, state);
+        tx_done(q, trial);
+    }
+    return rc;
+}
+
+static int finish(struct store_pg *q, int64_t trial, enum trial_state state, const double *values,
+                  size_t n_values, struct err *err)
+{
+    int64_t study;
+    const struct effect made = {.kind = EFFECT_END, .on = trial, .time_us = clock_utc_us()};
+    int rc = tx_check_trial(q, trial, &study, err);
+    if (rc == TX_ALREADY) {
+        const struct effect *e = again_find(q, EFFECT_END, trial, 0);
+        if (e == NULL) /* it failed and was queued again */
+            return err_set(err, ERR_FINISHED, "trial id %" PRId64 " is already finished", trial);
+        again_note(q, e);
+        return 0;
+    }
+    if (rc == 0)
+        rc = trial_end(q, study, trial, state, values, n_values, made.time_us, err);
+    if (rc == 0)
+        again_note(q, &made);
+    return rc;
+}
+
+int pg_trial_finish(struct store *s, int64_t trial, enum trial_state state, const double *values,
+                    size_t n_values, struct err *err)
+{
+    struct store_pg *q = SELF(s);
+    int rc = tx_enter(q, err);
+    return rc < 0 ? rc : tx_leave(q, finish(q, trial, state, values, n_values, err), err);
+}
+
+/* What the index knows of the trial, of which it may not have heard yet. */
+static int learn_state(struct store_pg *q, int64_t study, int64_t trial, enum trial_state state,
+                       int64_t start_us, struct err *err)
+{
+    struct trial_index *ix;
+    int rc = index_get(q, study, &ix, err);
+    if (rc < 0)
+        return rc;
+    if (state == TRIAL_RUNNING)
+        index_claimed(ix, trial, start_us);
+    else
+        index_changed(ix, trial, state);
+    struct open_trial *open = index_find(ix, trial);
+    if (open != NULL)
+        open->own = state == TRIAL_RUNNING;
+    return 0;
+}
+
+/* Under its lock the trial's state is what was read until the commit. */
+static int set_state(struct store_pg *q, int64_t trial, enum trial_state state, bool *changed,
+                     struct err *err)
+{
+    struct trial_head head;
+    struct args a = {0};
+    int64_t study, now = clock_utc_us();
+    int rc = tx_lock_trial(q, trial, &study, err);
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
+    rc = pg_trial_look(&q->base, trial, &head, err);
+    if (rc < 0)
+        return rc;
+    *changed = state == TRIAL_WAITING || head.state == TRIAL_WAITING;
+    if (state == head.state)
+        return 0;
+    rc = learn_state(q, study, trial, state, now, err);
+    arg_int(&a, trial);
+    if (state == TRIAL_RUNNING)
+        arg_time(&a, now);
+    if (rc < 0 || state == TRIAL_RUNNING)
+        return rc < 0 ? rc : pipe_queue(q, SQL_TRIAL_CLAIM, &a, NULL, err);
+    rc = pipe_queue(q, SQL_TRIAL_PUT_BACK, &a, NULL, err);
+    return rc < 0 ? rc : pipe_queue(q, SQL_TRIAL_DISOWN, &a, NULL, err);
+}
+
+int pg_trial_state(struct store *s, int64_t trial, enum trial_state state, bool *changed,
+                   struct err *err)
+{
+    struct store_pg *q = SELF(s);
+    bool yes = false;
+    int rc = tx_enter(q, err);
+    if (rc < 0)
+        return rc;
+    rc = tx_leave(q, set_state(q, trial, state, &yes, err), err);
+    if (rc == 0)
+        *changed = yes;
+    return rc;
+}
