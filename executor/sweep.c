@@ -260,11 +260,23 @@ static int used_tries(const struct sw_tries *t, enum fail_class fail)
     return fail == FAIL_PREEMPTED ? t->preempted : fail == FAIL_LOST ? t->lost : t->others;
 }
 
-/* A retry without limit, or one that is left. */
+/* A retry without limit, or one that is left. A soft label in a calibration is there again with
+ * every try. */
 static bool may_retry(const struct sweep *s, enum fail_class fail, int tries)
 {
     int times = s->conf.retry[fail].times;
-    return times < 0 || tries < times;
+    return fail != FAIL_CALIBRATION && (times < 0 || tries < times);
+}
+
+/* The next rung for the class below this one; 0 = there is none. The ladder only goes down, so it
+ * ends. */
+static int next_rung(const struct sweep *s, int rung, enum fail_class fail, uint64_t useful)
+{
+    for (int i = rung + 1; i <= s->conf.n_rungs && fail != FAIL_CALIBRATION; i++) {
+        if ((s->conf.rungs[i - 1] >> fail & 1u) != 0 && (useful >> i & 1u) != 0)
+            return i;
+    }
+    return 0;
 }
 
 static uint64_t backoff(const struct sw_retry *r, int tries)
@@ -277,22 +289,26 @@ static uint64_t backoff(const struct sw_retry *r, int tries)
     return ms < most ? ms : most;
 }
 
-static void finish(struct sweep *s, int slot, enum trial_state state, enum fail_class fail,
-                   uint64_t now_ms)
+/* useful: see sw_event. Returns the rung that the trial goes down to, 0 for none. */
+static int finish(struct sweep *s, int slot, enum trial_state state, enum fail_class fail,
+                  uint64_t useful, uint64_t now_ms)
 {
     struct study *st = &s->studies[s->slots[slot].study];
     int tries = used_tries(&s->slots[slot].tries, fail);
     struct sw_action *a = act(s, SW_DO_FINISH, slot);
     a->state = state;
     a->fail = fail;
-    a->retry = state == TRIAL_FAIL && may_retry(s, fail, tries);
-    /* a preempted trial is for the next run: nothing to wait for */
-    a->due_ms =
-        a->retry && fail != FAIL_PREEMPTED ? now_ms + backoff(&s->conf.retry[fail], tries) : 0;
+    a->rung = state == TRIAL_FAIL ? next_rung(s, s->slots[slot].tries.rung, fail, useful) : 0;
+    a->retry = state == TRIAL_FAIL && (a->rung > 0 || may_retry(s, fail, tries));
+    /* a preempted trial is for the next run, and other values need no rest */
+    a->due_ms = a->retry && a->rung == 0 && fail != FAIL_PREEMPTED
+                    ? now_ms + backoff(&s->conf.retry[fail], tries)
+                    : 0;
     st->saving++;
     st->saving_good += counts_as_good(st, state);
     st->attempts += is_attempt(state, fail);
     st->hangs += state == TRIAL_FAIL && is_hang(fail);
+    return a->rung;
 }
 
 /* A trial that was claimed, but will not start: the next run begins with it. */
@@ -486,11 +502,12 @@ static void on_ended(struct sweep *s, const struct sw_event *ev)
     struct study *st = &s->studies[slot->study];
     assert(slot->state == SLOT_RUNNING);
     st->running--;
-    finish(s, ev->slot, ev->state, ev->fail, ev->now_ms);
+    int rung = finish(s, ev->slot, ev->state, ev->fail, ev->useful, ev->now_ms);
     slot->state = ev->gone ? SLOT_FREE : ev->goes_on ? SLOT_IDLE : SLOT_LEAVING;
     slot->alive = !ev->gone;
     st->brisk = ev->now_ms - slot->started_ms < s->conf.ahead_ms;
-    watch_flapping(s, st, ev);
+    if (rung == 0) /* an answered failure is none of a sweep that goes nowhere */
+        watch_flapping(s, st, ev);
     if (slot->state == SLOT_LEAVING || go_on(s, ev->slot, ev->now_ms))
         return;
     if (s->reason != SW_RUNNING && slot->state == SLOT_IDLE)

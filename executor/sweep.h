@@ -39,10 +39,13 @@ struct sw_conf {
     int n_studies;
     const struct sw_study_conf *studies; /* [n_studies], borrowed */
     struct sw_retry retry[FAIL_CLASSES];
-    int flap;         /* stop when the first so many trials all fail the same way; 0 = never */
-    uint64_t wall_ms; /* of the sweep; 0 = no limit */
-    bool until_wall;  /* the targets are out of reach: the end of the time is a success to be proven
-                       */
+    const unsigned *rungs; /* [n_rungs], borrowed: the fallback ladder, and for each rung the bits
+                              of the classes that lead to it; the first one is rung 1 */
+    int n_rungs;           /* at most 63 */
+    int flap;              /* stop when the first so many trials all fail the same way; 0 = never */
+    uint64_t wall_ms;      /* of the sweep; 0 = no limit */
+    bool until_wall; /* the targets are out of reach: the end of the time is a success to be proven
+                      */
     uint64_t
         grace_ms; /* from the first signal to KILL; half of it is for trials to end by themselves */
     uint64_t poll_ms; /* how often to ask again while other processes run the last trials */
@@ -73,8 +76,8 @@ enum sw_event_type {
     SW_EV_OPENED,  /* study: counts, attempts */
     SW_EV_LOST,    /* the store gave up outside of a claim or an outcome */
     SW_EV_CLAIMED, /* slot: claim, counts, tries, due_ms */
-    SW_EV_ENDED,   /* slot: the trial's outcome (state, fail); goes_on: its worker can take another;
-                      gone:   it never had a worker, no GONE follows */
+    SW_EV_ENDED,   /* slot: the trial's outcome (state, fail, useful); goes_on: its worker can take
+                      another; gone: it never had a worker, no GONE follows */
     SW_EV_SAVED,   /* study: the finished trial is durable, or given back (saved, counts) */
     SW_EV_GONE,    /* slot: the worker process is over; after ENDED */
     SW_EV_ADMIT,   /* admit: is there memory for another worker? */
@@ -87,6 +90,7 @@ enum sw_event_type {
  * about the trial: they use up their own class's retries alone. */
 struct sw_tries {
     int preempted, lost, others;
+    int rung; /* of the fallback ladder, where the trial stands; 0: as it was asked for */
 };
 
 struct sw_event {
@@ -97,6 +101,7 @@ struct sw_event {
     int64_t attempts; /* OPENED: tries made by earlier runs */
     enum sw_claim claim;
     struct sw_tries tries; /* CLAIMED: of this trial */
+    uint64_t useful;       /* ENDED: bits of the rungs that would change something for the trial */
     uint64_t due_ms;       /* CLAIMED/LATER */
     enum trial_state state;
     enum fail_class fail;
@@ -136,6 +141,7 @@ struct sw_action {
     enum trial_state state;
     enum fail_class fail;
     bool retry, ahead;
+    int rung;        /* retry: with the values of this rung; 0: as it was */
     uint64_t due_ms; /* retry: not before, on the sweep's clock */
     enum sw_reason reason;
 };

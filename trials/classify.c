@@ -30,7 +30,8 @@ static const struct pattern patterns[] = {
 
 /* Strongest first. */
 static const enum fail_class priority[] = {
-    FAIL_CALIBRATION, FAIL_HESSIAN, FAIL_MISSING_DEPENDENCY, FAIL_OVERFLOW, FAIL_OOM,
+    FAIL_CALIBRATION, FAIL_HESSIAN, FAIL_MISSING_DEPENDENCY, FAIL_OVERFLOW, FAIL_NAN,
+    FAIL_BAD_DATA,    FAIL_OOM,
 };
 
 static size_t rank(enum fail_class c)
@@ -49,6 +50,21 @@ enum fail_class classify_line(const char *line, size_t n)
             return patterns[i].fail;
     }
     return FAIL_NONE;
+}
+
+bool classify_match(const char *pattern, const char *line, size_t n)
+{
+    const char *at = line, *end = line + n;
+    for (;;) {
+        size_t len = strcspn(pattern, "*");
+        const char *found = memmem(at, (size_t)(end - at), pattern, len);
+        if (found == NULL)
+            return false;
+        if (pattern[len] == '\0')
+            return true;
+        at = found + len;
+        pattern += len + 1;
+    }
 }
 
 enum fail_class classify_stronger(enum fail_class a, enum fail_class b)

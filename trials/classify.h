@@ -11,8 +11,11 @@
  * definite", "overflow encountered", "target y must be discrete" … */
 enum fail_class classify_line(const char *line, size_t n);
 
+/* Whether the line has the pattern's parts, in their order; a `*` stands between two parts. */
+bool classify_match(const char *pattern, const char *line, size_t n);
+
 /* Of two classes seen in one trial the one that explains the other: calibration before hessian
- * before missing_dependency before overflow before oom. */
+ * before missing_dependency before overflow before nan before bad_data before oom. */
 enum fail_class classify_stronger(enum fail_class a, enum fail_class b);
 
 struct classify_exit {

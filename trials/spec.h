@@ -87,11 +87,38 @@ struct spec_run {
      * begins at cwd */
     const char *config;
     const char *cwd;            /* working directory of workers; NULL: the executor's */
+    const char *crypto;         /* crypto_symbol of rows; NULL: none */
+    const char *loss_function;  /* of training_runs; NULL: not said */
     const char *dir;            /* run directory; trials live in <dir>/<study>/<number>/ */
     unsigned trials_per_worker; /* >= 1; more than 1: the worker is reused over its channel */
 };
 
 #define SPEC_UNLIMITED (-1)
+
+/* A pattern of a worker's output that tells why its trial failed. */
+struct spec_pattern {
+    enum fail_class fail;
+    const char *text; /* a `*` in it stands for anything */
+};
+
+/* One value that a trial is run again with. */
+struct spec_change {
+    enum { CHANGE_PARAM, CHANGE_FIXED, CHANGE_EXTRA, CHANGE_NONE } what;
+    size_t index; /* of the parameter or the fixed value */
+    const char *name;
+    bool relative;      /* by `by`, a number; else `value` instead */
+    double by;          /* for a parameter of the space also the new value, internal */
+    struct value value; /* not relative */
+};
+
+/* What a trial that failed with one of the classes is run again with, so many times. */
+struct spec_fallback {
+    unsigned on; /* bits of enum fail_class */
+    unsigned times;
+    struct spec_change *changes;
+    size_t n_changes;
+    bool rolled_back; /* it gives up what was asked for: its trials are marked */
+};
 
 struct spec_retry {
     int64_t times;        /* further attempts after this failure class; SPEC_UNLIMITED */
@@ -148,6 +175,10 @@ struct spec {
     } watch;
 
     struct spec_retry retry[FAIL_CLASSES];
+    struct spec_pattern *patterns;
+    size_t n_patterns;
+    struct spec_fallback *fallback; /* in this order; see fallback.h */
+    size_t n_fallback;
     unsigned flap; /* the first so many trials all fail with one class: stop; 0: never */
 
     struct {
@@ -175,7 +206,9 @@ struct spec_trial {
     const bool *active;   /* [space.n] */
     int64_t number;
     uint32_t seed;
-    const char *dir; /* the trial's directory */
+    const char *dir;                  /* the trial's directory */
+    const struct spec_fixed *instead; /* [n_instead] in place of fixed values, and besides */
+    size_t n_instead;
 };
 
 /* The seed of trial `number` (spec_trial.seed, FORKLESS_SEED): 0 … 2^31-1, from the study's seed.

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "trials/fallback.h"
 #include "trials/spec_read.h"
 
 /* ---- study ---- */
@@ -130,7 +131,7 @@ static void finish_budget(struct spec_reader *r)
                        ? "missing: expected {trials: 50}, {complete: 50} or a time limit {wall: 2h}"
                        : "missing: expected a number of trials, -n 50, or a time limit, --wall 2h");
     if (s->budget.attempts == 0 && target > 0)
-        s->budget.attempts = 2 * target + 10;
+        s->budget.attempts = (2 + fallback_rungs(s)) * target + 10;
     if (s->budget.attempts > 0 && s->budget.attempts < target)
         problem_at(r->problems, place(r, "budget", "attempts"), "budget.attempts",
                    "%lld attempts cannot give %lld trials", (long long)s->budget.attempts,
@@ -147,6 +148,7 @@ void spec_finish(struct spec_reader *r)
 {
     finish_study(r);
     check_study_name(r);
+    spec_finish_fallback(r);
     finish_budget(r);
     spec_finish_run(r);
     if (r->spec->run.trials_per_worker > 1 && r->spec->slots.jobs > 0 && r->problems->n == 0 &&

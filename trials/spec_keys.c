@@ -46,6 +46,8 @@ const struct spec_key spec_keys[] = {
      .form = "mapping of text", .read = spec_read_env},
     {"run.cwd", KEY_TEXT, AT(run.cwd), NULL, .doc = "working directory of the workers; a relative one in a spec file begins at the file's folder", .shown = "that of forkless"},
     {"run.dir", KEY_TEXT, AT(run.dir), "forkless-runs", .doc = "logs, parameters and models of a trial go to `DIR/STUDY/NUMBER`"},
+    {"run.crypto", KEY_TEXT, AT(run.crypto), NULL, .doc = "`crypto_symbol` of the rows in finetune_results and training_runs", .shown = "`${matrix.crypto}`, if there is one"},
+    {"run.loss_function", KEY_TEXT, AT(run.loss_function), NULL, .doc = "`loss_function` of the rows in training_runs; a command has such rows when it or a crypto is given", .shown = "the trial's `objective` or `loss_function`; xgboost: its objective"},
     {"run.trials_per_worker", KEY_COUNT, AT(run.trials_per_worker), "1", .doc = "trials before a worker is replaced; more than 1 needs a worker that speaks the channel",
      .min = 1, .max = 1e6},
     {"run.data", KEY_TEXT, .doc = "CSV file with a header line; a relative path begins at `run.cwd` if that is given, else at the spec file's folder", .shown = "required", XGB},
@@ -95,9 +97,12 @@ const struct spec_key spec_keys[] = {
      .form = "list of `dump`, `kill`, `retry`", .shown = "`[dump, kill, retry]`", .read = spec_read_on_stall},
 
     {"retry", KEY_OWN, NO_FIELD, NULL, .doc = "further attempts of a trial by failure class: `{oom: 1}` or `{oom: {times: 1, backoff: 1s, memory: x1.5, cpus: 1}}`; `default` is for the classes not named",
-     .form = "mapping", .read = spec_read_retry, .shown = "`{lost: 3, stalled: 1, fork_deadlock: 1, preempted: unlimited, default: 0}`"},
+     .form = "mapping", .read = spec_read_retry, .shown = "`{lost: 3, stalled: 1, fork_deadlock: 1, preempted: unlimited, default: 0}`; `calibration` always 0"},
     {"flap", KEY_COUNT, AT(flap), "4", .doc = "stop when the first so many trials all fail the same way", .min = 1, .max = 1e6, .zero = "off"},
-    {"fallback", KEY_LATER, NO_FIELD, NULL, .doc = "a failed trial is not repeated with other values", .form = "list"},
+    {"classify", KEY_OWN, NO_FIELD, NULL, .doc = "more patterns of a worker's output that tell the class of its failure: `{hessian: \"LinAlgError: * singular\", bad_data: [\"no rows\", \"all NaN\"]}`; a `*` stands for anything",
+     .form = "mapping of texts or lists of them", .read = spec_read_classify},
+    {"fallback", KEY_OWN, NO_FIELD, NULL, .doc = "what a failed trial is run again with, by failure class: `[{on: [hessian, overflow], set: {focal_gamma: -1.0}, times: 3}, {on: [hessian, overflow], set: {objective: \"binary:logistic\"}, mark: rolled_back}]`; a number with a sign is added, other values are set",
+     .form = "list of `{on, set, times, mark}`"},
 
     {"prove", KEY_SECTION, NO_FIELD, NULL, .doc = "what must be in the store, read again at the end, for exit code 0"},
     {"prove.trials", KEY_INT, AT(prove.trials), NULL, .doc = "finished trials of each study", .min = 1, .max = 1e9, .shown = "the budget's target"},

@@ -263,7 +263,7 @@ void spec_read_retry(struct spec_reader *r, const struct yaml_node *node, const 
         struct spec_retry all = r->spec->retry[FAIL_EXIT];
         read_retry_class(r, rest, "retry.default", &all);
         for (int c = FAIL_NONE + 1; c < FAIL_CLASSES; c++) {
-            if (c != FAIL_LOST && c != FAIL_PREEMPTED)
+            if (c != FAIL_LOST && c != FAIL_PREEMPTED && c != FAIL_CALIBRATION)
                 r->spec->retry[c] = all;
         }
     }
@@ -277,6 +277,10 @@ void spec_read_retry(struct spec_reader *r, const struct yaml_node *node, const 
         else
             read_retry_class(r, node->pairs[i].value, below != NULL ? below : path,
                              &r->spec->retry[c]);
+    }
+    if (r->spec->retry[FAIL_CALIBRATION].times != 0) {
+        problem_key(r->problems, yaml_find(node, "calibration"), path,
+                    "calibration: a soft label stays one, such a trial is never tried again");
     }
 }
 

@@ -11,27 +11,55 @@ uint32_t spec_trial_seed(const struct spec *s, int64_t number)
     return (uint32_t)(rng_mix(s->seed, (uint64_t)number) >> 33);
 }
 
+const struct value *spec_fixed_value(const struct spec *s, const struct spec_trial *t, size_t i)
+{
+    for (size_t k = 0; k < t->n_instead; k++) {
+        if (strcmp(t->instead[k].name, s->fixed[i].name) == 0)
+            return &t->instead[k].value;
+    }
+    return &s->fixed[i].value;
+}
+
+static bool is_fixed(const struct spec *s, const char *name)
+{
+    for (size_t i = 0; i < s->n_fixed; i++) {
+        if (strcmp(s->fixed[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void put_pair(struct buf *b, const char **comma, const char *name, const struct dist *d,
+                     double internal)
+{
+    buf_puts(b, *comma);
+    json_put_string(b, name);
+    buf_putc(b, ':');
+    dist_put_value_json(b, d, internal);
+    *comma = ",";
+}
+
+static struct dist only(const struct value *v)
+{
+    return (struct dist){.kind = DIST_CHOICE, .choices = (struct value *)v, .n_choices = 1};
+}
+
 void spec_put_params(struct buf *b, const struct spec *s, const struct spec_trial *t)
 {
     const char *comma = "";
     buf_putc(b, '{');
     for (size_t i = 0; i < s->space.n; i++) {
-        if (!t->active[i])
-            continue;
-        buf_puts(b, comma);
-        json_put_string(b, s->space.params[i].name);
-        buf_putc(b, ':');
-        dist_put_value_json(b, &s->space.params[i].dist, t->values[i]);
-        comma = ",";
+        if (t->active[i])
+            put_pair(b, &comma, s->space.params[i].name, &s->space.params[i].dist, t->values[i]);
     }
     for (size_t i = 0; i < s->n_fixed; i++) {
-        const struct dist one = {
-            .kind = DIST_CHOICE, .choices = &s->fixed[i].value, .n_choices = 1};
-        buf_puts(b, comma);
-        json_put_string(b, s->fixed[i].name);
-        buf_putc(b, ':');
-        dist_put_value_json(b, &one, 0);
-        comma = ",";
+        const struct dist one = only(spec_fixed_value(s, t, i));
+        put_pair(b, &comma, s->fixed[i].name, &one, 0);
+    }
+    for (size_t i = 0; i < t->n_instead; i++) {
+        const struct dist one = only(&t->instead[i].value);
+        if (!is_fixed(s, t->instead[i].name))
+            put_pair(b, &comma, t->instead[i].name, &one, 0);
     }
     buf_putc(b, '}');
 }

@@ -97,6 +97,7 @@ void spec_read_sampler(struct spec_reader *r, const struct yaml_node *node, cons
 void spec_read_pruner(struct spec_reader *r, const struct yaml_node *node, const char *path);
 void spec_read_on_stall(struct spec_reader *r, const struct yaml_node *node, const char *path);
 void spec_read_retry(struct spec_reader *r, const struct yaml_node *node, const char *path);
+void spec_read_classify(struct spec_reader *r, const struct yaml_node *node, const char *path);
 void spec_read_command(struct spec_reader *r, const struct yaml_node *node, const char *path);
 void spec_read_env(struct spec_reader *r, const struct yaml_node *node, const char *path);
 void spec_read_folds(struct spec_reader *r, const struct yaml_node *node, const char *path);
@@ -117,6 +118,10 @@ const struct yaml_node *spec_matrix_value(const struct spec_reader *r, const cha
 /* Checks what no single key shows, and fills what depends on other keys. */
 void spec_finish(struct spec_reader *r);
 void spec_finish_run(struct spec_reader *r);
+void spec_finish_fallback(struct spec_reader *r);
+
+/* The value that the trial has for fixed value i. */
+const struct value *spec_fixed_value(const struct spec *s, const struct spec_trial *t, size_t i);
 
 /* ---- values ---- */
 

@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "trials/fallback.h"
 #include "trials/spec_keys.h"
 #include "trials/spec_read.h"
 
@@ -143,6 +144,45 @@ static void put_choice(struct buf *b, const struct value *v)
         buf_puts(b, v->kind == VALUE_NULL ? "null" : v->b ? "true" : "false");
 }
 
+/* The other values that the fallback ladder may give a name, in its order. */
+static void put_fallback_values(struct buf *b, const struct spec *s, const char *name)
+{
+    for (size_t i = 0; i < s->n_fallback; i++) {
+        for (size_t k = 0; k < s->fallback[i].n_changes; k++) {
+            const struct spec_change *c = &s->fallback[i].changes[k];
+            if ((c->what != CHANGE_FIXED && c->what != CHANGE_EXTRA) || c->relative ||
+                strcmp(c->name, name) != 0)
+                continue;
+            buf_putc(b, ',');
+            put_choice(b, &c->value);
+        }
+    }
+}
+
+/* Names that only the fallback ladder gives a value. */
+static void put_fallback_names(struct buf *b, const struct spec *s, const char *comma)
+{
+    const char *put[FALLBACK_RUNGS_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < s->n_fallback; i++) {
+        for (size_t k = 0; k < s->fallback[i].n_changes; k++) {
+            const struct spec_change *c = &s->fallback[i].changes[k];
+            bool known = c->what != CHANGE_EXTRA || n == ARRAY_LEN(put);
+            for (size_t m = 0; m < n; m++)
+                known = known || strcmp(put[m], c->name) == 0;
+            if (known)
+                continue;
+            put[n++] = c->name;
+            buf_puts(b, comma);
+            json_put_string(b, c->name);
+            buf_puts(b, ":[null");
+            put_fallback_values(b, s, c->name);
+            buf_putc(b, ']');
+            comma = ",";
+        }
+    }
+}
+
 /* What trials may be given, so that the worker checks all of it before the first one: by name the
  * choices where there are some, null among them when some trials do not have the parameter. */
 static void put_space(struct buf *b, const struct spec *s)
@@ -164,8 +204,10 @@ static void put_space(struct buf *b, const struct spec *s)
         json_put_string(b, s->fixed[i].name);
         buf_puts(b, ":[");
         put_choice(b, &s->fixed[i].value);
+        put_fallback_values(b, s, s->fixed[i].name);
         buf_putc(b, ']');
     }
+    put_fallback_names(b, s, s->space.n + s->n_fixed > 0 ? "," : "");
     buf_putc(b, '}');
 }
 

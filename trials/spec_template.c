@@ -239,10 +239,10 @@ bool spec_template_uses(const struct spec_template *t, size_t param)
 
 /* ---- expanding ---- */
 
-static void put_fixed(struct buf *b, const struct spec *s, size_t i)
+static void put_fixed(struct buf *b, const struct spec *s, const struct spec_trial *t, size_t i)
 {
-    dist_put_value_text(
-        b, &(struct dist){.kind = DIST_CHOICE, .choices = &s->fixed[i].value, .n_choices = 1}, 0);
+    struct value *v = (struct value *)spec_fixed_value(s, t, i);
+    dist_put_value_text(b, &(struct dist){.kind = DIST_CHOICE, .choices = v, .n_choices = 1}, 0);
 }
 
 static void put_piece(struct buf *b, const struct spec *s, const struct spec_trial *t,
@@ -256,7 +256,7 @@ static void put_piece(struct buf *b, const struct spec *s, const struct spec_tri
         dist_put_value_text(b, &s->space.params[p->index].dist, t->values[p->index]);
         break;
     case PIECE_FIXED:
-        put_fixed(b, s, p->index);
+        put_fixed(b, s, t, p->index);
         break;
     case PIECE_TRIAL:
         buf_printf(b, "%lld", (long long)t->number);
@@ -302,7 +302,7 @@ static size_t put_all(struct buf *b, const struct spec *s, const struct spec_tri
     }
     for (size_t i = 0; i < s->n_fixed; i++, n++) {
         buf_printf(b, "%s%s=", prefix, s->fixed[i].name);
-        put_fixed(b, s, i);
+        put_fixed(b, s, t, i);
         buf_putc(b, '\0');
     }
     return n;

@@ -17,7 +17,14 @@
 #include "executor/sweep.h"
 #include "executor/worker.h"
 
-enum { MAX_SLOTS = 4, MAX_STUDIES = 3, MAX_TRIALS = 4096, MAX_EXECUTORS = 2, MAX_QUEUE = 4096 };
+enum {
+    MAX_SLOTS = 4,
+    MAX_STUDIES = 3,
+    MAX_TRIALS = 4096,
+    MAX_EXECUTORS = 2,
+    MAX_QUEUE = 4096,
+    MAX_RUNGS = 5
+};
 
 /* --- the modelled world -------------------------------------------------------------------------
  */
@@ -25,7 +32,7 @@ enum { MAX_SLOTS = 4, MAX_STUDIES = 3, MAX_TRIALS = 4096, MAX_EXECUTORS = 2, MAX
 struct model_trial {
     enum trial_state state;
     enum fail_class fail;  /* FAIL_NONE unless it failed */
-    struct sw_tries tries; /* of its lineage, before this one */
+    struct sw_tries tries; /* of its lineage, before this one; and its rung */
     int owner;             /* executor, -1 = none */
     uint64_t not_before;
 };
@@ -48,6 +55,7 @@ struct sim_worker {
     bool deadlocked; /* and that can be proven */
     bool evidence;
     uint64_t hang_seen;
+    uint64_t useful; /* rungs that would change something for its trial */
     int trials_left;
 };
 
@@ -97,6 +105,7 @@ static struct {
     struct model_study studies[MAX_STUDIES];
     struct sw_study_conf study_conf[MAX_STUDIES];
     struct sw_conf conf;
+    unsigned rungs[MAX_RUNGS];
     struct wk_conf wk_conf;
     struct executor executors[MAX_EXECUTORS];
     int n_executors, reuse;
@@ -233,16 +242,32 @@ static bool retry_left(struct sw_tries tries, enum fail_class fail)
     return times < 0 || *tries_of_class(&tries, fail) < times;
 }
 
-/* Ends it as failed; with a retry, its successor is queued. */
-static void fail_trial(struct model_study *m, int trial, enum fail_class fail, bool retry,
+/* Only for a class that leads there, and only down: so a ladder ends. */
+static void check_rung(const struct model_trial *t, enum fail_class fail, int rung)
+{
+    CHECK(rung > t->tries.rung && rung <= w.conf.n_rungs, "from rung %d to %d", t->tries.rung,
+          rung);
+    CHECK(w.rungs[rung - 1] >> fail & 1u, "rung %d is not for class %s", rung,
+          fail_class_name(fail));
+}
+
+/* Ends it as failed; with a retry, its successor is queued, on a rung of the fallback ladder or, 0,
+ * where it was. */
+static void fail_trial(struct model_study *m, int trial, enum fail_class fail, bool retry, int rung,
                        uint64_t not_before)
 {
     struct model_trial *t = &m->trials[trial];
     struct model_trial next = {.state = TRIAL_WAITING, .tries = t->tries, .not_before = not_before};
     t->state = TRIAL_FAIL;
     t->fail = fail;
-    CHECK(!retry || retry_left(t->tries, fail), "a retry too many for class %s",
-          fail_class_name(fail));
+    CHECK(!retry || fail != FAIL_CALIBRATION, "a soft label is tried again");
+    CHECK(retry || rung == 0, "a rung without a retry");
+    if (rung > 0)
+        check_rung(t, fail, rung);
+    else
+        CHECK(!retry || retry_left(t->tries, fail), "a retry too many for class %s",
+              fail_class_name(fail));
+    next.tries.rung = rung > 0 ? rung : t->tries.rung;
     ++*tries_of_class(&next.tries, fail);
     if (retry)
         (void)add_trial(m, next);
@@ -291,9 +316,9 @@ static bool model_finish(int study, int trial, const struct sw_action *a)
           study);
     bool refused = a->state != TRIAL_FAIL && per_mille(w.p_refused);
     if (refused)
-        fail_trial(m, trial, FAIL_STORAGE, false, 0);
+        fail_trial(m, trial, FAIL_STORAGE, false, 0, 0);
     else if (a->state == TRIAL_FAIL)
-        fail_trial(m, trial, a->fail, a->retry, a->due_ms);
+        fail_trial(m, trial, a->fail, a->retry, a->rung, a->due_ms);
     else
         m->trials[trial].state = a->state;
     CHECK(good(study) <= m->target, "study %d has more than its target", study);
@@ -307,7 +332,7 @@ static bool model_finish(int study, int trial, const struct sw_action *a)
 static void model_lose(int study, int trial)
 {
     struct model_study *m = &w.studies[study];
-    fail_trial(m, trial, FAIL_LOST, retry_left(m->trials[trial].tries, FAIL_LOST), 0);
+    fail_trial(m, trial, FAIL_LOST, retry_left(m->trials[trial].tries, FAIL_LOST), 0, 0);
 }
 
 /* --- the modelled shell -------------------------------------------------------------------------
@@ -434,6 +459,17 @@ static int take_trial(int *place)
     return trial;
 }
 
+/* A failure with a rung left goes down to the first that is of use. */
+static void check_answered(const struct sw_action *a, const struct model_trial *t, uint64_t useful)
+{
+    int first = 0;
+    for (int i = w.conf.n_rungs; i > t->tries.rung; i--) {
+        if ((w.rungs[i - 1] >> a->fail & 1u) && (useful >> i & 1u) && a->fail != FAIL_CALIBRATION)
+            first = i;
+    }
+    CHECK(a->rung == (a->state == TRIAL_FAIL ? first : 0), "rung %d, not %d", a->rung, first);
+}
+
 static void obey(int executor, const struct sw_action *a, bool *failed_start)
 {
     struct executor *x = &w.executors[executor];
@@ -461,8 +497,11 @@ static void obey(int executor, const struct sw_action *a, bool *failed_start)
         CHECK(a->retry || a->fail != FAIL_PREEMPTED || w.conf.retry[FAIL_PREEMPTED].times >= 0,
               "a preempted trial is not queued again");
         struct sim_worker *k = &x->workers[a->slot];
+        int trial = take_trial(&x->started[a->slot]);
+        check_answered(a, &w.studies[a->study].trials[trial], k->useful);
         k->has_trial = false;
-        store_action(executor, STORE_FINISH, a, take_trial(&x->started[a->slot]));
+        k->useful = 0;
+        store_action(executor, STORE_FINISH, a, trial);
         break;
     }
     case SW_DO_RELEASE:
@@ -538,8 +577,14 @@ static void feed_sweep(int executor, struct sw_event ev)
 static void end_trial(int executor, int slot, enum trial_state state, enum fail_class fail,
                       bool goes_on)
 {
-    struct sw_event ev = {
-        .type = SW_EV_ENDED, .slot = slot, .state = state, .fail = fail, .goes_on = goes_on};
+    struct sim_worker *k = &w.executors[executor].workers[slot];
+    k->useful = rng_u64(&w.rng);
+    struct sw_event ev = {.type = SW_EV_ENDED,
+                          .slot = slot,
+                          .state = state,
+                          .fail = fail,
+                          .useful = k->useful,
+                          .goes_on = goes_on};
     feed_sweep(executor, ev);
 }
 
@@ -547,8 +592,9 @@ static void draw_outcome(enum trial_state *state, enum fail_class *fail)
 {
     *fail = FAIL_NONE;
     if (per_mille(w.p_fail)) {
-        static const enum fail_class classes[] = {FAIL_EXIT, FAIL_OOM, FAIL_NAN, FAIL_SIGNAL,
-                                                  FAIL_EXIT};
+        static const enum fail_class classes[] = {FAIL_EXIT,    FAIL_OOM,      FAIL_NAN,
+                                                  FAIL_SIGNAL,  FAIL_EXIT,     FAIL_HESSIAN,
+                                                  FAIL_HESSIAN, FAIL_OVERFLOW, FAIL_CALIBRATION};
         *state = TRIAL_FAIL;
         *fail = classes[below(ARRAY_LEN(classes))];
     } else {
@@ -767,6 +813,12 @@ static void draw_world(uint64_t seed, bool verbose)
         w.conf.retry[i] = (struct sw_retry){.times = (int)below(3), .backoff_ms = below(5000)};
     if (per_mille(700))
         w.conf.retry[FAIL_PREEMPTED].times = w.conf.retry[FAIL_LOST].times = -1;
+    w.conf.rungs = w.rungs;
+    w.conf.n_rungs = per_mille(500) ? 0 : (int)below(MAX_RUNGS + 1);
+    for (int i = 0; i < MAX_RUNGS; i++)
+        w.rungs[i] = 1u << FAIL_HESSIAN |
+                     (per_mille(500) ? 1u << FAIL_OVERFLOW | 1u << FAIL_CALIBRATION : 0) |
+                     (per_mille(200) ? 1u << FAIL_EXIT : 0);
     w.conf.flap = w.friendly ? 0 : (int)below(6);
     w.conf.wall_ms = !w.friendly && per_mille(200) ? 1 + below(200000) : 0;
     for (int i = 0; i < w.conf.n_studies; i++) {

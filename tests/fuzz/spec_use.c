@@ -6,6 +6,20 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "trials/fallback.h"
+
+/* The whole ladder, from the top: asking and doing agree, and values stay what they may be. */
+static void go_down(const struct spec *s, double *values, const bool *active)
+{
+    AUTO_FREE struct spec_fixed *instead = calloc(fallback_room(s) + 1, sizeof(*instead));
+    struct fallback_values v = {values, active, instead, 0};
+    for (int i = 1; i <= fallback_rungs(s); i++) {
+        bool would = fallback_take(s, i, &v, true);
+        assert(fallback_take(s, i, &v, false) == would && v.n_instead <= fallback_room(s));
+    }
+    for (size_t i = 0; i < s->space.n; i++)
+        assert(!active[i] || dist_contains(&s->space.params[i].dist, values[i]));
+}
 
 /* A trial at the lower bounds with every parameter active. */
 static void make_trial(const struct spec *s)
@@ -27,6 +41,7 @@ static void make_trial(const struct spec *s)
         assert(strchr(env.v[i], '=') != NULL);
     free(argv.v);
     free(env.v);
+    go_down(s, values, active);
 }
 
 static void use_cell(const struct spec *s)

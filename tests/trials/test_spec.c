@@ -309,7 +309,10 @@ Test(spec, a_parameter_may_hide_a_builtin_name)
     load("budget: {trials: 1}\nrun: [x, '${seed}']\nspace: {seed: {int: [1, 3]}}\n");
     double values[] = {2};
     bool active[] = {true};
-    cr_expect_str_eq(argv_of(&spec, &(struct spec_trial){values, active, 0, 77, ""}), "[x][2]");
+    cr_expect_str_eq(
+        argv_of(&spec,
+                &(struct spec_trial){.values = values, .active = active, .seed = 77, .dir = ""}),
+        "[x][2]");
     spec_free(&spec);
 }
 
@@ -370,7 +373,10 @@ Test(spec, what_depends_on_a_parameter_that_is_never_active_is_never_active)
     cr_expect_str_eq(spec.space.params[0].name, "e");
     cr_expect_null(spec.space.params[0].when);
     cr_expect_eq(spec.n_fixed, 0);
-    cr_expect_str_eq(argv_of(&spec, &(struct spec_trial){(double[]){0}, (bool[]){true}, 0, 7, ""}),
+    cr_expect_str_eq(argv_of(&spec, &(struct spec_trial){.values = (double[]){0},
+                                                         .active = (bool[]){true},
+                                                         .seed = 7,
+                                                         .dir = ""}),
                      "[x]");
     spec_free(&spec);
 }
@@ -526,4 +532,15 @@ Test(spec, a_parameter_that_the_command_never_names_is_noted)
     expect_note("budget: {trials: 1}\nspace: {a: int:1..2}\n"
                 "run: {command: [x], trials_per_worker: 2}\n",
                 "");
+}
+
+Test(spec, patterns_of_failures_are_read_by_class)
+{
+    load("run: [x]\nbudget: {trials: 1}\n"
+         "classify: {hessian: \"LinAlgError: * singular\", bad_data: [no rows, all NaN]}\n");
+    cr_assert_eq(spec.n_patterns, 3);
+    cr_expect_eq(spec.patterns[0].fail, FAIL_HESSIAN);
+    cr_expect_str_eq(spec.patterns[0].text, "LinAlgError: * singular");
+    cr_expect_eq(spec.patterns[2].fail, FAIL_BAD_DATA);
+    cr_expect_str_eq(spec.patterns[2].text, "all NaN");
 }

@@ -248,9 +248,6 @@ Test(spec_errors, nothing_is_ended_for_a_hang_without_its_evidence)
 Test(spec_errors, what_this_version_cannot_do_is_refused)
 {
     static const struct golden cases[] = {
-        {"fallback: [{on: nan}]\n",
-         "1:11: fallback: not supported in this version: a failed trial is not repeated "
-         "with other values; leave the key out"},
         {"report: {metrics: ':9464'}\n",
          "1:19: report.metrics: not supported in this version: there is no metrics "
          "listener; leave the key out"},
@@ -425,4 +422,54 @@ Test(spec_errors, texts_with_colons_and_dots_are_constants)
     struct err err = {0};
     cr_assert_eq(spec_load(&doc, &src, NULL, &err), 0, "%s", err.msg);
     spec_doc_destroy(doc);
+}
+
+Test(spec_errors, patterns_and_fallbacks_say_what_was_expected)
+{
+    static const struct golden cases[] = {
+        {"classify: {hesian: x}\n",
+         "1:12: classify: unknown key 'hesian', did you mean 'hessian'?"},
+        {"classify: {lost: x}\n",
+         "1:12: classify: unknown key 'lost': expected oom, nan, hessian, overflow, calibration, "
+         "missing_dependency, bad_data"},
+        {"classify: {hessian: [x, 3]}\n",
+         "1:25: classify.hessian: expected a text to look for, found 3"},
+        {"classify: {hessian: '**'}\n",
+         "1:21: classify.hessian: '**' would be found in every line"},
+        {"fallback: {on: nan}\n",
+         "1:11: fallback: expected a list of at most 63 steps like {on: hessian, set: "
+         "{focal_gamma: -1.0}, times: 3}, found a mapping"},
+        {"fallback: [{on: nan}]\n",
+         "1:12: fallback: 'set' is missing: expected {on: [class], set: {name: value}}"},
+        {"fallback: [{on: calibration, set: {g: -1}}]\nspace: {g: {float: [0, 5]}}\n",
+         "1:17: fallback.on: calibration: a soft label stays one, such a trial is never tried "
+         "again"},
+        {"fallback: [{on: [hesian], set: {g: -1}}]\nspace: {g: {float: [0, 5]}}\n",
+         "1:18: fallback.on: 'hesian': did you mean 'hessian'?"},
+        {"fallback: [{on: lost, set: {g: -1}}]\nspace: {g: {float: [0, 5]}}\n",
+         "1:17: fallback.on: expected classes out of stalled, timeout, oom, signal, exit, nan, "
+         "hessian, overflow, bad_data, found 'lost'"},
+        {"fallback: [{on: nan, set: {gama: -1}}]\nspace: {gamma: {float: [0, 5]}}\n",
+         "1:28: fallback.set: unknown name 'gama': did you mean 'gamma'?"},
+        {"fallback: [{on: nan, set: {loss: x}}]\nspace: {gamma: {float: [0, 5]}}\n",
+         "1:28: fallback.set: 'loss' is no parameter and no fixed value of space: a command gets "
+         "no other values"},
+        {"fallback: [{on: nan, set: {g: -1}}]\nspace: {g: {choice: [a, b]}}\n",
+         "1:31: fallback.set: g: -1 is added to a number, but there is none"},
+        {"fallback: [{on: nan, set: {g: -0.5}}]\nspace: {g: {int: [0, 5]}}\n",
+         "1:31: fallback.set: g: expected a whole number, found -0.5"},
+        {"fallback: [{on: nan, set: {g: c}}]\nspace: {g: {choice: [a, b]}}\n",
+         "1:31: fallback.set: g: expected one of its values in space, found 'c'"},
+        {"fallback: [{on: nan, set: {g: 9}}]\nspace: {g: {float: [0, 5]}}\n",
+         "1:31: fallback.set: g: expected one of its values in space, found 9"},
+        {"fallback: [{on: nan, set: {g: 1}, mark: bad}]\nspace: {g: {float: [0, 5]}}\n",
+         "1:41: fallback.mark: expected rolled_back, found 'bad'"},
+        {"fallback: [{on: nan, set: {g: 1}, times: 64}]\nspace: {g: {float: [0, 5]}}\n",
+         "1:42: fallback.times: expected a whole number in 1 … 63, found 64"},
+        {"fallback: [{on: nan, set: {g: 1}, time: 2}]\nspace: {g: {float: [0, 5]}}\n",
+         "1:35: fallback: unknown key 'time', did you mean 'times'?"},
+        {"retry: {calibration: 1}\n",
+         "1:9: retry: calibration: a soft label stays one, such a trial is never tried again"},
+    };
+    check(cases, ARRAY_LEN(cases), "run: [x]\nbudget: {trials: 1}\n");
 }
