@@ -7,3 +7,7 @@
 #define ATTR_ENQUEUED "forkless:enqueued"
 #define ATTR_FORKS "forkless:forks"
 #define ATTR_EVIDENCE "forkless:evidence"
+
+/* A system attribute: where a trial stands on its fallback ladder. It goes along with later tries,
+ * unlike those named forkless:…, so a lost one goes on where it stood. */
+#define ATTR_FALLBACK "fallback"

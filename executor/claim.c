@@ -112,6 +112,7 @@ static void claim_done(struct storeq_job *job)
             ev.claim = SW_CLAIM_OK;
             c->run->tries = c->tries.others;
             c->run->retry_of = c->retry_of;
+            ev.tries.rung = c->run->rung;
             run_tell_enqueued(c->run);
             ex->slots[c->slot].claimed = TAKE(c->run);
             break;

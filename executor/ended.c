@@ -32,6 +32,7 @@ void ended_tell(const struct run *r)
               LOG_TEXT("state", trial_state_name(r->state)), LOG_REAL("value", r->value),
               LOG_TEXT("class", fail_class_name(r->fail)), LOG_TEXT("message", message),
               LOG_INT("ms", r->took_ms));
+    training_tell(r);
     if (w != NULL && w->trial_end != NULL)
         w->trial_end(w->ctx, &st->view, r->number, r->state, r->fail, message, r->value);
 }

@@ -9,6 +9,8 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "executor/attrs.h"
+#include "executor/requeue.h"
+#include "storage/ftf.h"
 
 static int put_attrs(struct store *s, int64_t id, enum attr_kind kind, json_t *attrs,
                      struct err *err)
@@ -40,22 +42,33 @@ int entry_put_news(const struct entry *e, struct store *s, struct err *err)
     return rc == 0 ? put_attrs(s, e->trial, ATTR_USER, e->attrs, err) : rc;
 }
 
+/* Its result is not one of what the study asks for. */
+static bool is_rolled_back(const struct entry_end *end)
+{
+    return json_is_true(json_object_get(end->training, "rolled_back"));
+}
+
 static int put_row(const struct entry *e, const json_t *row, struct store *s, struct err *err)
 {
     const struct entry_end *end = e->end;
     const json_t *buys = json_object_get(row, "buy_trades");
+    const char *variant = json_string_value(json_object_get(row, "variant"));
+    bool rolled_back = is_rolled_back(end);
     AUTO_FREE char *metrics = json_dumps(json_object_get(row, "metrics"), 0);
+    AUTO_FREE char *mine = NULL; /* it must not take the place of what was asked for */
+    if (rolled_back && asprintf(&mine, "%s:rolled_back", variant != NULL ? variant : "") < 0)
+        mine = NULL;
     const struct store_result result = {
         .run_id = end->run_id,
         .study = e->study,
-        .variant = json_string_value(json_object_get(row, "variant")),
+        .variant = mine != NULL ? mine : variant,
         .fold = json_integer_value(json_object_get(row, "fold")),
         .crypto_symbol = end->crypto,
         .factor = end->factor,
         .trial_number = e->number,
         .objective = end->value,
         .direction = end->direction,
-        .run_status = "success",
+        .run_status = rolled_back ? "rolled_back" : "success",
         .params = end->params,
         .metrics = metrics,
         .buy_trades = json_is_integer(buys) ? json_integer_value(buys) : -1,
@@ -75,6 +88,32 @@ static int put_rows(const struct entry *e, struct store *s, struct err *err)
             break;
     }
     return rc;
+}
+
+static int put_training(const struct entry *e, struct store *s, struct err *err)
+{
+    const struct entry_end *end = e->end;
+    bool failed = end->fail != FAIL_NONE;
+    if (end->training == NULL)
+        return 0;
+    AUTO_FREE char *requested = json_dumps(json_object_get(end->training, "requested"), 0);
+    AUTO_FREE char *used = json_dumps(json_object_get(end->training, "used"), 0);
+    const struct store_training t = {
+        .run_id = end->run_id,
+        .study = e->study,
+        .trial_number = e->number,
+        .crypto_symbol = end->crypto,
+        .factor = end->factor,
+        .loss_function = json_string_value(json_object_get(end->training, "loss_function")),
+        .failed = failed,
+        .failure_class = failed ? fail_class_name(end->fail) : NULL,
+        .failure_mode = failed ? fail_class_mode(end->fail) : NULL,
+        .message = failed && end->message[0] != '\0' ? end->message : NULL,
+        .requested = requested,
+        .used = used,
+        .rolled_back = is_rolled_back(end)};
+    int rc = store_training_put(s, &t, err);
+    return rc == -ERR_UNSUPPORTED ? 0 : rc; /* a store of studies alone */
 }
 
 static int put_failure(int64_t trial, enum fail_class class, const char *why, struct store *s,
@@ -129,12 +168,14 @@ int entry_put_end(const struct entry *e, struct store *s, struct err *why, bool 
         return put_not_stored(e->trial, why, s, err);
     if (end->fail != FAIL_NONE)
         rc = put_failure(e->trial, end->fail, end->message, s, err);
-    if (rc == 0 && end->retry)
+    if (rc == 0 && end->fallback != NULL)
+        rc = requeue_fallen(s, e->trial, e->study, end->fallback, err);
+    else if (rc == 0 && end->retry)
         rc = store_trial_retry(s, e->trial, &retry, NULL, NULL, err);
     else if (rc == 0)
         rc = store_trial_finish(s, e->trial, end->state, &end->value,
                                 end->state != TRIAL_FAIL && !isnan(end->value) ? 1 : 0, err);
     if (rc == 0 && end->state == TRIAL_COMPLETE)
         rc = put_rows(e, s, err);
-    return rc;
+    return rc == 0 ? put_training(e, s, err) : rc;
 }

@@ -10,14 +10,18 @@ struct entry_end {
     enum trial_state state;
     double value; /* NaN: none */
     enum fail_class fail;
-    const char *message; /* why it failed; "": nothing to say */
-    bool retry;          /* queue it again */
-    int64_t retry_at_us; /* not before, UTC; 0: at once */
-    const char *refused; /* why an earlier entry of the trial was refused; NULL: none was */
+    const char *message;    /* why it failed; "": nothing to say */
+    bool retry;             /* queue it again */
+    int64_t retry_at_us;    /* not before, UTC; 0: at once */
+    const json_t *fallback; /* of the retry: with other values (requeue.h); NULL: with the same */
+    const char *refused;    /* why an earlier entry of the trial was refused; NULL: none was */
 
     const json_t *rows; /* array of result rows as the worker gave them; NULL: none */
     const char *params; /* for the rows: JSON object name -> value */
-    const char *run_id, *crypto, *factor; /* for the rows; the last two may be NULL */
+    /* what training_runs gets besides: an object with loss_function (or null), requested, used
+     * (objects of parameters) and rolled_back; NULL: the trial is no training */
+    const json_t *training;
+    const char *run_id, *crypto, *factor; /* for both; the last two may be NULL */
     enum direction direction;
 };
 
@@ -39,6 +43,7 @@ int entry_put_news(const struct entry *e, struct store *s, struct err *err);
 /* Writes an entry with an end. *why: an earlier refusal of something of this trial, or code
  * ERR_NONE; on return also what was refused of this entry. With a refusal a good outcome is stored
  * as a failure of class `storage`: what the store lacks makes it a lie. *failed tells that. Errors:
- * trouble, that a later try may not have; ERR_FINISHED; of store_results_put. */
+ * trouble, that a later try may not have; ERR_FINISHED; of store_results_put and
+ * store_training_put. */
 int entry_put_end(const struct entry *e, struct store *s, struct err *why, bool *failed,
                   struct err *err);

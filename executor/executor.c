@@ -391,6 +391,10 @@ static int make_sweep(struct executor *ex, struct err *err)
         .poll_ms = POLL_MS,
         .ahead_ms = BRISK_MS,
     };
+    conf.n_rungs = fallback_rungs(spec);
+    for (int i = 0; i < conf.n_rungs; i++)
+        ex->rungs[i] = fallback_step(spec, i + 1)->on;
+    conf.rungs = ex->rungs;
     conf.until_wall = ex->studies[0].view.target == 0;
     for (int i = 0; i < FAIL_CLASSES; i++)
         conf.retry[i] = (struct sw_retry){.times = (int)spec->retry[i].times,

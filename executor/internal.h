@@ -1,7 +1,8 @@
 /* What the files of the shell share. executor.c: loop, signals, the sweep's actions; study.c,
  * claim.c, record.c, lost.c, beat.c: the store's jobs; ended.c: outcomes; slot.c: worker processes;
- * forks.c: their forks; orphans.c: what they leave behind; run.c: one trial; message.c: what
- * workers say; builtin.c: the XGBoost worker's settings. */
+ * forks.c: their forks; orphans.c: what they leave behind; run.c: one trial; ladder.c: its
+ * fallbacks; training.c: it as a training; message.c: what workers say; builtin.c: the XGBoost
+ * worker's settings. */
 #pragma once
 
 #include <assert.h>
@@ -23,6 +24,7 @@
 #include "executor/storeq.h"
 #include "executor/worker.h"
 #include "trials/classify.h"
+#include "trials/fallback.h"
 
 /* A trial that took less is short: then the next one's process is started, and the next one
  * claimed, before they are needed. */
@@ -44,6 +46,8 @@ struct study {
     int dir_fd;
     uint64_t waits_since_ms; /* others run all that is missing; 0 = not so */
     bool wait_told;
+    bool training;      /* its trials have rows in training_runs */
+    char *objective;    /* of the XGBoost worker, unless a trial has its own; NULL for commands */
     char *program;      /* of the worker, resolved; NULL: another one for each trial */
     char *xgboost_conf; /* path of the worker's settings; NULL unless RUN_XGBOOST */
 };
@@ -71,9 +75,16 @@ struct run {
     uint64_t started_ms;
     uint64_t took_ms; /* when it has ended */
 
-    double *values;            /* [space.n] */
-    bool *active;              /* [space.n] */
-    double *fixed;             /* [space.n], NaN = free; NULL = nothing is fixed */
+    double *values; /* [space.n] */
+    bool *active;   /* [space.n] */
+    double *fixed;  /* [space.n], NaN = free; NULL = nothing is fixed */
+    /* on the fallback ladder (ladder.c) */
+    int rung; /* 0: as it was asked for */
+    bool rolled_back;
+    struct spec_fixed *instead; /* [n_instead], owned; texts are the ladder's or the spec's */
+    size_t n_instead;
+    json_t *ladder; /* ATTR_FALLBACK as it was claimed with; NULL: none */
+
     json_t *fixed_params;      /* enqueued values by name, for suggest; NULL */
     struct run_param **params; /* what the trial has: the active ones, then suggested ones */
     size_t n_params, cap_params, stored_params;
@@ -101,6 +112,7 @@ struct run {
     double metric;        /* last value on stdout */
     char guess[80];       /* while none was found: "accuracy=0.93", which may have been meant */
     enum fail_class seen; /* strongest class given away by its output */
+    char seen_line[200];  /* the line that did */
 
     bool ended; /* the outcome is known */
     enum trial_state state;
@@ -159,6 +171,7 @@ struct executor {
         *spool; /* what the store has not taken is kept there; NULL: it could not be made */
     struct sweep *sweep;
     struct sw_study_conf *sweep_studies;
+    unsigned rungs[FALLBACK_RUNGS_MAX]; /* of the fallback ladder: bits of classes */
     struct study *studies;
     int n_studies;
     struct slot *slots;
@@ -266,6 +279,26 @@ void record_return(struct run *r);
 /* Makes the outcome durable; takes over the caller's reference. Ends in SW_EV_SAVED. */
 void record_outcome(struct run *r, const struct sw_action *a);
 
+/* ladder.c */
+/* Where the trial that was claimed stands. False when out of memory. */
+bool ladder_restore(struct run *r, const struct trial *t);
+/* Bits of the rungs below that would change something. */
+uint64_t ladder_useful(const struct run *r);
+/* What it was first asked for, of what was changed since: an object, borrowed; NULL: nothing. */
+const json_t *ladder_requested(const struct run *r);
+/* What its next try has on the rung, for requeue.h; the caller's. NULL when out of memory. */
+json_t *ladder_next(const struct run *r, int rung);
+
+/* training.c */
+void training_init(struct study *st);
+/* NULL: none */
+const char *training_crypto(const struct spec *spec);
+const char *training_factor(const struct spec *spec);
+/* entry_end.training of the trial, the caller's; NULL: it is none. */
+json_t *training_of(const struct run *r, enum fail_class fail);
+/* The event of a training that failed. */
+void training_tell(const struct run *r);
+
 /* ended.c */
 /* Tells log and watcher how the trial ended, and notes the best. A failure is told at once, a good
  * outcome when it is stored: neither is taken back. */
@@ -329,6 +362,8 @@ void slot_release(struct slot *s);
 void slot_prune(struct slot *s);
 void slot_say(struct slot *s, const char *line);
 void slot_end_trial(struct slot *s);
+/* A line of the trial's output: it may give away why it fails. */
+void slot_classify(struct slot *s, const char *line, size_t n);
 
 /* SPAWN_ flags of its workers. */
 unsigned slot_spawn_flags(const struct slot *s);

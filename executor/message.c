@@ -157,9 +157,10 @@ static void on_row(struct slot *s, const json_t *m, size_t n)
 /* Names of events that forkless itself writes: who reads those must be able to trust them. */
 static bool is_ours(const char *event)
 {
-    static const char *const names[] = {"trial_",     "worker_", "store_", "hpo_",     "evidence_",
-                                        "heartbeat_", "events_", "run_",   "waiting_", "fork_",
-                                        "orphan",     "proof",   "signal", "notice"};
+    static const char *const names[] = {
+        "trial_",     "worker_", "store_", "hpo_",     "evidence_",
+        "heartbeat_", "events_", "run_",   "waiting_", "fork_",
+        "orphan",     "proof",   "signal", "notice",   "xgboost_training_failed"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         if (strncmp(event, names[i], strlen(names[i])) == 0)
             return true;
@@ -275,7 +276,7 @@ int stdout_line(void *slot, const char *line, size_t n)
     struct run *r = s->run;
     if (r == NULL || r->ended)
         return 0;
-    r->seen = classify_stronger(r->seen, classify_line(line, n));
+    slot_classify(s, line, n);
     struct metric_line m = metric_line_find(r->study->spec->study.metric, line, n);
     if (!m.found) {
         if (!r->metric_found)

@@ -130,21 +130,13 @@ struct finish_job {
     struct run *run;
     struct sw_action action;
     int64_t retry_at_us;
+    json_t *fallback, *training; /* see entry_end */
     struct sw_counts counts;
     struct flush_job
         *before;            /* pushed ahead of this job; NULL: none. Its rc is the store's answer */
     struct flush_job *news; /* what is left to write */
     bool refused;           /* the store lacks something of the trial: it failed */
 };
-
-static const char *cell_value(const struct spec *spec, const char *name)
-{
-    for (size_t i = 0; i < spec->n_cell; i++) {
-        if (strcmp(spec->cell[i].name, name) == 0)
-            return spec->cell[i].value;
-    }
-    return NULL;
-}
 
 /* Whether the store lacks what was to be written before; with the spool it will have what only
  * waited. That the trial was finished by somebody else the end will find out. */
@@ -169,13 +161,15 @@ static struct entry_end finish_end(const struct finish_job *f, bool spooled, str
                               .message = r->message,
                               .retry = a->retry,
                               .retry_at_us = f->retry_at_us,
+                              .fallback = f->fallback,
                               .refused = before_refused(f->before, spooled) ? f->before->job.err.msg
                                                                             : NULL,
                               .rows = r->rows,
                               .params = buf_str(params),
+                              .training = f->training,
                               .run_id = r->study->ex->run_row.run_id,
-                              .crypto = cell_value(spec, "crypto"),
-                              .factor = cell_value(spec, "factor"),
+                              .crypto = training_crypto(spec),
+                              .factor = training_factor(spec),
                               .direction = spec->study.direction};
 }
 
@@ -222,6 +216,8 @@ static void finish_free(struct finish_job *f)
 {
     flush_free(f->before);
     flush_free(f->news);
+    json_decref(f->fallback);
+    json_decref(f->training);
     run_unref(f->run);
     free(f);
 }
@@ -305,6 +301,8 @@ void record_outcome(struct run *r, const struct sw_action *a)
     f->action = *a;
     f->before = TAKE(r->flush);
     f->news = news;
+    f->training = training_of(r, a->fail);
+    f->fallback = a->rung > 0 ? ladder_next(r, a->rung) : NULL;
     r->saving = true;
     uint64_t now = executor_now(ex);
     if (a->retry && a->due_ms > now)

@@ -120,6 +120,12 @@ struct run *run_create(struct study *st, const struct store_claim *c)
     if (c->kind == CLAIM_QUEUED) {
         fix_stored(r, c->trial);
         fix_enqueued(r, c->fixed_params);
+        if (!ladder_restore(r, c->trial)) {
+            run_unref(r);
+            return NULL;
+        }
+        if (r->rung > 0) /* what was enqueued is what failed */
+            fix_stored(r, c->trial);
     }
     return r;
 }
@@ -146,6 +152,8 @@ void run_unref(struct run *r)
     free(r->fixed);
     free(r->params);
     free(r->steps);
+    free(r->instead);
+    json_decref(r->ladder);
     json_decref(r->fixed_params);
     json_decref(r->new_attrs);
     json_decref(r->new_rungs);
@@ -276,7 +284,9 @@ struct spec_trial run_spec_trial(const struct run *r)
                                .active = r->active,
                                .number = r->number,
                                .seed = r->seed,
-                               .dir = r->dir};
+                               .dir = r->dir,
+                               .instead = r->instead,
+                               .n_instead = r->n_instead};
 }
 
 /* The directory may be that of an older trial of the same number, from a store that is no more:

@@ -84,6 +84,7 @@ void slot_end_trial(struct slot *s)
                                            .slot = s->index,
                                            .state = r->state,
                                            .fail = r->fail,
+                                           .useful = r->state == TRIAL_FAIL ? ladder_useful(r) : 0,
                                            .goes_on = goes_on,
                                            .gone = !s->alive && s->open_handles == 0});
 }
@@ -113,7 +114,9 @@ static void conclude(struct slot *s, int status, int sig)
     struct run *r = s->run;
     const char *metric = r->study->spec->study.metric;
     char last[200] = "";
-    if (s->tail[0] != '\0')
+    if (r->seen_line[0] != '\0')
+        (void)snprintf(last, sizeof(last), "; it said: %.170s", r->seen_line);
+    else if (s->tail[0] != '\0')
         (void)snprintf(last, sizeof(last), "; last on stderr: %.170s", s->tail);
     if (s->pruning && s->fsm.reason == WK_STOPPED) {
         run_pruned(r);
@@ -288,11 +291,27 @@ static void arm_timer(struct slot *s)
 /* --- reading
  * --------------------------------------------------------------------------------------- */
 
+void slot_classify(struct slot *s, const char *line, size_t n)
+{
+    struct run *r = s->run;
+    if (r == NULL)
+        return;
+    const struct spec *spec = r->study->spec;
+    enum fail_class found = classify_line(line, n);
+    for (size_t i = 0; i < spec->n_patterns; i++) {
+        if (classify_match(spec->patterns[i].text, line, n))
+            found = classify_stronger(found, spec->patterns[i].fail);
+    }
+    enum fail_class seen = classify_stronger(r->seen, found);
+    if (seen != r->seen)
+        (void)snprintf(r->seen_line, sizeof(r->seen_line), "%.*s", (int)(n < 190 ? n : 190), line);
+    r->seen = seen;
+}
+
 static int stderr_line(void *ctx, const char *line, size_t n)
 {
     struct slot *s = ctx;
-    if (s->run != NULL)
-        s->run->seen = classify_stronger(s->run->seen, classify_line(line, n));
+    slot_classify(s, line, n);
     if (n > 0)
         (void)snprintf(s->tail, sizeof(s->tail), "%.*s",
                        (int)(n < sizeof(s->tail) ? n : sizeof(s->tail) - 1), line);

@@ -106,12 +106,16 @@ static void put_end(struct buf *out, const struct entry_end *end)
     put_text(out, "refused", end->refused);
     if (end->retry)
         buf_printf(out, ",\"retry_at_us\":%" PRId64, end->retry_at_us);
-    if (json_array_size(end->rows) > 0) {
-        put_json(out, "rows", end->rows);
-        put_text(out, "params", end->params);
+    put_json(out, "fallback", end->fallback);
+    put_json(out, "training", end->training);
+    if (json_array_size(end->rows) > 0 || end->training != NULL) {
         put_text(out, "run_id", end->run_id);
         put_text(out, "crypto", end->crypto);
         put_text(out, "factor", end->factor);
+    }
+    if (json_array_size(end->rows) > 0) {
+        put_json(out, "rows", end->rows);
+        put_text(out, "params", end->params);
         put_text(out, "direction", end->direction == DIRECTION_MAXIMIZE ? "maximize" : "minimize");
     }
     buf_putc(out, '}');

@@ -108,13 +108,16 @@ static bool read_steps(struct spool_entry *e, const json_t *list, bool *nomem)
 static bool read_rows(struct entry_end *out, const json_t *end)
 {
     const char *direction = text_of(end, "direction");
+    out->run_id = text_of(end, "run_id");
+    out->crypto = text_of(end, "crypto");
+    out->factor = text_of(end, "factor");
+    out->training = json_object_get(end, "training");
+    if (out->training != NULL && (!json_is_object(out->training) || out->run_id == NULL))
+        return false;
     out->rows = json_object_get(end, "rows");
     if (out->rows == NULL)
         return true;
     out->params = text_of(end, "params");
-    out->run_id = text_of(end, "run_id");
-    out->crypto = text_of(end, "crypto");
-    out->factor = text_of(end, "factor");
     out->direction = direction != NULL && strcmp(direction, "maximize") == 0 ? DIRECTION_MAXIMIZE
                                                                              : DIRECTION_MINIMIZE;
     return json_is_array(out->rows) && out->params != NULL && out->run_id != NULL &&
@@ -139,6 +142,9 @@ static bool read_end(struct spool_entry *e, const json_t *end)
     out->refused = text_of(end, "refused");
     out->retry = retry != NULL;
     out->retry_at_us = json_integer_value(retry);
+    out->fallback = json_object_get(end, "fallback");
+    if (out->fallback != NULL && !json_is_object(out->fallback))
+        return false;
     e->entry.end = out;
     return read_rows(out, end);
 }

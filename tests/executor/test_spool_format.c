@@ -104,6 +104,35 @@ Test(spool_format, an_entry_comes_back_as_it_was)
     cr_expect(eq(int, (int)e->end->direction, DIRECTION_MAXIMIZE));
 }
 
+Test(spool_format, a_training_and_its_next_try_come_back)
+{
+    AUTO(buf_free) struct buf b = BUF_INIT;
+    AUTO(spool_data_free) struct spool_data d = {0};
+    AUTO_JSON json_t *next = json_pack("{s:{s:i}, s:{s:f}}", "attr", "rung", 1, "values", "g", 3.0);
+    AUTO_JSON json_t *training =
+        json_pack("{s:s, s:b}", "loss_function", "focal", "rolled_back", 1);
+    const struct entry_end end = {.state = TRIAL_FAIL,
+                                  .value = NAN,
+                                  .fail = FAIL_HESSIAN,
+                                  .message = "lost",
+                                  .retry = true,
+                                  .fallback = next,
+                                  .training = training,
+                                  .run_id = "r",
+                                  .crypto = "OP"};
+    const struct entry e = {.study = "s", .end = &end};
+    spool_put_head(&b, &conf);
+    spool_put(&b, &e, 0);
+    cr_assert(eq(int, spool_read(&d, b.data, b.len, NULL), 0));
+    cr_assert(eq(sz, d.n, 1));
+    const struct entry_end *back = d.entries[0].entry.end;
+    cr_expect(json_equal((json_t *)(uintptr_t)back->fallback, next));
+    cr_expect(json_equal((json_t *)(uintptr_t)back->training, training));
+    cr_expect(eq(str, (char *)(uintptr_t)back->run_id, (char *)"r"));
+    cr_expect(eq(str, (char *)(uintptr_t)back->crypto, (char *)"OP"));
+    cr_expect(back->retry && back->fail == FAIL_HESSIAN);
+}
+
 Test(spool_format, a_torn_end_does_not_count_and_damage_is_counted)
 {
     AUTO(buf_free) struct buf b = BUF_INIT;

@@ -1,0 +1,134 @@
+/* A trial as a training: what its row in training_runs says, and its event when it fails. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "executor/internal.h"
+
+static const char *cell_value(const struct spec *spec, const char *name)
+{
+    for (size_t i = 0; i < spec->n_cell; i++) {
+        if (strcmp(spec->cell[i].name, name) == 0)
+            return spec->cell[i].value;
+    }
+    return NULL;
+}
+
+const char *training_crypto(const struct spec *spec)
+{
+    return spec->run.crypto != NULL ? spec->run.crypto : cell_value(spec, "crypto");
+}
+
+const char *training_factor(const struct spec *spec)
+{
+    return cell_value(spec, "factor");
+}
+
+void training_init(struct study *st)
+{
+    const struct spec *spec = st->spec;
+    bool xgboost = spec->run.runner == RUN_XGBOOST;
+    st->training = xgboost || training_crypto(spec) != NULL || spec->run.loss_function != NULL;
+    if (!xgboost)
+        return;
+    AUTO_JSON json_t *conf = json_read(spec->run.config, strlen(spec->run.config), NULL);
+    const char *objective = json_string_value(json_object_get(conf, "objective"));
+    if (objective == NULL)
+        objective = json_string_value(json_object_get(json_object_get(conf, "fixed"), "objective"));
+    st->objective = strdup(objective != NULL ? objective : "binary:logistic");
+}
+
+static const char *text(const struct value *v)
+{
+    return v->kind == VALUE_TEXT ? v->s : NULL;
+}
+
+/* What the trial has under the name, as a text. */
+static const char *trial_text(const struct run *r, const char *name)
+{
+    const struct spec *spec = r->study->spec;
+    for (size_t i = 0; i < r->n_instead; i++) {
+        if (strcmp(r->instead[i].name, name) == 0)
+            return text(&r->instead[i].value);
+    }
+    for (size_t i = 0; i < r->n_params; i++) {
+        const struct run_param *p = r->params[i];
+        if (strcmp(p->name, name) == 0 && p->dist->kind == DIST_CHOICE)
+            return text(&p->dist->choices[(size_t)p->value]);
+    }
+    for (size_t i = 0; i < spec->n_fixed; i++) {
+        if (strcmp(spec->fixed[i].name, name) == 0)
+            return text(&spec->fixed[i].value);
+    }
+    return NULL;
+}
+
+static const char *loss_of(const struct run *r)
+{
+    const char *loss = trial_text(r, "loss_function");
+    if (loss == NULL)
+        loss = trial_text(r, "objective");
+    if (loss == NULL)
+        loss = r->study->spec->run.loss_function;
+    return loss != NULL ? loss : r->study->objective;
+}
+
+/* What the trial was trained with: its parameters, and the values beside them. */
+static json_t *used_of(const struct run *r)
+{
+    AUTO(buf_free) struct buf b = BUF_INIT;
+    const struct spec_trial t = run_spec_trial(r);
+    spec_put_params(&b, r->study->spec, &t);
+    json_t *used = json_read_python(buf_str(&b), b.len, NULL);
+    buf_clear(&b);
+    run_put_params(&b, r); /* suggested ones too */
+    AUTO_JSON json_t *params = json_read_python(buf_str(&b), b.len, NULL);
+    (void)json_object_update_missing(used, params);
+    return used != NULL ? used : json_object();
+}
+
+/* What it was asked for: the same but for what a fallback changed. */
+static json_t *requested_of(const struct run *r, const json_t *used)
+{
+    json_t *all = json_copy((json_t *)used);
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)ladder_requested(r), name, value)
+    {
+        if (json_is_null(value))
+            (void)json_object_del(all, name);
+        else
+            (void)json_object_set(all, name, value);
+    }
+    return all;
+}
+
+/* What was cut short from outside is no training that failed. */
+static bool counts(const struct run *r, enum fail_class fail)
+{
+    return r->study->training && !fail_class_is_interruption(fail);
+}
+
+json_t *training_of(const struct run *r, enum fail_class fail)
+{
+    if (!counts(r, fail))
+        return NULL;
+    json_t *used = used_of(r);
+    json_t *out = json_pack("{s:s?, s:o, s:o, s:b}", "loss_function", loss_of(r), "requested",
+                            requested_of(r, used), "used", used, "rolled_back", r->rolled_back);
+    return out;
+}
+
+void training_tell(const struct run *r)
+{
+    const struct spec *spec = r->study->spec;
+    if (r->state != TRIAL_FAIL || !counts(r, r->fail))
+        return;
+    log_event(LOG_ERROR, "xgboost_training_failed", LOG_TEXT("study", r->study->view.name),
+              LOG_INT("trial", r->number), LOG_TEXT("crypto_symbol", training_crypto(spec)),
+              LOG_TEXT("factor", training_factor(spec)), LOG_TEXT("loss_function", loss_of(r)),
+              LOG_TEXT("failure_class", fail_class_name(r->fail)),
+              LOG_TEXT("failure_mode", fail_class_mode(r->fail)), LOG_TEXT("message", r->message));
+}
