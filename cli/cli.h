@@ -46,6 +46,7 @@ int export_main(int argc, char **argv);
 int repro_main(int argc, char **argv);
 int guard_main(int argc, char **argv);
 int drill_main(int argc, char **argv);
+int serve_main(int argc, char **argv);
 int triage_main(int argc, char **argv);
 int config_main(int argc, char **argv);
 int spool_main(int argc, char **argv);

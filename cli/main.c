@@ -29,6 +29,7 @@ static const struct command commands[] = {
     {"drill", "a fault in a real run, and whether it is met as promised", drill_main},
     {"db", "check, shrink, upgrade or copy a store", db_main},
     {"spool", "what runs kept on disk while their store was away", spool_main},
+    {"serve", "a store for Optuna's GrpcStorageProxy clients", serve_main},
     {NULL, NULL, NULL},
 };
 

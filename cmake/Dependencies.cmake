@@ -10,6 +10,9 @@ pkg_check_modules(DW      REQUIRED IMPORTED_TARGET libdw>=0.180)
 
 # The module for PostgreSQL; without libpq it is left out.
 pkg_check_modules(PQ IMPORTED_TARGET libpq>=14)
+pkg_check_modules(PBC IMPORTED_TARGET libprotobuf-c>=1.4)
+pkg_check_modules(MHD IMPORTED_TARGET libmicrohttpd>=0.9.71)
+find_program(PROTOC_C protoc-c)
 
 # gRPC's .pc drags in some sixty libraries that a user of the shared one need not name. Only programs of
 # their own load it; without it they are left out.

@@ -2,7 +2,7 @@
 # need no RPATH. forkless looks for its helpers beside itself, then in ../libexec/forkless.
 install(TARGETS forkless RUNTIME DESTINATION bin)
 install(TARGETS forkless-exec forkless-dump forkless-xgboost forkless-drill RUNTIME DESTINATION libexec/forkless)
-foreach(program forkless-victims forkless-victims-xgboost forkless-grpc)
+foreach(program forkless-victims forkless-victims-xgboost forkless-grpc forkless-serve)
   if(TARGET ${program})
     install(TARGETS ${program} RUNTIME DESTINATION libexec/forkless)
   endif()

@@ -118,4 +118,5 @@ struct store {
     const struct store_ops *ops;
     pid_t owner; /* a forked child must not use the handle */
     bool read_only;
+    bool is_private; /* another handle with the same url would be another store */
 };

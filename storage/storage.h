@@ -50,6 +50,9 @@ static inline void store_destroy_p(struct store **s)
 }
 #define AUTO_STORE AUTO(store_destroy_p)
 
+/* Whether the store lives in this handle alone: opening its url again would give another one. */
+bool store_is_private(const struct store *s);
+
 /* Whether rc is a refusal: an answer, given before anything was written. */
 static inline bool store_refused(int rc)
 {

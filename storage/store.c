@@ -135,6 +135,11 @@ void store_destroy(struct store *s)
     s->ops->destroy(s);
 }
 
+bool store_is_private(const struct store *s)
+{
+    return s->is_private;
+}
+
 int store_begin(struct store *s, struct err *err)
 {
     int rc = check_write(s, err);

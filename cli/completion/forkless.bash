@@ -75,7 +75,7 @@ _forkless() {
     [ "$prev" != = ] || prev=${COMP_WORDS[COMP_CWORD - 2]}
 
     case $prev in
-    --storage)
+    --storage | --tls-* | --token-file)
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return

@@ -262,6 +262,7 @@ int store_sqlite_open(struct store **out, const char *url, const struct store_op
     q->busy_ms = opts->busy_ms > 0 ? opts->busy_ms : BUSY_MS_DEFAULT;
     q->data_version = -1;
     int rc = read_url(q, url, err);
+    q->base.is_private = rc == 0 && strcmp(q->path, ":memory:") == 0;
     if (rc == 0)
         rc = open_file(q, err);
     if (rc == 0)

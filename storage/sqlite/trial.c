@@ -165,17 +165,13 @@ static int64_t not_before(const struct trial *t)
     return 0;
 }
 
-/* The times that a state demands. */
+/* The times that a state demands; a start that was given stays, as Optuna has it. */
 static void complete_times(struct trial *t)
 {
     int64_t now = clock_utc_us();
-    if (t->state == TRIAL_WAITING) {
-        t->start_us = t->complete_us = 0;
-        return;
-    }
-    if (t->start_us == 0)
+    if (t->start_us == 0 && t->state != TRIAL_WAITING)
         t->start_us = t->complete_us != 0 ? t->complete_us : now;
-    if (t->state == TRIAL_RUNNING)
+    if (!trial_state_finished(t->state))
         t->complete_us = 0;
     else if (t->complete_us == 0)
         t->complete_us = now;

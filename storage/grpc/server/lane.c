@@ -1,0 +1,222 @@
+#include "storage/grpc/server/lane.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "storage/grpc/service.h"
+
+/* More than that are several transactions, so that nobody waits for a thousand others. */
+enum { BATCH_MAX = 256 };
+
+struct queue {
+    struct lane_job *head, **tail;
+    size_t n;
+};
+
+struct lane {
+    struct store *store;
+    pthread_t thread;
+    pthread_mutex_t lock; /* of what follows */
+    pthread_cond_t filled;
+    struct queue in;
+    bool stopping;
+    struct lane_counts counts;
+};
+
+static void queue_init(struct queue *q)
+{
+    *q = (struct queue){.tail = &q->head};
+}
+
+static void queue_put(struct queue *q, struct lane_job *job)
+{
+    job->next = NULL;
+    *q->tail = job;
+    q->tail = &job->next;
+    q->n++;
+}
+
+static struct lane_job *queue_take(struct queue *q)
+{
+    struct lane_job *job = q->head;
+    if (job == NULL)
+        return NULL;
+    q->head = job->next;
+    if (q->head == NULL)
+        q->tail = &q->head;
+    q->n--;
+    return job;
+}
+
+static void finish(struct lane *l, struct lane_job *job)
+{
+    (void)atomic_fetch_sub(&l->counts.waiting, 1);
+    job->done(job);
+}
+
+static void fail(struct lane_job *job, const struct err *err)
+{
+    buf_clear(&job->reply);
+    job->rc = -(int)err->code;
+    job->err = *err;
+}
+
+static void answer(struct lane *l, struct lane_job *job)
+{
+    buf_clear(&job->reply);
+    job->rc =
+        service_answer(l->store, job->method, job->request, job->n_request, &job->reply, &job->err);
+}
+
+/* Each write in a transaction of its own. */
+static void write_singly(struct lane *l, struct queue *writes)
+{
+    for (struct lane_job *job; (job = queue_take(writes)) != NULL;) {
+        answer(l, job);
+        finish(l, job);
+    }
+}
+
+/* The writes in one transaction. Returns false when one broke it: none is stored. */
+static bool write_together(struct lane *l, struct queue *writes, struct err *err)
+{
+    int rc = store_begin(l->store, err);
+    if (rc < 0)
+        return false;
+    for (struct lane_job *job = writes->head; job != NULL && rc == 0; job = job->next) {
+        answer(l, job);
+        rc = job->rc < 0 && !store_refused(job->rc) && job->rc != -ERR_NOMEM ? job->rc : 0;
+        if (rc < 0)
+            *err = job->err;
+    }
+    if (rc < 0)
+        store_rollback(l->store);
+    else
+        rc = store_commit(l->store, true, err);
+    return rc == 0;
+}
+
+/* What breaks a transaction may be one client's alone (a row of its study that cannot be read), so
+ * the others get another chance; but not when the store itself is away. */
+static void write_batch(struct lane *l, struct queue *writes)
+{
+    struct err err = {0};
+    size_t n = writes->n;
+    if (n == 1) {
+        write_singly(l, writes);
+    } else if (write_together(l, writes, &err)) {
+        for (struct lane_job *job; (job = queue_take(writes)) != NULL;)
+            finish(l, job);
+    } else if (err.code == ERR_BUSY || err.code == ERR_UNAVAILABLE) {
+        (void)atomic_fetch_add(&l->counts.failures, 1);
+        for (struct lane_job *job; (job = queue_take(writes)) != NULL;) {
+            fail(job, &err);
+            finish(l, job);
+        }
+        return;
+    } else {
+        write_singly(l, writes);
+    }
+    (void)atomic_fetch_add(&l->counts.batches, 1);
+    (void)atomic_fetch_add(&l->counts.written, n);
+}
+
+/* Nobody waits for it any more: to write it now would surprise who has given it up. */
+static bool expired(const struct lane_job *job)
+{
+    return job->due_ns != UINT64_MAX && clock_mono_ns() > job->due_ns;
+}
+
+static void serve(struct lane *l, struct queue *jobs)
+{
+    struct queue writes;
+    queue_init(&writes);
+    for (struct lane_job *job; (job = queue_take(jobs)) != NULL;) {
+        struct err late = {.code = ERR_UNAVAILABLE, .msg = "the deadline has passed"};
+        if (expired(job)) {
+            fail(job, &late);
+        } else if (wire_writes(job->method)) {
+            queue_put(&writes, job);
+            continue;
+        } else {
+            answer(l, job);
+        }
+        finish(l, job);
+    }
+    if (writes.n > 0)
+        write_batch(l, &writes);
+}
+
+/* Waits for jobs and moves some into *jobs. Returns false when there are none and never will be. */
+static bool take_batch(struct lane *l, struct queue *jobs)
+{
+    (void)pthread_mutex_lock(&l->lock);
+    while (l->in.head == NULL && !l->stopping)
+        (void)pthread_cond_wait(&l->filled, &l->lock);
+    while (l->in.head != NULL && jobs->n < BATCH_MAX)
+        queue_put(jobs, queue_take(&l->in));
+    (void)pthread_mutex_unlock(&l->lock);
+    return jobs->n > 0;
+}
+
+static void *run(void *ctx)
+{
+    struct lane *l = ctx;
+    struct queue jobs;
+    queue_init(&jobs);
+    while (take_batch(l, &jobs))
+        serve(l, &jobs);
+    return NULL;
+}
+
+int lane_start(struct lane **out, struct store *store, struct err *err)
+{
+    struct lane *l = calloc(1, sizeof(*l));
+    if (l == NULL)
+        return err_set(err, ERR_NOMEM, "a store's thread");
+    l->store = store;
+    queue_init(&l->in);
+    (void)pthread_mutex_init(&l->lock, NULL);
+    (void)pthread_cond_init(&l->filled, NULL);
+    int rc = pthread_create(&l->thread, NULL, run, l);
+    if (rc != 0) {
+        free(l);
+        return err_sys(err, rc, "a store's thread");
+    }
+    *out = l;
+    return 0;
+}
+
+void lane_put(struct lane *l, struct lane_job *job)
+{
+    (void)atomic_fetch_add(&l->counts.waiting, 1);
+    (void)pthread_mutex_lock(&l->lock);
+    bool idle = l->in.head == NULL;
+    queue_put(&l->in, job);
+    if (idle)
+        (void)pthread_cond_signal(&l->filled);
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
+void lane_stop(struct lane *l)
+{
+    if (l == NULL)
+        return;
+    (void)pthread_mutex_lock(&l->lock);
+    l->stopping = true;
+    (void)pthread_cond_signal(&l->filled);
+    (void)pthread_mutex_unlock(&l->lock);
+    (void)pthread_join(l->thread, NULL);
+    store_destroy(l->store);
+    (void)pthread_cond_destroy(&l->filled);
+    (void)pthread_mutex_destroy(&l->lock);
+    free(l);
+}
+
+const struct lane_counts *lane_counts(const struct lane *l)
+{
+    return &l->counts;
+}

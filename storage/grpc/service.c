@@ -1,0 +1,400 @@
+#include "storage/grpc/service.h"
+
+#include <string.h>
+
+#include "base/array.h"
+#include "base/cleanup.h"
+
+/* A request on its way. */
+struct call {
+    struct store *store;
+    const void *request; /* unpacked */
+    struct pool *pool;
+    struct buf *reply;
+    struct buf scratch; /* a message that goes into the reply */
+    struct err *err;
+};
+
+/* ---- studies ---- */
+
+static int create_study(struct call *c)
+{
+    const Optuna__CreateNewStudyRequest *q = c->request;
+    Optuna__CreateNewStudyReply r = OPTUNA__CREATE_NEW_STUDY_REPLY__INIT;
+    enum direction *directions = pool_alloc(c->pool, q->n_directions * sizeof(*directions));
+    int rc = directions == NULL ? err_set(c->err, ERR_NOMEM, "directions") : 0;
+    for (size_t i = 0; i < q->n_directions && rc == 0; i++)
+        rc = wire_read_direction(&directions[i], q->directions[i], c->err);
+    if (rc == 0)
+        rc = store_study_create(c->store, q->study_name, directions, q->n_directions, &r.study_id,
+                                c->err);
+    if (rc == 0)
+        wire_pack(c->reply, &r);
+    return rc;
+}
+
+static int delete_study(struct call *c)
+{
+    const Optuna__DeleteStudyRequest *q = c->request;
+    return store_study_delete(c->store, q->study_id, c->err);
+}
+
+static int set_study_user_attr(struct call *c)
+{
+    const Optuna__SetStudyUserAttributeRequest *q = c->request;
+    return store_study_attr_set(c->store, q->study_id, ATTR_USER, q->key, q->value, c->err);
+}
+
+static int set_study_system_attr(struct call *c)
+{
+    const Optuna__SetStudySystemAttributeRequest *q = c->request;
+    return store_study_attr_set(c->store, q->study_id, ATTR_SYSTEM, q->key, q->value, c->err);
+}
+
+static int find_study(struct call *c)
+{
+    const Optuna__GetStudyIdFromNameRequest *q = c->request;
+    Optuna__GetStudyIdFromNameReply r = OPTUNA__GET_STUDY_ID_FROM_NAME_REPLY__INIT;
+    int rc = store_study_find(c->store, q->study_name, &r.study_id, c->err);
+    if (rc == 0)
+        wire_pack(c->reply, &r);
+    return rc;
+}
+
+static int put_name(void *ctx, const struct study_info *info)
+{
+    struct call *c = ctx;
+    if (info->name[0] != '\0')
+        wire_put_bytes(c->reply, 1, info->name, strlen(info->name));
+    return 0;
+}
+
+static int name_study(struct call *c)
+{
+    const Optuna__GetStudyNameFromIdRequest *q = c->request;
+    return store_study_look(c->store, q->study_id, put_name, c, c->err);
+}
+
+static int put_directions(void *ctx, const struct study_info *info)
+{
+    struct call *c = ctx;
+    Optuna__GetStudyDirectionsReply r = OPTUNA__GET_STUDY_DIRECTIONS_REPLY__INIT;
+    r.directions = pool_alloc(c->pool, info->n_directions * sizeof(r.directions[0]));
+    if (r.directions == NULL)
+        return err_set(c->err, ERR_NOMEM, "directions");
+    for (; r.n_directions < info->n_directions; r.n_directions++)
+        r.directions[r.n_directions] = wire_direction(info->directions[r.n_directions]);
+    wire_pack(c->reply, &r);
+    return 0;
+}
+
+static int directions_of_study(struct call *c)
+{
+    const Optuna__GetStudyDirectionsRequest *q = c->request;
+    return store_study_look(c->store, q->study_id, put_directions, c, c->err);
+}
+
+/* Attributes as entries of a map: the same in each message that has one. */
+struct attr_map {
+    struct buf *to;
+    unsigned field;
+};
+
+static int put_attr(void *ctx, const struct trial_attr *attr)
+{
+    struct attr_map *map = ctx;
+    wire_put_attr(map->to, map->field, attr);
+    return 0;
+}
+
+static int user_attrs_of_study(struct call *c)
+{
+    const Optuna__GetStudyUserAttributesRequest *q = c->request;
+    struct attr_map map = {.to = c->reply, .field = 1};
+    return store_study_attrs_each(c->store, q->study_id, ATTR_USER, put_attr, &map, c->err);
+}
+
+static int system_attrs_of_study(struct call *c)
+{
+    const Optuna__GetStudySystemAttributesRequest *q = c->request;
+    struct attr_map map = {.to = c->reply, .field = 1};
+    return store_study_attrs_each(c->store, q->study_id, ATTR_SYSTEM, put_attr, &map, c->err);
+}
+
+/* Studies as they are listed; their attributes come after, because a callback must not ask. */
+struct study_list {
+    struct call *call;
+    Optuna__Study **studies;
+    size_t n, cap;
+};
+
+static int list_study(void *ctx, const struct study_info *info)
+{
+    struct study_list *l = ctx;
+    struct pool *pool = l->call->pool;
+    Optuna__Study *s = pool_alloc(pool, sizeof(*s));
+    if (s == NULL || !array_reserve(&l->studies, &l->cap, l->n + 1, sizeof(l->studies[0])))
+        return err_set(l->call->err, ERR_NOMEM, "studies");
+    optuna__study__init(s);
+    s->study_id = info->id;
+    s->study_name = pool_strdup(pool, info->name);
+    s->directions = pool_alloc(pool, info->n_directions * sizeof(s->directions[0]));
+    if (pool_failed(pool))
+        return err_set(l->call->err, ERR_NOMEM, "studies");
+    for (; s->n_directions < info->n_directions; s->n_directions++)
+        s->directions[s->n_directions] = wire_direction(info->directions[s->n_directions]);
+    l->studies[l->n++] = s;
+    return 0;
+}
+
+/* A study that was deleted meanwhile is left out. */
+static int put_study(struct call *c, const Optuna__Study *s)
+{
+    AUTO(buf_free) struct buf b = BUF_INIT;
+    struct attr_map user = {.to = &b, .field = 4}, system = {.to = &b, .field = 5};
+    wire_pack(&b, s);
+    int rc = store_study_attrs_each(c->store, s->study_id, ATTR_USER, put_attr, &user, c->err);
+    if (rc == 0)
+        rc = store_study_attrs_each(c->store, s->study_id, ATTR_SYSTEM, put_attr, &system, c->err);
+    if (rc == 0)
+        wire_put_bytes(c->reply, 1, buf_str(&b), b.len);
+    c->reply->failed = c->reply->failed || b.failed;
+    return rc == -ERR_NOTFOUND ? 0 : rc;
+}
+
+static int all_studies(struct call *c)
+{
+    struct study_list l = {.call = c};
+    int rc = store_studies_look(c->store, list_study, &l, c->err);
+    for (size_t i = 0; i < l.n && rc == 0; i++)
+        rc = put_study(c, l.studies[i]);
+    free(l.studies);
+    return rc;
+}
+
+/* ---- trials: writing ---- */
+
+static int create_from(struct call *c, const Optuna__CreateNewTrialRequest *q, int64_t *id)
+{
+    AUTO(wire_trial_free) struct wire_trial t = {0};
+    static const Optuna__Trial empty = OPTUNA__TRIAL__INIT; /* what a missing message means */
+    const Optuna__Trial *m = q->template_trial != NULL ? q->template_trial : &empty;
+    int rc = wire_read_trial(&t, m, c->pool, c->err);
+    return rc < 0 ? rc : store_trial_create(c->store, q->study_id, &t.trial, id, NULL, c->err);
+}
+
+static int create_trial(struct call *c)
+{
+    const Optuna__CreateNewTrialRequest *q = c->request;
+    Optuna__CreateNewTrialReply r = OPTUNA__CREATE_NEW_TRIAL_REPLY__INIT;
+    int rc = q->template_trial_is_none
+                 ? store_trial_create(c->store, q->study_id, NULL, &r.trial_id, NULL, c->err)
+                 : create_from(c, q, &r.trial_id);
+    if (rc == 0)
+        wire_pack(c->reply, &r);
+    return rc;
+}
+
+static int set_param(struct call *c)
+{
+    const Optuna__SetTrialParameterRequest *q = c->request;
+    AUTO(dist_free) struct dist d = {0};
+    int rc = dist_read_stored(&d, q->distribution, strlen(q->distribution), c->err);
+    if (rc < 0)
+        return err_wrap(c->err, rc, "parameter '%.80s'", q->param_name);
+    const struct trial_param p = {
+        .name = q->param_name, .dist = &d, .value = q->param_value_internal};
+    return store_trial_params(c->store, q->trial_id, &p, 1, c->err);
+}
+
+static int set_state(struct call *c)
+{
+    const Optuna__SetTrialStateValuesRequest *q = c->request;
+    Optuna__SetTrialStateValuesReply r = OPTUNA__SET_TRIAL_STATE_VALUES_REPLY__INIT;
+    enum trial_state state;
+    bool changed = false;
+    int rc = wire_read_state(&state, q->state, c->err);
+    if (rc == 0)
+        rc = store_trial_state(c->store, q->trial_id, state, q->values, q->n_values, &changed,
+                               c->err);
+    r.trial_updated = changed;
+    if (rc == 0)
+        wire_pack(c->reply, &r);
+    return rc;
+}
+
+static int set_step(struct call *c)
+{
+    const Optuna__SetTrialIntermediateValueRequest *q = c->request;
+    const struct trial_step step = {.step = q->step, .value = q->intermediate_value};
+    return store_trial_steps_set(c->store, q->trial_id, &step, 1, c->err);
+}
+
+static int set_user_attr(struct call *c)
+{
+    const Optuna__SetTrialUserAttributeRequest *q = c->request;
+    const struct trial_attr attr = {.key = q->key, .json = q->value};
+    return store_trial_attrs(c->store, q->trial_id, ATTR_USER, &attr, 1, c->err);
+}
+
+static int set_system_attr(struct call *c)
+{
+    const Optuna__SetTrialSystemAttributeRequest *q = c->request;
+    const struct trial_attr attr = {.key = q->key, .json = q->value};
+    return store_trial_attrs(c->store, q->trial_id, ATTR_SYSTEM, &attr, 1, c->err);
+}
+
+/* ---- trials: reading ---- */
+
+static int find_trial(struct call *c)
+{
+    const Optuna__GetTrialIdFromStudyIdTrialNumberRequest *q = c->request;
+    Optuna__GetTrialIdFromStudyIdTrialNumberReply r =
+        OPTUNA__GET_TRIAL_ID_FROM_STUDY_ID_TRIAL_NUMBER_REPLY__INIT;
+    int rc = store_trial_find(c->store, q->study_id, q->trial_number, &r.trial_id, c->err);
+    if (rc == 0)
+        wire_pack(c->reply, &r);
+    return rc;
+}
+
+/* A trial as field 1 of the reply: in GetTrialReply and GetTrialsReply alike. */
+static int put_trial(void *ctx, const struct trial *t)
+{
+    struct call *c = ctx;
+    buf_clear(&c->scratch);
+    wire_put_trial(&c->scratch, t);
+    wire_put_bytes(c->reply, 1, buf_str(&c->scratch), c->scratch.len);
+    if (c->scratch.failed || c->reply->failed)
+        return err_set(c->err, ERR_NOMEM, "a reply of %zu bytes", c->reply->len);
+    return 0;
+}
+
+static int get_trial(struct call *c)
+{
+    const Optuna__GetTrialRequest *q = c->request;
+    return store_trial_get(c->store, q->trial_id, WANT_ALL, put_trial, c, c->err);
+}
+
+static int get_trials(struct call *c)
+{
+    const Optuna__GetTrialsRequest *q = c->request;
+    const struct store_each_opts opts = {
+        .after_id = q->trial_id_greater_than > 0 ? q->trial_id_greater_than : 0,
+        .want = WANT_ALL,
+        .also = q->included_trial_ids,
+        .n_also = q->n_included_trial_ids};
+    return store_trials_each(c->store, q->study_id, &opts, put_trial, c, c->err);
+}
+
+static int (*const handlers[WIRE_METHODS])(struct call *c) = {
+    [WIRE_CREATE_NEW_STUDY] = create_study,
+    [WIRE_DELETE_STUDY] = delete_study,
+    [WIRE_SET_STUDY_USER_ATTRIBUTE] = set_study_user_attr,
+    [WIRE_SET_STUDY_SYSTEM_ATTRIBUTE] = set_study_system_attr,
+    [WIRE_GET_STUDY_ID_FROM_NAME] = find_study,
+    [WIRE_GET_STUDY_NAME_FROM_ID] = name_study,
+    [WIRE_GET_STUDY_DIRECTIONS] = directions_of_study,
+    [WIRE_GET_STUDY_USER_ATTRIBUTES] = user_attrs_of_study,
+    [WIRE_GET_STUDY_SYSTEM_ATTRIBUTES] = system_attrs_of_study,
+    [WIRE_GET_ALL_STUDIES] = all_studies,
+    [WIRE_CREATE_NEW_TRIAL] = create_trial,
+    [WIRE_SET_TRIAL_PARAMETER] = set_param,
+    [WIRE_GET_TRIAL_ID_FROM_NUMBER] = find_trial,
+    [WIRE_SET_TRIAL_STATE_VALUES] = set_state,
+    [WIRE_SET_TRIAL_INTERMEDIATE_VALUE] = set_step,
+    [WIRE_SET_TRIAL_USER_ATTRIBUTE] = set_user_attr,
+    [WIRE_SET_TRIAL_SYSTEM_ATTRIBUTE] = set_system_attr,
+    [WIRE_GET_TRIAL] = get_trial,
+    [WIRE_GET_TRIALS] = get_trials,
+};
+
+int service_answer(struct store *s, enum wire_method m, const void *request, size_t n,
+                   struct buf *reply, struct err *err)
+{
+    AUTO(pool_destroy_p) struct pool *pool = pool_create();
+    struct call c = {.store = s, .pool = pool, .reply = reply, .err = err};
+    if (pool == NULL)
+        return err_set(err, ERR_NOMEM, "a request");
+    int rc = wire_unpack(&c.request, wire_request(m), pool, request, n, err);
+    if (rc == 0)
+        rc = handlers[m](&c);
+    buf_free(&c.scratch);
+    return rc == 0 && reply->failed ? err_set(err, ERR_NOMEM, "a reply") : rc;
+}
+
+/* gRPC's numbers, which are part of the protocol. */
+enum status {
+    OK = 0,
+    UNKNOWN = 2,
+    INVALID_ARGUMENT = 3,
+    DEADLINE_EXCEEDED = 4,
+    NOT_FOUND = 5,
+    ALREADY_EXISTS = 6,
+    PERMISSION_DENIED = 7,
+    RESOURCE_EXHAUSTED = 8,
+    FAILED_PRECONDITION = 9,
+    UNIMPLEMENTED = 12,
+    INTERNAL = 13,
+    UNAVAILABLE = 14,
+    DATA_LOSS = 15,
+    UNAUTHENTICATED = 16,
+};
+
+int service_status(enum err_code code)
+{
+    switch (code) {
+    case ERR_NONE:
+        return OK;
+    case ERR_INVALID:
+    case ERR_CONFLICT: /* a distribution that does not fit */
+        return INVALID_ARGUMENT;
+    case ERR_NOTFOUND:
+        return NOT_FOUND;
+    case ERR_EXISTS:
+        return ALREADY_EXISTS;
+    case ERR_FINISHED: /* and nothing else: the client takes it for a finished trial */
+        return FAILED_PRECONDITION;
+    case ERR_NOMEM:
+        return RESOURCE_EXHAUSTED;
+    case ERR_BUSY:
+    case ERR_UNAVAILABLE:
+    case ERR_STOPPED:
+        return UNAVAILABLE;
+    case ERR_UNSUPPORTED: /* the store cannot be written */
+        return PERMISSION_DENIED;
+    case ERR_CORRUPT:
+        return DATA_LOSS;
+    default:
+        return INTERNAL;
+    }
+}
+
+enum err_code service_error(enum wire_method m, int status)
+{
+    switch (status) {
+    case OK:
+        return ERR_NONE;
+    case INVALID_ARGUMENT:
+        return m == WIRE_SET_TRIAL_PARAMETER || m == WIRE_CREATE_NEW_TRIAL ? ERR_CONFLICT
+                                                                           : ERR_INVALID;
+    case NOT_FOUND:
+        return ERR_NOTFOUND;
+    case ALREADY_EXISTS:
+        return ERR_EXISTS;
+    case FAILED_PRECONDITION:
+        return ERR_FINISHED;
+    case RESOURCE_EXHAUSTED:
+        return ERR_NOMEM;
+    case UNAVAILABLE:
+    case DEADLINE_EXCEEDED:
+        return ERR_UNAVAILABLE;
+    case PERMISSION_DENIED:
+    case UNAUTHENTICATED:
+    case UNIMPLEMENTED:
+        return ERR_UNSUPPORTED;
+    case DATA_LOSS:
+        return ERR_CORRUPT;
+    default:
+        return ERR_IO;
+    }
+}

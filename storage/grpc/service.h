@@ -1,0 +1,17 @@
+/* Optuna's StorageService over a store: the bytes of a request in, those of the reply out. Knows
+ * nothing of gRPC, so that it is tested and fuzzed without a network. */
+#pragma once
+
+#include "base/buf.h"
+#include "storage/grpc/wire.h"
+#include "storage/storage.h"
+
+/* Answers a request, appending the reply to *reply. Errors: those of the store's calls, ERR_INVALID
+ * and ERR_NOMEM of wire_unpack; then *reply is of no use. */
+int service_answer(struct store *s, enum wire_method m, const void *request, size_t n,
+                   struct buf *reply, struct err *err);
+
+/* gRPC's status for an error: what makes Optuna's client raise what its storages raise. */
+int service_status(enum err_code code);
+/* And back: what a status says of a call of that method. */
+enum err_code service_error(enum wire_method m, int status);

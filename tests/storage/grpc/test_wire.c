@@ -1,0 +1,244 @@
+/* What is written by hand is what protobuf reads, and the service answers as Optuna's does. */
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#include "storage/grpc/service.h"
+#include "tests/storage/store_fixture.h"
+
+static const struct dist unit = {.kind = DIST_FLOAT, .low = 0, .high = 1};
+
+static struct pool *pool; /* of the test */
+
+static void begin(void)
+{
+    (void)setenv("TZ", "Asia/Kathmandu", 1); /* UTC+05:45 */
+    tzset();
+    pool = pool_create();
+}
+
+static void end(void)
+{
+    pool_destroy(pool);
+}
+
+TestSuite(wire, .init = begin, .fini = end);
+TestSuite(service, .init = begin, .fini = end);
+
+static const Optuna__Trial *sent(const struct trial *t)
+{
+    AUTO(buf_free) struct buf b = BUF_INIT;
+    Optuna__Trial *m = NULL;
+    wire_put_trial(&b, t);
+    MUST(wire_unpack(&m, &optuna__trial__descriptor, pool, buf_str(&b), b.len, &err));
+    return m;
+}
+
+Test(wire, a_trial_is_read_as_it_was_written)
+{
+    const double values[] = {-INFINITY, 0.0, 1e-300};
+    const struct trial_param params[] = {{"\xce\xb7", &unit, 0.5}, {"", &unit, 0}};
+    const struct trial_step steps[] = {{-1, NAN}, {INT64_MAX, INFINITY}, {0, -0.0}};
+    const struct trial_attr user[] = {{"k", "[1, NaN]"}};
+    const struct trial_attr system[] = {{"fixed_params", "{}"}, {"", "\"\\ud83d\\ude00\""}};
+    const struct trial t = {.id = INT64_MAX,
+                            .number = 300,
+                            .state = TRIAL_PRUNED,
+                            .values = values,
+                            .n_values = 3,
+                            .params = params,
+                            .n_params = 2,
+                            .steps = steps,
+                            .n_steps = 3,
+                            .user_attrs = user,
+                            .n_user_attrs = 1,
+                            .system_attrs = system,
+                            .n_system_attrs = 2,
+                            .start_us = 1767225600000001,
+                            .complete_us = 1767225600999999};
+    const Optuna__Trial *m = sent(&t);
+    cr_expect(m->trial_id == INT64_MAX && m->number == 300);
+    cr_expect_eq(m->state, OPTUNA__TRIAL_STATE__PRUNED);
+    cr_assert_eq(m->n_values, 3);
+    cr_expect_arr_eq(m->values, values, sizeof(values));
+    cr_expect_str_eq(m->datetime_start, "2026-01-01 05:45:00.000001");
+    cr_expect_str_eq(m->datetime_complete, "2026-01-01 05:45:00.999999");
+    cr_assert_eq(m->n_intermediate_values, 3);
+    cr_expect(m->intermediate_values[0]->key == -1 && isnan(m->intermediate_values[0]->value));
+    cr_expect_eq(m->intermediate_values[1]->key, INT64_MAX);
+    cr_expect(signbit(m->intermediate_values[2]->value));
+    AUTO(wire_trial_free) struct wire_trial back = {0};
+    MUST(wire_read_trial(&back, m, pool, &err));
+    cr_expect_eq(back.trial.start_us, t.start_us);
+    cr_expect_eq(back.trial.complete_us, t.complete_us);
+    cr_assert_eq(back.trial.n_params, 2);
+    cr_expect_str_eq(back.trial.params[0].name, "\xce\xb7");
+    cr_expect(dist_equal(back.trial.params[0].dist, &unit) && back.trial.params[0].value == 0.5);
+    cr_expect_str_eq(back.trial.system_attrs[1].json, "\"\\ud83d\\ude00\"");
+}
+
+Test(wire, an_empty_trial_is_running_and_has_nothing)
+{
+    const struct trial t = {.state = TRIAL_RUNNING};
+    const Optuna__Trial *m = sent(&t);
+    cr_expect(m->n_values == 0 && m->n_params == 0 && m->datetime_start[0] == '\0');
+    AUTO(wire_trial_free) struct wire_trial back = {0};
+    MUST(wire_read_trial(&back, m, pool, &err));
+    cr_expect(back.trial.state == TRIAL_RUNNING && back.trial.start_us == 0);
+}
+
+Test(wire, a_parameter_without_distribution_is_refused)
+{
+    Optuna__Trial__ParamsEntry entry = OPTUNA__TRIAL__PARAMS_ENTRY__INIT;
+    Optuna__Trial__ParamsEntry *params[] = {&entry};
+    Optuna__Trial m = OPTUNA__TRIAL__INIT;
+    struct wire_trial t = {0};
+    entry.key = (char *)"x";
+    m.params = params;
+    m.n_params = 1;
+    REFUSED(ERR_INVALID, wire_read_trial(&t, &m, pool, &err));
+    m.n_params = 0;
+    m.state = (Optuna__TrialState)9;
+    REFUSED(ERR_INVALID, wire_read_trial(&t, &m, pool, &err));
+    m.state = OPTUNA__TRIAL_STATE__RUNNING;
+    m.datetime_start = (char *)"2026-01-01T00:00:00";
+    REFUSED(ERR_INVALID, wire_read_trial(&t, &m, pool, &err));
+}
+
+Test(wire, a_message_that_swells_is_refused)
+{
+    AUTO(buf_free) struct buf b = BUF_INIT;
+    Optuna__Trial *m = NULL;
+    for (int i = 0; i < 100000; i++)
+        wire_put_bytes(&b, 9, "", 0); /* two bytes here, 60 as an object */
+    REFUSED(ERR_NOMEM, wire_unpack(&m, &optuna__trial__descriptor, pool, buf_str(&b), b.len, &err));
+    REFUSED(ERR_INVALID, wire_unpack(&m, &optuna__trial__descriptor, pool, "\xff\xff", 2, &err));
+}
+
+Test(wire, methods_are_those_of_the_service)
+{
+    cr_assert_eq(optuna__storage_service__descriptor.n_methods, WIRE_METHODS);
+    for (unsigned i = 0; i < WIRE_METHODS; i++) {
+        const ProtobufCMethodDescriptor *d = &optuna__storage_service__descriptor.methods[i];
+        enum wire_method m = (enum wire_method)i;
+        cr_expect_str_eq(wire_method_name(m), d->name);
+        cr_expect_eq(wire_request(m), d->input);
+        cr_expect_eq(wire_reply(m), d->output);
+    }
+}
+
+/* Asks the service; the unpacked reply, or NULL with the error in err. */
+static const void *ask(struct store *s, enum wire_method m, const void *request)
+{
+    AUTO(buf_free) struct buf q = BUF_INIT;
+    AUTO(buf_free) struct buf r = BUF_INIT;
+    void *reply = NULL;
+    wire_pack(&q, request);
+    if (service_answer(s, m, buf_str(&q), q.len, &r, &err) == 0)
+        MUST(wire_unpack(&reply, wire_reply(m), pool, buf_str(&r), r.len, &err));
+    return reply;
+}
+
+/* gRPC's status of a call that fails. */
+static int status_of(struct store *s, enum wire_method m, const void *request)
+{
+    err = (struct err){0};
+    (void)ask(s, m, request);
+    return service_status(err.code);
+}
+
+static int64_t create_trial(struct store *s, int64_t study)
+{
+    Optuna__CreateNewTrialRequest q = OPTUNA__CREATE_NEW_TRIAL_REQUEST__INIT;
+    q.study_id = study;
+    q.template_trial_is_none = true;
+    const Optuna__CreateNewTrialReply *r = ask(s, WIRE_CREATE_NEW_TRIAL, &q);
+    cr_assert_not_null(r, "%s", err.msg);
+    return r->trial_id;
+}
+
+Test(service, errors_are_the_statuses_that_optunas_client_knows)
+{
+    struct store *s = must_open(fresh_path());
+    Optuna__StudyDirection d = OPTUNA__STUDY_DIRECTION__MAXIMIZE;
+    Optuna__CreateNewStudyRequest study = OPTUNA__CREATE_NEW_STUDY_REQUEST__INIT;
+    study.study_name = (char *)"a";
+    study.directions = &d;
+    study.n_directions = 1;
+    const Optuna__CreateNewStudyReply *created = ask(s, WIRE_CREATE_NEW_STUDY, &study);
+    cr_assert_not_null(created);
+    cr_expect_eq(status_of(s, WIRE_CREATE_NEW_STUDY, &study), 6);
+
+    int64_t trial = create_trial(s, created->study_id);
+    Optuna__SetTrialParameterRequest param = OPTUNA__SET_TRIAL_PARAMETER_REQUEST__INIT;
+    param.trial_id = trial;
+    param.param_name = (char *)"x";
+    param.distribution =
+        (char *)"{\"name\": \"FloatDistribution\", \"attributes\": {\"step\": null,"
+                " \"low\": 0.0, \"high\": 1.0, \"log\": false}}";
+    cr_expect_eq(status_of(s, WIRE_SET_TRIAL_PARAMETER, &param), 0);
+    param.distribution = (char *)"{\"name\": \"IntDistribution\", \"attributes\": {\"step\": 1,"
+                                 " \"low\": 0, \"high\": 1, \"log\": false}}";
+    cr_expect_eq(status_of(s, WIRE_SET_TRIAL_PARAMETER, &param), 3);
+    param.distribution = (char *)"{";
+    cr_expect_eq(status_of(s, WIRE_SET_TRIAL_PARAMETER, &param), 3);
+
+    Optuna__SetTrialStateValuesRequest state = OPTUNA__SET_TRIAL_STATE_VALUES_REQUEST__INIT;
+    double v = 1;
+    state.trial_id = trial;
+    state.state = OPTUNA__TRIAL_STATE__RUNNING;
+    const Optuna__SetTrialStateValuesReply *set = ask(s, WIRE_SET_TRIAL_STATE_VALUES, &state);
+    cr_assert_not_null(set);
+    cr_expect_not(set->trial_updated);
+    state.state = OPTUNA__TRIAL_STATE__COMPLETE;
+    state.values = &v;
+    state.n_values = 1;
+    set = ask(s, WIRE_SET_TRIAL_STATE_VALUES, &state);
+    cr_assert_not_null(set);
+    cr_expect(set->trial_updated);
+    cr_expect_eq(status_of(s, WIRE_SET_TRIAL_STATE_VALUES, &state), 9);
+    cr_expect_eq(status_of(s, WIRE_SET_TRIAL_PARAMETER, &param), 3);
+    state.trial_id = 99;
+    cr_expect_eq(status_of(s, WIRE_SET_TRIAL_STATE_VALUES, &state), 5);
+    store_destroy(s);
+}
+
+Test(service, trials_are_those_asked_for)
+{
+    struct store *s = must_open(fresh_path());
+    int64_t study = must_study(s, "a");
+    int64_t ids[4];
+    for (size_t i = 0; i < ARRAY_LEN(ids); i++)
+        ids[i] = create_trial(s, study);
+    Optuna__GetTrialsRequest q = OPTUNA__GET_TRIALS_REQUEST__INIT;
+    q.study_id = study;
+    q.trial_id_greater_than = -1;
+    const Optuna__GetTrialsReply *r = ask(s, WIRE_GET_TRIALS, &q);
+    cr_assert(r != NULL && r->n_trials == 4);
+    q.trial_id_greater_than = ids[2];
+    q.included_trial_ids = &ids[0];
+    q.n_included_trial_ids = 1;
+    r = ask(s, WIRE_GET_TRIALS, &q);
+    cr_assert(r != NULL && r->n_trials == 2);
+    cr_expect(r->trials[0]->number == 0 && r->trials[1]->number == 3);
+    q.study_id = 99;
+    cr_expect_eq(status_of(s, WIRE_GET_TRIALS, &q), 5);
+    store_destroy(s);
+}
+
+Test(service, all_studies_come_with_their_attributes)
+{
+    struct store *s = must_open(fresh_path());
+    int64_t a = must_study(s, "a");
+    (void)must_study(s, "b");
+    MUST(store_study_attr_set(s, a, ATTR_USER, "u", "[NaN]", &err));
+    MUST(store_study_attr_set(s, a, ATTR_SYSTEM, "s", "{}", &err));
+    Optuna__GetAllStudiesRequest q = OPTUNA__GET_ALL_STUDIES_REQUEST__INIT;
+    const Optuna__GetAllStudiesReply *r = ask(s, WIRE_GET_ALL_STUDIES, &q);
+    cr_assert(r != NULL && r->n_studies == 2);
+    cr_expect_str_eq(r->studies[0]->user_attributes[0]->value, "[NaN]");
+    cr_expect_str_eq(r->studies[0]->system_attributes[0]->key, "s");
+    cr_expect_eq(r->studies[1]->n_user_attributes, 0);
+    cr_expect_eq(r->studies[1]->n_directions, 1);
+    store_destroy(s);
+}
