@@ -47,6 +47,7 @@ int repro_main(int argc, char **argv);
 int guard_main(int argc, char **argv);
 int drill_main(int argc, char **argv);
 int serve_main(int argc, char **argv);
+int compare_main(int argc, char **argv);
 int triage_main(int argc, char **argv);
 int config_main(int argc, char **argv);
 int spool_main(int argc, char **argv);

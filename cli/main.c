@@ -21,6 +21,7 @@ static const struct command commands[] = {
     {"why", "why a trial failed or hung, what to change, what happens next", why_main},
     {"doctor", "is a process, or this place, at risk of a fork deadlock?", doctor_main},
     {"dump", "where a process and its descendants stand, from outside", dump_main},
+    {"compare", "the factors of a sweep against its baseline", compare_main},
     {"triage", "which trainings fail, why, and what to do about it", triage_main},
     {"config", "the settings that new runs start from, and who changed them", config_main},
     {"export", "all trials of a study as CSV or JSON", export_main},
