@@ -16,14 +16,18 @@ static const char *const migrations[] = {
           " trial_number integer NOT NULL, objective double precision, run_status text NOT NULL,"
           " params jsonb NOT NULL, metrics jsonb NOT NULL, buy_trades bigint,"
           " created_at timestamptz NOT NULL, UNIQUE (run_id, study, variant, fold));",
-    /* Who writes ftf_config by a statement of their own leaves the version alone: that is how the
+    /* created_at has no time zone and is in UTC: those who page by it compare it with
+     * NOW() AT TIME ZONE 'UTC', and must be right in a session of any time zone.
+     *
+     * Who writes ftf_config by a statement of their own leaves the version alone: that is how the
      * trigger knows, and then it writes the history's row. */
     [1] = "CREATE TABLE training_runs (training_id bigserial PRIMARY KEY, run_id text, study text,"
           " trial_number integer, crypto_symbol text, factor text, loss_function text,"
           " status text NOT NULL CHECK (status IN ('SUCCESS', 'FAILED')), failure_class text,"
           " failure_mode text, message text, params_requested jsonb NOT NULL DEFAULT '{}',"
           " params_used jsonb NOT NULL DEFAULT '{}', rolled_back boolean NOT NULL DEFAULT false,"
-          " created_at timestamptz NOT NULL DEFAULT now(), UNIQUE (study, trial_number));"
+          " created_at timestamp NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'),"
+          " UNIQUE (study, trial_number));"
           "CREATE INDEX ix_training_runs_created_at ON training_runs (created_at);"
           "CREATE TABLE ftf_config (id integer NOT NULL PRIMARY KEY CHECK (id = 1),"
           " base_env jsonb NOT NULL CHECK (jsonb_typeof(base_env) = 'object'),"

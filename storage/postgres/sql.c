@@ -213,8 +213,7 @@ static const char *const texts[SQL_COUNT] = {
         " loss_function, status, failure_class, failure_mode, message, params_requested,"
         " params_used, rolled_back, created_at)"
         " VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
-        " $14::timestamp AT TIME ZONE 'UTC')"
-        " ON CONFLICT(study, trial_number) DO UPDATE SET run_id=excluded.run_id,"
+        " $14::timestamp) ON CONFLICT(study, trial_number) DO UPDATE SET run_id=excluded.run_id,"
         " crypto_symbol=excluded.crypto_symbol, factor=excluded.factor,"
         " loss_function=excluded.loss_function, status=excluded.status,"
         " failure_class=excluded.failure_class, failure_mode=excluded.failure_mode,"
@@ -224,8 +223,8 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_TRAININGS] =
         "SELECT run_id, study, trial_number, crypto_symbol, factor, loss_function, status,"
         " failure_class, failure_mode, message, params_requested, params_used, rolled_back,"
-        " created_at AT TIME ZONE 'UTC' FROM training_runs"
-        " WHERE created_at >= $1::timestamp AT TIME ZONE 'UTC' ORDER BY created_at, training_id",
+        " created_at FROM training_runs"
+        " WHERE created_at >= $1::timestamp ORDER BY created_at, training_id",
     /* also where the row is missing */
     [SQL_CONFIG_LOCK] = "LOCK TABLE ftf_config IN SHARE ROW EXCLUSIVE MODE",
     [SQL_CONFIG_GET] =

@@ -183,16 +183,27 @@ Test(store_ftf, the_active_config_and_the_blast_radius_are_found_by_sql)
                                 " FROM ftf_config WHERE id = 1;"),
                      "binary:logistic|2.0|0.25");
     char sql[512];
-    (void)snprintf(sql, sizeof(sql),
-                   "SELECT crypto_symbol,"
-                   " COUNT(*) FILTER (WHERE status='FAILED' AND loss_function='focal') AS "
-                   "failed_focal,"
-                   " COUNT(*) FILTER (WHERE status='SUCCESS' AND loss_function='focal') AS "
-                   "success_focal"
-                   " FROM training_runs WHERE created_at >= %s"
-                   " GROUP BY crypto_symbol ORDER BY failed_focal DESC;",
-                   IN_SQL("datetime('now', '-4 hours')", "NOW() - INTERVAL '4 hours'"));
+    (void)snprintf(
+        sql, sizeof(sql),
+        "SELECT crypto_symbol,"
+        " COUNT(*) FILTER (WHERE status='FAILED' AND loss_function='focal') AS "
+        "failed_focal,"
+        " COUNT(*) FILTER (WHERE status='SUCCESS' AND loss_function='focal') AS "
+        "success_focal"
+        " FROM training_runs WHERE created_at >= %s"
+        " GROUP BY crypto_symbol ORDER BY failed_focal DESC;",
+        IN_SQL("datetime('now', '-4 hours')", "(NOW() AT TIME ZONE 'UTC') - INTERVAL '4 hours'"));
     cr_expect_str_eq(rows(path, sql), "OPUSDC|2|1");
+    outside(path, "INSERT INTO training_runs(crypto_symbol, status, loss_function)"
+                  " VALUES ('OPUSDC', 'FAILED', 'focal')"); /* by another program */
+    if (!store_is_a_file()) {                               /* whatever time zone its session has */
+        char elsewhere[600];
+        (void)snprintf(elsewhere, sizeof(elsewhere), "SET TIME ZONE 'America/New_York'; %s", sql);
+        cr_expect_str_eq(rows(path, elsewhere), "OPUSDC|3|1");
+        (void)snprintf(elsewhere, sizeof(elsewhere), "SET TIME ZONE 'Asia/Tokyo'; %s", sql);
+        cr_expect_str_eq(rows(path, elsewhere), "OPUSDC|3|1");
+    }
+    cr_expect_str_eq(rows(path, sql), "OPUSDC|3|1");
     store_destroy(s);
 }
 
