@@ -23,6 +23,7 @@
 #include "cli/table.h"
 #include "executor/executor.h"
 #include "executor/owner.h"
+#include "storage/ftf.h"
 
 struct run_options {
     struct cli_sweep sweep;
@@ -183,7 +184,8 @@ static void put_setting(struct buf *b, const char *word)
 
 /* What was asked for and who does it, as the run's row keeps it: no resolved variable and of what
  * may hold one only the key: so no secret. */
-static char *config_of(const struct spec *cells, size_t n, const struct cli_args *args)
+static char *config_of(const struct spec *cells, size_t n, const struct cli_args *args,
+                       const struct store_config *env)
 {
     struct buf b = BUF_INIT;
     char owner[256];
@@ -202,8 +204,28 @@ static char *config_of(const struct spec *cells, size_t n, const struct cli_args
         buf_puts(&b, i > 0 ? "," : "");
         json_put_string(&b, cells[i].study.name);
     }
-    buf_puts(&b, "]}");
+    buf_putc(&b, ']');
+    if (env->base_env != NULL) /* what a roll-back of it goes back to */
+        buf_printf(&b, ",\"ftf_config\":{\"version\":%" PRId64 ",\"base_env\":%s}", env->version,
+                   env->base_env);
+    buf_putc(&b, '}');
     return buf_steal(&b);
+}
+
+/* The settings that the run starts from, if its spec says so. Before anybody has set them, they are
+ * the first values. */
+static int read_base_env(const struct spec *spec, struct store_config *out, struct err *err)
+{
+    AUTO_STORE struct store *s = NULL;
+    if (spec->run.base_env == NULL)
+        return 0;
+    int rc = store_open(&s, spec->study.storage, NULL, err);
+    if (rc == 0)
+        rc = store_config_get(s, out, err);
+    if (rc != -ERR_NOTFOUND)
+        return rc;
+    out->base_env = strdup(STORE_CONFIG_FIRST);
+    return out->base_env != NULL ? 0 : err_set(err, ERR_NOMEM, "ftf_config");
 }
 
 /* --- the run -------------------------------------------------------------------------------------
@@ -281,10 +303,14 @@ static int run_cells(const struct run_options *o, const struct spec_doc *doc,
     struct executor_result result;
     struct err err = {0};
     char id[256];
-    AUTO_FREE char *config = config_of(cells, n, args);
+    AUTO_STORE_CONFIG struct store_config env = {0};
+    if (read_base_env(&cells[0], &env, &err) < 0)
+        return start_failed(&err);
+    AUTO_FREE char *config = config_of(cells, n, args, &env);
     struct executor_conf conf = {.cells = cells,
                                  .n_cells = n,
                                  .config_json = config,
+                                 .base_env = env.base_env,
                                  .prove_rows = rows_of_share(&cells[0], n, spec_cells(doc)),
                                  .run_id = run_id_of(o, &cells[0], id, sizeof(id))};
     if (config == NULL) {

@@ -19,8 +19,6 @@
 /* How often a silent preparation is looked at. */
 #define LOOK_MS 1000
 
-extern char **environ;
-
 /* The spec's settings as they are, and where the parsed data is kept: with the run unless said
  * otherwise, because there it is writable when nothing else is. */
 static int write_settings(struct study *st, struct err *err)
@@ -134,7 +132,7 @@ static int prepare(struct study *st, struct err *err)
                     (char *)"--prepare", NULL};
     const struct spawn_req req = {.path = st->program,
                                   .argv = argv,
-                                  .envp = environ,
+                                  .envp = st->ex->base_env,
                                   .cwd = st->spec->run.cwd,
                                   .memory_bytes = st->spec->slots.memory_bytes};
     struct preparation w = {.stall_ms = st->spec->watch.stall_ms, .active_ms = clock_mono_ms()};

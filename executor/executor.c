@@ -339,18 +339,58 @@ static void on_sigterm(uv_signal_t *h, int sig)
 /* --- start and end
  * ---------------------------------------------------------------------------------- */
 
+/* "NAME=value" of each. */
+static int config_environment(struct executor *ex, struct err *err)
+{
+    const char *text = ex->conf->base_env, *name;
+    json_t *value;
+    if (text == NULL)
+        return 0;
+    AUTO_JSON json_t *env = json_read(text, strlen(text), err);
+    if (env == NULL)
+        return -ERR_INVALID;
+    ex->config_env = calloc(json_object_size(env) + 1, sizeof(*ex->config_env));
+    if (ex->config_env == NULL)
+        return err_set(err, ERR_NOMEM, "environment");
+    json_object_foreach(env, name, value)
+    {
+        char **to = &ex->config_env[ex->n_config_env];
+        if (!json_is_string(value))
+            return err_set(err, ERR_INVALID, "ftf_config: %.60s is no text", name);
+        if (asprintf(to, "%s=%s", name, json_string_value(value)) < 0)
+            return err_set(err, ERR_NOMEM, "environment");
+        ex->n_config_env++;
+    }
+    return 0;
+}
+
+static bool is_configured(const struct executor *ex, const char *entry)
+{
+    size_t n = strcspn(entry, "=") + 1;
+    for (size_t i = 0; i < ex->n_config_env; i++) {
+        if (strncmp(ex->config_env[i], entry, n) == 0)
+            return true;
+    }
+    return false;
+}
+
 static int base_environment(struct executor *ex, struct err *err)
 {
     size_t n = 0, k = 0;
+    int rc = config_environment(ex, err);
+    if (rc < 0)
+        return rc;
     while (environ[n] != NULL)
         n++;
-    ex->base_env = calloc(n + 1, sizeof(*ex->base_env));
+    ex->base_env = calloc(n + ex->n_config_env + 1, sizeof(*ex->base_env));
     if (ex->base_env == NULL)
         return err_set(err, ERR_NOMEM, "environment");
     for (size_t i = 0; i < n; i++) {
-        if (strncmp(environ[i], "FORKLESS_", 9) != 0)
+        if (strncmp(environ[i], "FORKLESS_", 9) != 0 && !is_configured(ex, environ[i]))
             ex->base_env[k++] = environ[i];
     }
+    for (size_t i = 0; i < ex->n_config_env; i++)
+        ex->base_env[k++] = ex->config_env[i];
     return 0;
 }
 
@@ -539,6 +579,9 @@ static void tear_down(struct executor *ex)
     free(ex->sweep_studies);
     free(ex->queue);
     free(ex->base_env);
+    for (size_t i = 0; i < ex->n_config_env; i++)
+        free(ex->config_env[i]);
+    free(ex->config_env);
     free(ex->orphans.inherited);
     free(ex->stub);
     (void)uv_run(&ex->loop, UV_RUN_NOWAIT); /* what a set-up that failed has begun to close */

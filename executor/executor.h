@@ -54,7 +54,8 @@ struct executor_conf {
         *cells; /* [n_cells], borrowed: one study each; shared settings are those of the first */
     size_t n_cells;
     const char *run_id;
-    int64_t prove_rows; /* rows of prove.table that these cells must have in the end; 0: none */
+    int64_t prove_rows;   /* rows of prove.table that these cells must have in the end; 0: none */
+    const char *base_env; /* JSON object of texts: environment variables of workers; NULL: none */
     const char *config_json;                /* the spec as it goes into finetune_runs */
     const struct executor_watcher *watcher; /* may be NULL */
 };

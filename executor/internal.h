@@ -46,10 +46,11 @@ struct study {
     int dir_fd;
     uint64_t waits_since_ms; /* others run all that is missing; 0 = not so */
     bool wait_told;
-    bool training;      /* its trials have rows in training_runs */
-    char *objective;    /* of the XGBoost worker, unless a trial has its own; NULL for commands */
-    char *program;      /* of the worker, resolved; NULL: another one for each trial */
-    char *xgboost_conf; /* path of the worker's settings; NULL unless RUN_XGBOOST */
+    bool training;           /* its trials have rows in training_runs */
+    char *loss;              /* of trials that have none of their own; NULL: unknown */
+    const char *loss_of_env; /* what the workers' environment says of it; NULL: nothing */
+    char *program;           /* of the worker, resolved; NULL: another one for each trial */
+    char *xgboost_conf;      /* path of the worker's settings; NULL unless RUN_XGBOOST */
 };
 
 /* A parameter that a trial has. Never moves while its run lives: store jobs point to it. */
@@ -176,7 +177,9 @@ struct executor {
     int n_studies;
     struct slot *slots;
     char *stub;
-    char **base_env; /* the executor's environment without what workers get anew */
+    char **base_env; /* the executor's environment without what workers get anew, and config_env */
+    char **config_env; /* [n_config_env] "NAME=value" of conf.base_env, owned */
+    size_t n_config_env;
     char owner[128]; /* who runs our trials, for the store */
     char mark[48];   /* in the environment of all our workers, before their slot and life */
     struct guardian guardian;
@@ -290,7 +293,7 @@ const json_t *ladder_requested(const struct run *r);
 json_t *ladder_next(const struct run *r, int rung);
 
 /* training.c */
-void training_init(struct study *st);
+int training_init(struct study *st, struct err *err);
 /* NULL: none */
 const char *training_crypto(const struct spec *spec);
 const char *training_factor(const struct spec *spec);

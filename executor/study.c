@@ -59,8 +59,9 @@ int study_init(struct study *st, struct executor *ex, int index, struct err *err
     *st = (struct study){.ex = ex, .index = index, .spec = spec, .dir_fd = -1};
     st->view.name = spec->study.name;
     st->view.target = spec->budget.trials > 0 ? spec->budget.trials : spec->budget.complete;
-    training_init(st);
-    int rc = sampler_create(&st->sampler, &spec->sampler, err);
+    int rc = training_init(st, err);
+    if (rc == 0)
+        rc = sampler_create(&st->sampler, &spec->sampler, err);
     if (rc == 0 && spec->pruner.kind != PRUNER_NONE)
         rc = pruner_create(&st->pruner, &spec->pruner, err);
     if (rc == 0)
@@ -81,7 +82,7 @@ void study_free(struct study *st)
     free(st->dir);
     free(st->program);
     free(st->xgboost_conf);
-    free(st->objective);
+    free(st->loss);
 }
 
 static bool better(const struct study *st, double a, double b)

@@ -26,18 +26,49 @@ const char *training_factor(const struct spec *spec)
     return cell_value(spec, "factor");
 }
 
-void training_init(struct study *st)
+/* What the worker's environment says, of the executor's or of ftf_config. */
+static const char *env_loss(const struct study *st)
 {
-    const struct spec *spec = st->spec;
-    bool xgboost = spec->run.runner == RUN_XGBOOST;
-    st->training = xgboost || training_crypto(spec) != NULL || spec->run.loss_function != NULL;
-    if (!xgboost)
-        return;
-    AUTO_JSON json_t *conf = json_read(spec->run.config, strlen(spec->run.config), NULL);
+    static const char name[] = "CVN_LOSS_FUNCTION=";
+    for (char **e = st->ex->base_env; *e != NULL; e++) {
+        if (strncmp(*e, name, sizeof(name) - 1) == 0 && (*e)[sizeof(name) - 1] != '\0')
+            return *e + sizeof(name) - 1;
+    }
+    return NULL;
+}
+
+/* What a factor trains with when nothing else is said. */
+static const char *factor_loss(const char *factor)
+{
+    return strcmp(factor, "focal_loss") == 0 ? "focal" : "binary:logistic";
+}
+
+/* The XGBoost worker's loss for trials that have none of their own. */
+static const char *xgboost_loss(const struct spec *spec, const json_t *conf)
+{
     const char *objective = json_string_value(json_object_get(conf, "objective"));
+    const char *factor = json_string_value(json_object_get(conf, "factor"));
     if (objective == NULL)
         objective = json_string_value(json_object_get(json_object_get(conf, "fixed"), "objective"));
-    st->objective = strdup(objective != NULL ? objective : "binary:logistic");
+    if (objective == NULL)
+        objective = factor_loss(factor != NULL ? factor : "baseline");
+    return spec->run.loss_function != NULL ? spec->run.loss_function : objective;
+}
+
+int training_init(struct study *st, struct err *err)
+{
+    const struct spec *spec = st->spec;
+    const char *text = spec->run.config, *loss = spec->run.loss_function;
+    AUTO_JSON json_t *conf = text != NULL ? json_read(text, strlen(text), NULL) : NULL;
+    st->training = spec->run.runner == RUN_XGBOOST || training_crypto(spec) != NULL ||
+                   loss != NULL || spec->run.base_env != NULL;
+    st->loss_of_env = env_loss(st);
+    if (spec->run.runner == RUN_XGBOOST)
+        loss = st->loss_of_env != NULL ? st->loss_of_env : xgboost_loss(spec, conf);
+    else if (loss == NULL)
+        loss = st->loss_of_env;
+    st->loss = loss != NULL ? strdup(loss) : NULL;
+    return loss != NULL && st->loss == NULL ? err_set(err, ERR_NOMEM, "study") : 0;
 }
 
 static const char *text(const struct value *v)
@@ -65,14 +96,19 @@ static const char *trial_text(const struct run *r, const char *name)
     return NULL;
 }
 
+/* The trial's own loss, else its factor's unless the environment says otherwise, else the study's.
+ */
 static const char *loss_of(const struct run *r)
 {
+    const struct study *st = r->study;
     const char *loss = trial_text(r, "loss_function");
     if (loss == NULL)
         loss = trial_text(r, "objective");
-    if (loss == NULL)
-        loss = r->study->spec->run.loss_function;
-    return loss != NULL ? loss : r->study->objective;
+    const char *factor =
+        loss == NULL && st->spec->run.runner == RUN_XGBOOST && st->loss_of_env == NULL
+            ? trial_text(r, "factor")
+            : NULL;
+    return loss != NULL ? loss : factor != NULL ? factor_loss(factor) : st->loss;
 }
 
 /* What the trial was trained with: its parameters, and the values beside them. */

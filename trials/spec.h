@@ -87,6 +87,7 @@ struct spec_run {
      * begins at cwd */
     const char *config;
     const char *cwd;            /* working directory of workers; NULL: the executor's */
+    const char *base_env;       /* "ftf_config": workers get its settings; NULL: none */
     const char *crypto;         /* crypto_symbol of rows; NULL: none */
     const char *loss_function;  /* of training_runs; NULL: not said */
     const char *dir;            /* run directory; trials live in <dir>/<study>/<number>/ */

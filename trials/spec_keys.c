@@ -9,6 +9,7 @@ static const char *const builtins[] = {"xgboost", NULL};
 static const char *const forks[] = {"off", "warn", "deny", "auto", NULL}; /* enum in spec.watch - 1 */
 static const char *const factors[] = {"baseline", "cleanlab", "focal_loss", "label_smoothing", NULL};
 static const char *const calibrations[] = {"none", "platt", "isotonic", NULL};
+static const char *const base_envs[] = {"ftf_config", NULL};
 static const char *const tables[] = {"finetune_results", NULL};
 
 #define AT(field) offsetof(struct spec, field)
@@ -44,6 +45,7 @@ const struct spec_key spec_keys[] = {
     {"run.builtin", KEY_TEXT, NO_FIELD, NULL, .doc = "a worker that comes with forkless, instead of a command", .words = builtins},
     {"run.env", KEY_OWN, NO_FIELD, NULL, .doc = "additions to the worker's environment; may hold `${name}` like the command",
      .form = "mapping of text", .read = spec_read_env},
+    {"run.base_env", KEY_TEXT, AT(run.base_env), NULL, .doc = "`ftf_config`: workers get the settings of that table (`forkless config`) as environment variables, below `run.env` and above forkless's own; the XGBoost worker puts them over the keys here and under a trial's parameters", .words = base_envs, .shown = "none"},
     {"run.cwd", KEY_TEXT, AT(run.cwd), NULL, .doc = "working directory of the workers; a relative one in a spec file begins at the file's folder", .shown = "that of forkless"},
     {"run.dir", KEY_TEXT, AT(run.dir), "forkless-runs", .doc = "logs, parameters and models of a trial go to `DIR/STUDY/NUMBER`"},
     {"run.crypto", KEY_TEXT, AT(run.crypto), NULL, .doc = "`crypto_symbol` of the rows in finetune_results and training_runs", .shown = "`${matrix.crypto}`, if there is one"},

@@ -131,6 +131,87 @@ Test(operate, old_trainings_are_outside_of_the_window)
     cr_expect_eq(SAY("triage", "--window", "999999h"), EXIT_UNMET);
 }
 
+static int take_config(void *ctx, const struct store_run *run)
+{
+    (void)snprintf(ctx, 1000, "%s", run->config);
+    return 0;
+}
+
+static int take_loss(void *ctx, const struct store_training *t)
+{
+    (void)snprintf(ctx, 100, "%s", t->loss_function != NULL ? t->loss_function : "none");
+    return 0;
+}
+
+Test(operate, a_sweep_starts_from_ftf_config_when_its_spec_says_so)
+{
+    AUTO_STORE struct store *s = open_store();
+    char config[1000] = "", loss[100] = "";
+    focal_config("3.0");
+    (void)setenv("CVN_FOCAL_GAMMA", "9", 1); /* whatever forkless has itself */
+    FILE *f = fopen("t.yaml", "we");
+    cr_assert_not_null(f);
+    (void)fputs("study: {name: s, metric: loss, storage: 'sqlite:///s.db'}\n"
+                "run: {command: [sh, -c, 'echo loss=$CVN_FOCAL_GAMMA'], base_env: ftf_config}\n"
+                "budget: {trials: 1}\n",
+                f);
+    (void)fclose(f);
+    const char *const argv[] = {FORKLESS, "run", "--dir", "runs", "t.yaml", NULL};
+    cr_assert_eq(sandbox_wait(sandbox_start(argv), 60), EXIT_OK, "%s", sandbox_text("err"));
+    struct sandbox_trial t;
+    cr_assert_eq(sandbox_trials(&t, 1), 1);
+    cr_expect(t.value == 3);
+    MUST(store_runs_each(s, take_config, config, &err));
+    cr_expect_not_null(strstr(config, "\"ftf_config\":{\"version\":2,\"base_env\":{\"CVN_LOSS_"
+                                      "FUNCTION\": \"focal\", \"CVN_FOCAL_GAMMA\": \"3.0\""),
+                       "%s", config);
+    MUST(store_trainings_each(s, 0, take_loss, loss, &err));
+    cr_expect_str_eq(loss, "focal");
+}
+
+Test(operate, factors_are_compared_and_what_was_rolled_back_is_left_out)
+{
+    AUTO_STORE struct store *s = open_store();
+    const struct store_run run = {.run_id = "r1", .config = "{}"};
+    static const char *const factors[] = {"baseline", "focal_loss"}, *const cryptos[] = {"A", "B"};
+    cr_expect_eq(SAY("compare"), EXIT_UNMET);
+    EXPECT("err", "there is no run with results yet");
+    MUST(store_run_start(s, &run, &err));
+    for (int i = 0; i < 20; i++) {
+        char study[32], metrics[64];
+        const char *factor = factors[i / 10], *crypto = cryptos[i % 2];
+        (void)snprintf(study, sizeof(study), "%s-%s", crypto, factor);
+        (void)snprintf(metrics, sizeof(metrics), "{\"auc\": %g}",
+                       0.6 + 0.01 * (i % 10) + (i / 10) * (0.02 + 0.001 * (i % 10)));
+        const struct store_result r = {.run_id = "r1",
+                                       .study = study,
+                                       .variant = factor,
+                                       .fold = i % 10 / 2,
+                                       .crypto_symbol = crypto,
+                                       .factor = factor,
+                                       .objective = 0.5,
+                                       .direction = DIRECTION_MAXIMIZE,
+                                       .run_status = "success",
+                                       .metrics = metrics,
+                                       .buy_trades = 60};
+        struct store_result back = r;
+        back.variant = "focal:rolled_back";
+        back.run_status = "rolled_back";
+        MUST(store_results_put(s, &r, 1, &err));
+        MUST(store_results_put(s, &back, 1, &err));
+    }
+    cr_expect_eq(SAY("compare"), EXIT_OK, "%s", sandbox_text("err"));
+    EXPECT("out", "run r1, auc (more is better), against baseline");
+    EXPECT("out", "10/10      2/2  0.0020  lock");
+    EXPECT("out", "left out: 0 failed, 20 rolled back, 0 without auc");
+    cr_expect_eq(SAY("compare", "--json"), EXIT_OK);
+    EXPECT("out", "\"factor\":\"focal_loss\",\"rows\":10,");
+    EXPECT("out", "\"pairs\":10,\"better\":10,\"cryptos\":2,\"cryptos_better\":2,\"p\":0.001953125,"
+                  "\"exact\":true");
+    cr_expect_eq(SAY("compare", "--metric", "gain"), EXIT_UNMET);
+    EXPECT("err", "no row of run 'r1' has the metric 'gain'");
+}
+
 Test(operate, mistakes_in_config_are_told_and_change_nothing)
 {
     focal_config("2.0");

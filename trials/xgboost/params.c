@@ -327,6 +327,7 @@ static int refuse_idle_focal(const struct trial_conf *t, const struct config *co
 {
     static const char *const names[] = {"focal_alpha", "focal_gamma"};
     if (t->objective->focal || json_object_get(sampled, "objective") != NULL ||
+        json_object_get(sampled, "factor") != NULL ||
         config->factor.env_objective != NULL) /* fallen back from focal loss */
         return 0;
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
