@@ -20,4 +20,5 @@ install(FILES cli/completion/forkless.bash RENAME forkless
 install(FILES cli/completion/_forkless DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
 install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md" PATTERN "*.svg")
-install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DATADIR}/forkless PATTERN "__pycache__" EXCLUDE)
+install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DATADIR}/forkless USE_SOURCE_PERMISSIONS
+  PATTERN "__pycache__" EXCLUDE)
