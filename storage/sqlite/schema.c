@@ -16,6 +16,17 @@
     " UNIQUE (" owner "_id, \"key\"), FOREIGN KEY(" owner "_id) REFERENCES " owners " (" owner     \
     "_id));"
 
+/* On SQLite Optuna looks at a trial's state in one transaction and changes it in another, so two of
+ * its processes may claim one queued trial, or end a trial that somebody else has ended. This stops
+ * the second one. It then finds an integrity error, which Optuna, from 3.0 on, takes for "somebody
+ * else was faster": set_trial_state_values returns False, and the next queued trial is tried. */
+#define ONCE "forkless_trial_once"
+static const char once[] =
+    "CREATE TRIGGER IF NOT EXISTS " ONCE " BEFORE UPDATE OF state ON trials"
+    " WHEN OLD.state IN ('COMPLETE', 'PRUNED', 'FAIL')"
+    " OR (NEW.state='RUNNING' AND OLD.state<>'WAITING')"
+    " BEGIN SELECT RAISE(ABORT, 'somebody else claimed or ended the trial'); END;";
+
 /* "If not exists" because a Python process may have died while it created them one by one. */
 static const char tables[] =
     "CREATE TABLE IF NOT EXISTS studies (study_id INTEGER NOT NULL, study_name VARCHAR(512) NOT "
@@ -83,6 +94,7 @@ static const char tables[] =
 struct found {
     bool studies;      /* has the table */
     bool any_study;    /* and a row in it */
+    bool once;         /* has the trigger */
     int schema;        /* version_info.schema_version; 0 = none */
     char revision[33]; /* alembic_version.version_num; "" = none */
 };
@@ -105,12 +117,13 @@ static int first_text(struct store_sqlite *q, const char *sql, char *out, size_t
     return rc;
 }
 
-static int has_table(struct store_sqlite *q, const char *name, bool *has, struct err *err)
+static int has(struct store_sqlite *q, const char *type, const char *name, bool *has,
+               struct err *err)
 {
     char sql[128];
     char ignored[64];
-    (void)snprintf(sql, sizeof(sql),
-                   "SELECT name FROM sqlite_master WHERE type='table' AND name='%s'", name);
+    (void)snprintf(sql, sizeof(sql), "SELECT name FROM sqlite_master WHERE type='%s' AND name='%s'",
+                   type, name);
     return first_text(q, sql, ignored, sizeof(ignored), has, err);
 }
 
@@ -118,7 +131,7 @@ static int has_table(struct store_sqlite *q, const char *name, bool *has, struct
 static int text_of(struct store_sqlite *q, const char *table, const char *sql, char *out,
                    size_t size, bool *any, struct err *err)
 {
-    int rc = has_table(q, table, any, err);
+    int rc = has(q, "table", table, any, err);
     return rc < 0 || !*any ? rc : first_text(q, sql, out, size, any, err);
 }
 
@@ -127,7 +140,9 @@ static int look(struct store_sqlite *q, struct found *f, struct err *err)
     char text[64] = "";
     bool any = false;
     *f = (struct found){0};
-    int rc = has_table(q, "studies", &f->studies, err);
+    int rc = has(q, "table", "studies", &f->studies, err);
+    if (rc == 0)
+        rc = has(q, "trigger", ONCE, &f->once, err);
     if (rc == 0)
         rc = text_of(q, "studies", "SELECT 1 FROM studies LIMIT 1", text, sizeof(text),
                      &f->any_study, err);
@@ -181,6 +196,8 @@ static int create(struct store_sqlite *q, struct err *err)
         rc = check(q, &f, false, err);
     if (rc == 0)
         rc = sql_exec(q, tables, err);
+    if (rc == 0)
+        rc = sql_exec(q, once, err);
     return tx_leave(q, rc, err);
 }
 
@@ -198,6 +215,8 @@ static int upgrade_here(struct store_sqlite *q, struct store_upgraded *done, str
         rc = check(q, &f, true, err);
     if (rc == 0)
         rc = sql_exec(q, strcmp(f.revision, REVISION_3_0) == 0 ? from_3_0 : tables, err);
+    if (rc == 0)
+        rc = sql_exec(q, once, err);
     if (rc == 0)
         rc = migrate_there(q, &done->tables_from, &done->tables_to, err);
     (void)snprintf(done->from, sizeof(done->from), "%s",
@@ -223,7 +242,7 @@ int schema_open(struct store_sqlite *q, struct store_upgraded *upgraded, struct 
     if (rc < 0)
         return rc;
     bool complete = f.studies && f.schema == 12 && f.revision[0] != '\0';
-    if (complete)
+    if (complete && (f.once || q->base.read_only))
         return 0;
     if (!q->base.read_only)
         return create(q, err);

@@ -160,6 +160,15 @@ const char *rows(const char *path, const char *sql)
     return buf_str(&b);
 }
 
+int try_outside(const char *path, const char *sql)
+{
+    sqlite3 *db = connect_to(path);
+    int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+    rc = rc == SQLITE_OK ? rc : sqlite3_extended_errcode(db);
+    (void)sqlite3_close(db);
+    return rc;
+}
+
 void outside(const char *path, const char *sql)
 {
     if (over_postgresql()) {
@@ -169,6 +178,13 @@ void outside(const char *path, const char *sql)
     sqlite3 *db = connect_to(path);
     cr_assert_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK, "%s", sqlite3_errmsg(db));
     (void)sqlite3_close(db);
+}
+
+void harm(const char *path, const char *sql)
+{
+    if (store_is_a_file())
+        outside(path, "DROP TRIGGER IF EXISTS forkless_trial_once");
+    outside(path, sql);
 }
 
 int helper(FILE **out, const char *const *args)

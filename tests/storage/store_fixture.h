@@ -31,6 +31,10 @@ struct store_claim must_claim(struct store *s, int64_t study, int64_t target, en
 const char *rows(const char *path, const char *sql);
 /* Runs SQL on a connection of its own, as another program would. */
 void outside(const char *path, const char *sql);
+/* SQLite's code, 0 = done. */
+int try_outside(const char *path, const char *sql);
+/* The same for what the store's trigger would not let pass. */
+void harm(const char *path, const char *sql);
 /* Starts the helper program with these arguments (NULL at the end); its pid, *out its stdout. */
 int helper(FILE **out, const char *const *args);
 /* Waits for it; its exit status. */

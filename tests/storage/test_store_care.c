@@ -1,4 +1,5 @@
 /* Damage is named by table and row; copies are whole or not at all. */
+#include <sqlite3.h>
 #include <string.h>
 
 #include "storage/care.h"
@@ -98,7 +99,7 @@ Test(store_care, each_damage_is_named_with_its_row)
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         const char *path = sound();
-        outside(path, cases[i][0]);
+        harm(path, cases[i][0]);
         AUTO_FREE char *found = problems(path);
         cr_expect(strstr(found, cases[i][1]) != NULL, "%s: %s", cases[i][0], found);
     }
@@ -171,8 +172,8 @@ Test(store_care, a_copy_that_fails_leaves_nothing)
     (void)strcpy(from, sound());
     (void)strcpy(to, fresh_path());
     outside(from, "UPDATE trial_user_attributes SET value_json='{' WHERE trial_id=3");
-    outside(from, IN_SQL("UPDATE trials SET state='gone' WHERE trial_id=3",
-                         "UPDATE trials SET datetime_start='infinity' WHERE trial_id=3"));
+    harm(from, IN_SQL("UPDATE trials SET state='gone' WHERE trial_id=3",
+                      "UPDATE trials SET datetime_start='infinity' WHERE trial_id=3"));
     const struct store_copy_opts all = {0};
     struct store_copied done = {0};
     struct store *src = must_open(from), *dst = must_open(to);
@@ -181,4 +182,21 @@ Test(store_care, a_copy_that_fails_leaves_nothing)
     store_destroy(dst);
     cr_expect_str_eq(rows(to, "SELECT count(*) FROM studies"), "0");
     cr_expect_str_eq(rows(to, "SELECT count(*) FROM trials"), "0");
+}
+
+/* What Optuna does: it looks, and then changes whatever is there. */
+Test(store_care, a_second_claim_and_a_second_end_are_refused_to_all)
+{
+    ONLY_FOR_FILES();
+    const struct trial queued = {.state = TRIAL_WAITING};
+    const char *path = fresh_path();
+    AUTO_STORE struct store *s = must_open(path);
+    int64_t study = must_study(s, "s");
+    MUST(store_trial_create(s, study, &queued, NULL, NULL, &err));
+    const char *claim = "UPDATE trials SET state='RUNNING' WHERE trial_id=1";
+    const char *end = "UPDATE trials SET state='FAIL' WHERE trial_id=1";
+    cr_expect_eq(try_outside(path, claim), 0);
+    cr_expect_eq(try_outside(path, claim), SQLITE_CONSTRAINT_TRIGGER);
+    cr_expect_eq(try_outside(path, end), 0);
+    cr_expect_eq(try_outside(path, end), SQLITE_CONSTRAINT_TRIGGER);
 }

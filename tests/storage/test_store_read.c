@@ -158,7 +158,7 @@ Test(store_read, damage_names_the_trial)
         AUTO(buf_free) struct buf got = BUF_INIT;
         fill(s, a, must_study(s, "b"));
         store_destroy(s);
-        outside(path, damage[i].sql);
+        harm(path, damage[i].sql);
         s = must_open(path);
         const struct store_each_opts all = {.want = WANT_ALL};
         REFUSED(ERR_CORRUPT, store_trials_each(s, a, &all, write_down, &got, &err));
