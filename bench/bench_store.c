@@ -22,7 +22,7 @@
 
 extern char **environ;
 
-enum { PARAMS = 8, STEPS = 10, LOOP = 5000, ROUNDS = 5 };
+enum { PARAMS = 8, STEPS = 10, LOOP = 5000, DURABLE_LOOP = 1000, ROUNDS = 5 };
 
 static const struct dist unit = {.kind = DIST_FLOAT, .low = 0, .high = 1};
 static const enum direction minimize = DIRECTION_MINIMIZE;
@@ -86,12 +86,19 @@ static void one_trial(struct store *s, int64_t study, bool durable)
         die("finish");
 }
 
-static double store_trials(struct store *s, int64_t study, int n, bool durable)
+static double wall_us(void)
 {
-    double from = cpu_us();
+    return (double)clock_mono_ns() / 1e3;
+}
+
+/* As bare_trials. */
+static double store_trials(struct store *s, int64_t study, int n, bool durable,
+                           double (*now_us)(void))
+{
+    double from = now_us();
     for (int i = 0; i < n; i++)
         one_trial(s, study, durable);
-    return (cpu_us() - from) / n;
+    return (now_us() - from) / n;
 }
 
 /* ---- the bare loop ---- */
@@ -107,7 +114,7 @@ static void step_bare(sqlite3 *db, sqlite3_stmt *st)
     (void)sqlite3_reset(st);
 }
 
-static void bare_trial(sqlite3 *db, sqlite3_stmt **st, int64_t id)
+static void bare_trial(sqlite3 *db, sqlite3_stmt **st, int64_t id, sqlite3_file *log)
 {
     static const char dist[] = "{\"name\": \"FloatDistribution\", \"attributes\": {\"step\": null, "
                                "\"low\": 0.0, \"high\": 1.0, \"log\": false}}";
@@ -140,10 +147,15 @@ static void bare_trial(sqlite3 *db, sqlite3_stmt **st, int64_t id)
     (void)sqlite3_bind_text(st[B_END], 2, clock_sql(clock_utc_us(), now), -1, SQLITE_STATIC);
     step_bare(db, st[B_END]);
     step_bare(db, st[B_COMMIT]);
+    if (log != NULL && log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) != SQLITE_OK)
+        die("sync");
 }
 
-static double bare_trials(const char *path, int n)
+/* durable: the second commit of a trial is synced, as the store does it. The time that a trial
+ * takes, in microseconds of CPU or of the clock. */
+static double bare_trials(const char *path, int n, bool durable, double (*now_us)(void))
 {
+    sqlite3_file *log = NULL;
     static const char *const sql[B_COUNT] = {
         "BEGIN IMMEDIATE",
         "COMMIT",
@@ -170,10 +182,16 @@ static double bare_trials(const char *path, int n)
             SQLITE_OK)
             die(sqlite3_errmsg(db));
     }
-    double from = cpu_us();
+    step_bare(db, st[B_BEGIN]); /* the log is there from the first transaction on */
+    step_bare(db, st[B_COMMIT]);
+    if (durable && (sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *)&log) !=
+                        SQLITE_OK ||
+                    log == NULL || log->pMethods == NULL))
+        die("log");
+    double from = now_us();
     for (int i = 0; i < n; i++)
-        bare_trial(db, st, i + 1);
-    double spent = (cpu_us() - from) / n;
+        bare_trial(db, st, i + 1, log);
+    double spent = (now_us() - from) / n;
     for (int i = 0; i < B_COUNT; i++)
         (void)sqlite3_finalize(st[i]);
     (void)sqlite3_close(db);
@@ -188,28 +206,29 @@ static int count_steps(void *ctx, const struct trial *t)
     return 0;
 }
 
-static double open_ms(const char *path, size_t *steps)
+/* Opens the study and reads all of it. */
+static double open_us(const char *path, size_t *steps, double (*now_us)(void))
 {
     struct store *s = NULL;
     int64_t study;
-    uint64_t from = clock_mono_ns();
+    double from = now_us();
     if (store_open(&s, path, NULL, &err) < 0 || store_study_find(s, "bench", &study, &err) < 0 ||
         store_trials_sync(s, study, WANT_ALL, count_steps, steps, &err) < 0)
         die("sync");
-    double ms = (double)(clock_mono_ns() - from) / 1e6;
+    double us = now_us() - from;
     store_destroy(s);
-    return ms;
+    return us;
 }
 
-/* The CPU microseconds that Optuna needs for a trial, as its program prints them. */
-static double optuna_trial(const char *path)
+/* The CPU microseconds that Optuna needs, as its program prints them; NaN without it. */
+static double optuna(const char *what, const char *path)
 {
     const char *python = getenv("FORKLESS_PYTHON");
     char text[64] = "";
     int fds[2];
     if (python == NULL || pipe2(fds, O_CLOEXEC) != 0)
         return NAN;
-    char *const argv[] = {(char *)python, (char *)STORE_PEER, (char *)path, NULL};
+    char *const argv[] = {(char *)python, (char *)STORE_PEER, (char *)what, (char *)path, NULL};
     posix_spawn_file_actions_t actions;
     pid_t pid;
     (void)posix_spawn_file_actions_init(&actions);
@@ -236,52 +255,95 @@ static double least(const double *v, int n)
     return best;
 }
 
+/* Over what a missing peer would have said. */
+static double ratio(double a, double b)
+{
+    return isnan(a) || isnan(b) ? 0 : a / b;
+}
+
+struct paths {
+    char ours[4096], bare[4096], peer[4096];
+};
+
+/* CPU of a trial. */
+static void bench_cpu(const struct paths *p)
+{
+    double ours[ROUNDS], bare[ROUNDS];
+    int64_t study;
+    for (int i = 0; i < ROUNDS; i++) { /* interleaved, so that a noisy neighbour hits both */
+        struct store *s = open_new(p->ours, &study);
+        ours[i] = store_trials(s, study, LOOP, false, cpu_us);
+        store_destroy(s);
+        bare[i] = bare_trials(p->bare, LOOP, false, cpu_us);
+    }
+    (void)unlink(p->peer);
+    double peer = optuna("trial", p->peer);
+    double mine = least(ours, ROUNDS), loop = least(bare, ROUNDS);
+    (void)printf("{\"trial_cpu_us\": %.1f, \"bare_cpu_us\": %.1f, \"optuna_cpu_us\": %.0f,\n"
+                 " \"times_optuna\": %.1f, \"times_bare\": %.2f,\n",
+                 mine, loop, isnan(peer) ? 0 : peer, ratio(peer, mine), loop / mine);
+}
+
+/* Trials a second that reach the disk one by one. */
+static void bench_durable(const struct paths *p)
+{
+    double ours[ROUNDS], bare[ROUNDS];
+    int64_t study;
+    for (int i = 0; i < ROUNDS; i++) {
+        struct store *s = open_new(p->ours, &study);
+        ours[i] = store_trials(s, study, DURABLE_LOOP, true, wall_us);
+        store_destroy(s);
+        bare[i] = bare_trials(p->bare, DURABLE_LOOP, true, wall_us);
+    }
+    double mine = least(ours, ROUNDS), loop = least(bare, ROUNDS);
+    (void)printf(" \"durable_per_s\": %.0f, \"bare_durable_per_s\": %.0f, \"durable_times_bare\": "
+                 "%.2f,\n",
+                 1e6 / mine, 1e6 / loop, loop / mine);
+}
+
+/* A trial in a large study beside one in a small study, and reading the large one. */
+static void bench_growth(const struct paths *p)
+{
+    double at_1k[ROUNDS], at_100k[ROUNDS], cpu[ROUNDS];
+    size_t steps = 0;
+    int64_t study, young;
+    struct store *big = open_new(p->ours, &study);
+    (void)store_trials(big, study, 50000, false, cpu_us);
+    double opened = open_us(p->ours, &steps, wall_us);
+    for (int i = 0; i < ROUNDS; i++)
+        cpu[i] = open_us(p->ours, &steps, cpu_us);
+    double peer = optuna("open", p->ours);
+    (void)store_trials(big, study, 49000, false, cpu_us);
+    for (int i = 0; i < ROUNDS; i++) {
+        struct store *small = open_new(p->bare, &young);
+        (void)store_trials(small, young, 1000, false, cpu_us);
+        at_1k[i] = store_trials(small, young, 1000, false, cpu_us);
+        store_destroy(small);
+        at_100k[i] = store_trials(big, study, 1000, false, cpu_us);
+    }
+    store_destroy(big);
+    (void)printf(" \"at_1000_us\": %.1f, \"at_100000_us\": %.1f, \"growth\": %.2f,\n",
+                 least(at_1k, ROUNDS), least(at_100k, ROUNDS),
+                 least(at_100k, ROUNDS) / least(at_1k, ROUNDS));
+    (void)printf(" \"open_50000_ms\": %.0f, \"open_50000_cpu_ms\": %.0f, \"optuna_open_cpu_ms\": "
+                 "%.0f, \"open_times_optuna\": %.0f}\n",
+                 opened / 1e3, least(cpu, ROUNDS) / 1e3, isnan(peer) ? 0 : peer / 1e3,
+                 ratio(peer, least(cpu, ROUNDS)));
+}
+
 int main(int argc, char **argv)
 {
     const char *tmp = getenv("TMPDIR");
     const char *dir = argc > 1 ? argv[1] : tmp != NULL ? tmp : "/tmp";
-    char ours_path[4096], bare_path[4096], peer_path[4096];
-    double ours[ROUNDS], bare[ROUNDS];
-    int64_t study;
-    (void)snprintf(ours_path, sizeof(ours_path), "%s/bench_store.db", dir);
-    (void)snprintf(bare_path, sizeof(bare_path), "%s/bench_bare.db", dir);
-    (void)snprintf(peer_path, sizeof(peer_path), "%s/bench_peer.db", dir);
-    for (int i = 0; i < ROUNDS; i++) { /* interleaved, so that a noisy neighbour hits both */
-        struct store *s = open_new(ours_path, &study);
-        ours[i] = store_trials(s, study, LOOP, false);
-        store_destroy(s);
-        bare[i] = bare_trials(bare_path, LOOP);
-    }
-    (void)unlink(peer_path);
-    double optuna = optuna_trial(peer_path);
-
-    double at_1k[ROUNDS], at_100k[ROUNDS];
-    size_t steps = 0;
-    struct store *big = open_new(ours_path, &study);
-    (void)store_trials(big, study, 50000, false);
-    double opened = open_ms(ours_path, &steps);
-    (void)store_trials(big, study, 49000, false);
-    for (int i = 0; i < ROUNDS; i++) {
-        int64_t young;
-        struct store *small = open_new(bare_path, &young);
-        (void)store_trials(small, young, 1000, false);
-        at_1k[i] = store_trials(small, young, 1000, false);
-        store_destroy(small);
-        at_100k[i] = store_trials(big, study, 1000, false);
-    }
-    store_destroy(big);
-
-    double mine = least(ours, ROUNDS);
-    (void)printf("{\"trial_cpu_us\": %.1f, \"bare_cpu_us\": %.1f, \"optuna_cpu_us\": %.0f,\n", mine,
-                 least(bare, ROUNDS), isnan(optuna) ? 0 : optuna);
-    (void)printf(" \"times_optuna\": %.1f, \"times_bare\": %.2f,\n",
-                 isnan(optuna) ? 0 : optuna / mine, least(bare, ROUNDS) / mine);
-    (void)printf(" \"at_1000_us\": %.1f, \"at_100000_us\": %.1f, \"growth\": %.2f,\n",
-                 least(at_1k, ROUNDS), least(at_100k, ROUNDS),
-                 least(at_100k, ROUNDS) / least(at_1k, ROUNDS));
-    (void)printf(" \"open_50000_ms\": %.0f, \"open_steps\": %zu}\n", opened, steps);
-    (void)unlink(ours_path);
-    (void)unlink(bare_path);
-    (void)unlink(peer_path);
+    struct paths p;
+    (void)snprintf(p.ours, sizeof(p.ours), "%.4000s/bench_store.db", dir);
+    (void)snprintf(p.bare, sizeof(p.bare), "%.4000s/bench_bare.db", dir);
+    (void)snprintf(p.peer, sizeof(p.peer), "%.4000s/bench_peer.db", dir);
+    bench_cpu(&p);
+    bench_durable(&p);
+    bench_growth(&p);
+    (void)unlink(p.ours);
+    (void)unlink(p.bare);
+    (void)unlink(p.peer);
     return 0;
 }

@@ -1,6 +1,8 @@
-"""CPU microseconds that Optuna's RDBStorage spends on one trial: 8 parameters, 10 reports, the end.
+"""CPU microseconds that Optuna's RDBStorage spends.
 
-The calls are those that study.optimize makes, without a sampler. Usage: store_peer.py FILE
+store_peer.py trial FILE    on one trial: 8 parameters, 10 reports, the end. The calls are those that
+                            study.optimize makes, without a sampler
+store_peer.py open FILE     on opening the study `bench` and reading all its trials
 """
 
 import sys
@@ -25,16 +27,27 @@ def run(storage: RDBStorage, study: int) -> None:
     storage.set_trial_state_values(trial, TrialState.COMPLETE, [0.5])
 
 
-def main() -> None:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    storage = RDBStorage(f"sqlite:///{sys.argv[1]}")
+def trial(path: str) -> float:
+    storage = RDBStorage(f"sqlite:///{path}")
     study = storage.create_new_study([StudyDirection.MINIMIZE], "bench")
     for _ in range(WARM_UP):
         run(storage, study)
     start = time.process_time()
     for _ in range(TRIALS):
         run(storage, study)
-    print((time.process_time() - start) / TRIALS * 1e6)
+    return (time.process_time() - start) / TRIALS
+
+
+def read(path: str) -> float:
+    start = time.process_time()
+    trials = optuna.load_study(study_name="bench", storage=f"sqlite:///{path}").trials
+    assert len(trials) == 50000 and len(trials[-1].intermediate_values) == 10
+    return time.process_time() - start
+
+
+def main() -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    print({"trial": trial, "open": read}[sys.argv[1]](sys.argv[2]) * 1e6)
 
 
 main()
