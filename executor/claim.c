@@ -129,17 +129,17 @@ static void claim_done(struct storeq_job *job)
     run_unref(c->run);
     copies_free(&c->news);
     free(c);
-    slot_claimed(&ex->slots[ev.slot], ev);
+    executor_feed(ex, ev);
 }
 
 void claim_trial(struct study *st, int slot, bool ahead)
 {
     struct claim_job *c = calloc(1, sizeof(*c));
     if (c == NULL) {
-        slot_claimed(&st->ex->slots[slot], (struct sw_event){.type = SW_EV_CLAIMED,
-                                                             .slot = slot,
-                                                             .study = st->index,
-                                                             .claim = SW_CLAIM_FAILED});
+        executor_feed(st->ex, (struct sw_event){.type = SW_EV_CLAIMED,
+                                                .slot = slot,
+                                                .study = st->index,
+                                                .claim = SW_CLAIM_FAILED});
         return;
     }
     c->job = (struct storeq_job){.kind = ahead ? STOREQ_CLAIM_AHEAD : STOREQ_CLAIM,

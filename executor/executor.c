@@ -85,6 +85,9 @@ void executor_close(struct executor *ex)
     };
     for (size_t i = 0; i < ARRAY_LEN(handles); i++)
         uv_close(handles[i], NULL);
+    for (int i = 0; i < ex->plan.jobs; i++)
+        uv_close((uv_handle_t *)&ex->slots[i].timer, NULL);
+    watchset_close(&ex->workers);
     orphans_forget(ex);
 }
 
@@ -517,7 +520,9 @@ static int set_up(struct executor *ex, struct err *err)
     if (rc == 0)
         rc = make_sweep(ex, err);
     if (rc == 0)
-        rc = start_store(ex, err);
+        rc = watchset_open(&ex->workers, &ex->loop, slot_ready, ex, err);
+    if (rc == 0 && (rc = start_store(ex, err)) < 0)
+        watchset_close(&ex->workers);
     return rc;
 }
 
@@ -528,6 +533,8 @@ static void start_handles(struct executor *ex)
     (void)uv_timer_init(&ex->loop, &ex->sweep_timer);
     (void)uv_timer_init(&ex->loop, &ex->beat_timer);
     (void)uv_timer_init(&ex->loop, &ex->watch_timer);
+    for (int i = 0; i < ex->plan.jobs; i++)
+        (void)uv_timer_init(&ex->loop, &ex->slots[i].timer);
     orphans_init(ex);
     forks_init(ex);
     (void)uv_timer_init(&ex->loop, &ex->stop_timer);

@@ -22,6 +22,7 @@
 #include "executor/spawn.h"
 #include "executor/spool/spool.h"
 #include "executor/storeq.h"
+#include "executor/watchset.h"
 #include "executor/worker.h"
 #include "trials/classify.h"
 #include "trials/fallback.h"
@@ -149,17 +150,13 @@ struct slot {
 
     struct forks forks;
     struct deadlock deadlock;
-    uv_poll_t exit_poll, out_poll, err_poll, channel_poll;
     uv_timer_t timer;
     uint64_t timer_due_ms;
-    int open_handles;
-    bool closing;
-    bool claim_waits; /* `late` is told when the handles of the last worker are closed */
-    struct sw_event late;
     struct lines out_lines, err_lines, channel_lines;
     struct capture out_log, err_log;
     int log_dir; /* of the logs: a descriptor of its own, for they outlive the trial a little */
     struct buf reply; /* what the worker has not taken yet */
+    bool reply_waits; /* for it to read: then its channel is watched for that, too */
 };
 
 struct executor {
@@ -193,6 +190,7 @@ struct executor {
 
     struct executor_study *views; /* [n_studies], for status and result */
 
+    struct watchset workers; /* their descriptors */
     uv_timer_t sweep_timer, beat_timer, watch_timer, stop_timer;
     uv_signal_t sigint, sigterm, sigchld;
     uv_async_t forks_async; /* a lookout has something to report */
@@ -355,9 +353,8 @@ void slot_init(struct slot *s, struct executor *ex, int index);
 void slot_free(struct slot *s);
 /* Ends the slot's spare process, if it has one. */
 void slot_drop_spare(struct slot *s);
-/* Tells the sweep the answer to a claim; after the end of the slot's last worker, if that is on its
- * way: handles are not started while they close. */
-void slot_claimed(struct slot *s, struct sw_event ev);
+/* For the watch set of the workers: ctx is the executor. */
+void slot_ready(void *ctx, uint64_t key, uint32_t events);
 void slot_start(struct slot *s);
 void slot_feed(struct slot *s, enum wk_event_type type);
 void slot_release(struct slot *s);
@@ -370,8 +367,6 @@ void slot_classify(struct slot *s, const char *line, size_t n);
 
 /* SPAWN_ flags of its workers. */
 unsigned slot_spawn_flags(const struct slot *s);
-/* Counts a closed handle of the slot. */
-void slot_handle_closed(struct slot *s);
 
 /* forks.c */
 void forks_init(struct executor *ex);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -71,7 +72,8 @@ void slot_free(struct slot *s)
 /* --- ending a trial
  * -------------------------------------------------------------------------------- */
 
-void slot_end_trial(struct slot *s)
+/* gone: there is no worker, and no end of one will follow. */
+static void end_trial(struct slot *s, bool gone)
 {
     struct run *r = s->run;
     assert(r != NULL && r->ended);
@@ -86,7 +88,12 @@ void slot_end_trial(struct slot *s)
                                            .fail = r->fail,
                                            .useful = r->state == TRIAL_FAIL ? ladder_useful(r) : 0,
                                            .goes_on = goes_on,
-                                           .gone = !s->alive && s->open_handles == 0});
+                                           .gone = gone});
+}
+
+void slot_end_trial(struct slot *s)
+{
+    end_trial(s, false);
 }
 
 /* Whether the cgroup counts an OOM kill that no earlier worker explains. */
@@ -282,7 +289,7 @@ static void arm_timer(struct slot *s)
 {
     uint64_t due = wk_due(&s->fsm), now = executor_now(s->ex);
     s->timer_due_ms = due > now ? due : now;
-    if (s->closing || due == UINT64_MAX)
+    if (due == UINT64_MAX)
         (void)uv_timer_stop(&s->timer);
     else
         (void)uv_timer_start(&s->timer, on_timer, due > now ? due - now : 1, 0);
@@ -331,46 +338,24 @@ static ssize_t take(struct slot *s, int fd, struct capture *log, struct lines *l
     return n < 0 && errno != EAGAIN && errno != EINTR ? 0 : n;
 }
 
-/* A descriptor that became readable. It has no end while we hold the other side (SPAWN_HOLD); an
- * error has one. */
-static void pump(struct slot *s, uv_poll_t *poll, int fd, struct capture *log, struct lines *lines,
+/* The descriptors of a worker, as the watch set knows them. */
+enum fd_of { FD_EXIT, FD_OUT, FD_ERR, FD_CHANNEL, FDS };
+
+static uint64_t key_of(const struct slot *s, enum fd_of which)
+{
+    return (uint64_t)s->index * FDS + which;
+}
+
+/* A descriptor that became readable. It has no end while we hold the other side (SPAWN_HOLD), but a
+ * socket can be shut down; then it is not asked again. */
+static void pump(struct slot *s, enum fd_of which, int fd, struct capture *log, struct lines *lines,
                  line_fn *fn)
 {
     ssize_t n = take(s, fd, log, lines, fn);
     if (n == 0)
-        (void)uv_poll_stop(poll);
+        watchset_change(&s->ex->workers, fd, key_of(s, which), 0);
     else if (n > 0 && s->alive)
         slot_feed(s, WK_EV_ACTIVITY);
-}
-
-static void on_stdout(uv_poll_t *p, int status, int events)
-{
-    struct slot *s = CONTAINER_OF(p, struct slot, out_poll);
-    (void)status;
-    (void)events;
-    pump(s, p, s->proc.out_fd, &s->out_log, &s->out_lines, stdout_line);
-}
-
-static void on_stderr(uv_poll_t *p, int status, int events)
-{
-    struct slot *s = CONTAINER_OF(p, struct slot, err_poll);
-    (void)status;
-    (void)events;
-    pump(s, p, s->proc.err_fd, &s->err_log, &s->err_lines, stderr_line);
-}
-
-static void send_replies(struct slot *s);
-
-static void on_channel(uv_poll_t *p, int status, int events)
-{
-    struct slot *s = CONTAINER_OF(p, struct slot, channel_poll);
-    if (status == 0 && (events & UV_WRITABLE))
-        send_replies(s);
-    forks_hello(s);
-    if (status < 0 || (events & UV_READABLE))
-        pump(s, p, s->proc.channel, NULL, &s->channel_lines, message_line);
-    if (s->channel_lines.dropped > 0)
-        message_dropped(s);
 }
 
 static void send_replies(struct slot *s)
@@ -385,13 +370,27 @@ static void send_replies(struct slot *s)
             break;
         buf_consume(&s->reply, (size_t)n);
     }
-    int events = UV_READABLE | (s->reply.len > 0 ? UV_WRITABLE : 0);
-    (void)uv_poll_start(&s->channel_poll, events, on_channel);
+    bool waits = s->reply.len > 0;
+    if (waits != s->reply_waits)
+        watchset_change(&s->ex->workers, s->proc.channel, key_of(s, FD_CHANNEL),
+                        EPOLLIN | (waits ? EPOLLOUT : 0));
+    s->reply_waits = waits;
+}
+
+static void on_channel(struct slot *s, uint32_t events)
+{
+    if ((events & EPOLLOUT) != 0)
+        send_replies(s);
+    forks_hello(s);
+    if ((events & ~(uint32_t)EPOLLOUT) != 0)
+        pump(s, FD_CHANNEL, s->proc.channel, NULL, &s->channel_lines, message_line);
+    if (s->channel_lines.dropped > 0)
+        message_dropped(s);
 }
 
 void slot_say(struct slot *s, const char *line)
 {
-    if (s->closing || !s->alive)
+    if (!s->alive)
         return;
     if (s->reply.len > REPLY_LIMIT) {
         /* it asks and asks and never reads: it cannot be served */
@@ -417,65 +416,6 @@ static void drain(struct slot *s, int fd, struct capture *log, struct lines *lin
     (void)lines_end(lines, fn, s);
 }
 
-void slot_handle_closed(struct slot *s)
-{
-    if (--s->open_handles > 0)
-        return;
-    spawn_close(&s->proc);
-    executor_feed(s->ex, (struct sw_event){.type = SW_EV_GONE, .slot = s->index});
-    if (s->claim_waits) {
-        s->claim_waits = false;
-        executor_feed(s->ex, s->late);
-    }
-}
-
-void slot_claimed(struct slot *s, struct sw_event ev)
-{
-    if (s->open_handles > 0) {
-        s->claim_waits = true;
-        s->late = ev;
-    } else {
-        executor_feed(s->ex, ev);
-    }
-}
-
-static void on_exit_closed(uv_handle_t *h)
-{
-    slot_handle_closed(CONTAINER_OF((uv_poll_t *)h, struct slot, exit_poll));
-}
-
-static void on_out_closed(uv_handle_t *h)
-{
-    slot_handle_closed(CONTAINER_OF((uv_poll_t *)h, struct slot, out_poll));
-}
-
-static void on_err_closed(uv_handle_t *h)
-{
-    slot_handle_closed(CONTAINER_OF((uv_poll_t *)h, struct slot, err_poll));
-}
-
-static void on_channel_closed(uv_handle_t *h)
-{
-    slot_handle_closed(CONTAINER_OF((uv_poll_t *)h, struct slot, channel_poll));
-}
-
-static void on_timer_closed(uv_handle_t *h)
-{
-    slot_handle_closed(CONTAINER_OF((uv_timer_t *)h, struct slot, timer));
-}
-
-static void close_handles(struct slot *s)
-{
-    s->closing = true;
-    s->open_handles = 5;
-    forks_end(s);
-    uv_close((uv_handle_t *)&s->exit_poll, on_exit_closed);
-    uv_close((uv_handle_t *)&s->out_poll, on_out_closed);
-    uv_close((uv_handle_t *)&s->err_poll, on_err_closed);
-    uv_close((uv_handle_t *)&s->channel_poll, on_channel_closed);
-    uv_close((uv_handle_t *)&s->timer, on_timer_closed);
-}
-
 /* Collects the process; the raw call, because the wrapper does not tell its resource usage. */
 static void collect(struct slot *s, int *status, int *sig)
 {
@@ -490,12 +430,9 @@ static void collect(struct slot *s, int *status, int *sig)
         s->ex->largest_rss = rss;
 }
 
-static void on_process_end(uv_poll_t *p, int poll_status, int events)
+static void on_process_end(struct slot *s)
 {
-    struct slot *s = CONTAINER_OF(p, struct slot, exit_poll);
     int status, sig;
-    (void)poll_status;
-    (void)events;
     slot_feed(s, WK_EV_EXIT);
     collect(s, &status, &sig);
     forks_hello(s);
@@ -510,30 +447,56 @@ static void on_process_end(uv_poll_t *p, int poll_status, int events)
     guardian_tell(&s->ex->guardian, s->index, 0);
     end_evidence(s);
     deadlock_end(s);
-    close_handles(s);
+    forks_end(s);
+    (void)uv_timer_stop(&s->timer);
+    spawn_close(&s->proc);
     open_logs(s, -1);
     if (s->run != NULL) {
         conclude(s, status, sig); /* nothing if the channel told the outcome just now */
         slot_end_trial(s);
     }
     orphans_soon(s->ex);
+    executor_feed(s->ex, (struct sw_event){.type = SW_EV_GONE, .slot = s->index});
+}
+
+void slot_ready(void *ctx, uint64_t key, uint32_t events)
+{
+    struct executor *ex = ctx;
+    struct slot *s = &ex->slots[key / FDS];
+    if (!s->alive)
+        return; /* its process was told to be over just before */
+    switch ((enum fd_of)(key % FDS)) {
+    case FD_EXIT:
+        on_process_end(s);
+        break;
+    case FD_OUT:
+        pump(s, FD_OUT, s->proc.out_fd, &s->out_log, &s->out_lines, stdout_line);
+        break;
+    case FD_ERR:
+        pump(s, FD_ERR, s->proc.err_fd, &s->err_log, &s->err_lines, stderr_line);
+        break;
+    case FD_CHANNEL:
+        on_channel(s, events);
+        break;
+    case FDS:
+        break;
+    }
 }
 
 /* --- starting
  * ---------------------------------------------------------------------------------------- */
 
-static void watch(struct slot *s)
+static int watch(struct slot *s, struct err *err)
 {
-    uv_loop_t *loop = &s->ex->loop;
-    (void)uv_poll_init(loop, &s->exit_poll, s->proc.pidfd);
-    (void)uv_poll_init(loop, &s->out_poll, s->proc.out_fd);
-    (void)uv_poll_init(loop, &s->err_poll, s->proc.err_fd);
-    (void)uv_poll_init(loop, &s->channel_poll, s->proc.channel);
-    (void)uv_timer_init(loop, &s->timer);
-    (void)uv_poll_start(&s->exit_poll, UV_READABLE, on_process_end);
-    (void)uv_poll_start(&s->out_poll, UV_READABLE, on_stdout);
-    (void)uv_poll_start(&s->err_poll, UV_READABLE, on_stderr);
-    (void)uv_poll_start(&s->channel_poll, UV_READABLE, on_channel);
+    const int fds[FDS] = {[FD_EXIT] = s->proc.pidfd,
+                          [FD_OUT] = s->proc.out_fd,
+                          [FD_ERR] = s->proc.err_fd,
+                          [FD_CHANNEL] = s->proc.channel};
+    int rc = 0;
+    s->reply_waits = false;
+    for (int i = 0; i < FDS && rc == 0; i++)
+        rc = watchset_add(&s->ex->workers, fds[i], key_of(s, (enum fd_of)i), EPOLLIN, err);
+    return rc;
 }
 
 unsigned slot_spawn_flags(const struct slot *s)
@@ -561,7 +524,6 @@ static void begin_life(struct slot *s, struct study *st)
     s->study = st;
     s->alive = true;
     guardian_tell(&s->ex->guardian, s->index, s->proc.pid);
-    s->closing = false;
     s->sent_signal = false;
     s->complained = false;
     s->verdict = (struct verdict){0};
@@ -570,7 +532,6 @@ static void begin_life(struct slot *s, struct study *st)
     deadlock_begin(s);
     forks_begin(s, (slot_spawn_flags(s) & SPAWN_WATCH_FORKS) != 0);
     wk_init(&s->fsm, &conf, executor_now(s->ex));
-    watch(s);
 }
 
 static void say_trial(struct slot *s, const struct run *r)
@@ -596,7 +557,7 @@ static void start_failed(struct slot *s, const struct err *err)
     bool shortage =
         err->sys == EAGAIN || err->sys == EMFILE || err->sys == ENFILE || err->sys == ENOMEM;
     run_fail(s->run, shortage ? FAIL_LOST : FAIL_EXIT, "%s", err->msg);
-    slot_end_trial(s);
+    end_trial(s, true);
 }
 
 /* While a short trial runs, the process for the next one is started: between the two nothing is
@@ -626,6 +587,8 @@ void slot_start(struct slot *s)
     if (rc == 0 && !reused) {
         s->life++;
         rc = launch_worker(&s->proc, s, r, &err);
+        if (rc == 0 && (rc = watch(s, &err)) < 0)
+            spawn_abandon(&s->proc);
         if (rc == 0)
             begin_life(s, r->study);
     }
