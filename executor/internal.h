@@ -152,6 +152,8 @@ struct slot {
     struct deadlock deadlock;
     uv_timer_t timer;
     uint64_t timer_due_ms;
+    bool deaf; /* stdout and stderr are not watched until listen_ms */
+    uint64_t listen_ms;
     struct lines out_lines, err_lines, channel_lines;
     struct capture out_log, err_log;
     int log_dir; /* of the logs: a descriptor of its own, for they outlive the trial a little */

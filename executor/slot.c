@@ -28,6 +28,7 @@
     65536u /* taken from one descriptor in one turn, so that a flood starves nobody                \
             */
 #define DRAIN_LIMIT (8u << 20) /* taken after the worker's end */
+#define LISTEN_MS 10u          /* after the start of what is expected to be a short trial */
 #define EVIDENCE_MS 5000u
 #define EVIDENCE_SPARE_MS 500u /* for writing it, on a busy disk */
 /* A timer later than that: we were stopped (Ctrl-Z, docker pause), perhaps the worker with us. */
@@ -164,6 +165,7 @@ static void conclude(struct slot *s, int status, int sig)
  * --------------------------------------------------------------------- */
 
 static void arm_timer(struct slot *s);
+static void listen_now(struct slot *s);
 
 static void probe(struct slot *s)
 {
@@ -282,12 +284,16 @@ static void on_timer(uv_timer_t *t)
     struct slot *s = CONTAINER_OF(t, struct slot, timer);
     if (executor_now(s->ex) > s->timer_due_ms + ASLEEP_MS)
         slot_feed(s, WK_EV_ACTIVITY); /* silence proves nothing while nobody listened */
+    if (s->deaf)
+        listen_now(s);
     slot_feed(s, WK_EV_TICK);
 }
 
 static void arm_timer(struct slot *s)
 {
     uint64_t due = wk_due(&s->fsm), now = executor_now(s->ex);
+    if (s->deaf && s->listen_ms < due)
+        due = s->listen_ms;
     s->timer_due_ms = due > now ? due : now;
     if (due == UINT64_MAX)
         (void)uv_timer_stop(&s->timer);
@@ -486,17 +492,36 @@ void slot_ready(void *ctx, uint64_t key, uint32_t events)
 /* --- starting
  * ---------------------------------------------------------------------------------------- */
 
-static int watch(struct slot *s, struct err *err)
+static int watch(struct slot *s, enum fd_of which, int fd, struct err *err)
 {
-    const int fds[FDS] = {[FD_EXIT] = s->proc.pidfd,
-                          [FD_OUT] = s->proc.out_fd,
-                          [FD_ERR] = s->proc.err_fd,
-                          [FD_CHANNEL] = s->proc.channel};
-    int rc = 0;
+    return watchset_add(&s->ex->workers, fd, key_of(s, which), EPOLLIN, err);
+}
+
+static int watch_output(struct slot *s, struct err *err)
+{
+    int rc = watch(s, FD_OUT, s->proc.out_fd, err);
+    return rc < 0 ? rc : watch(s, FD_ERR, s->proc.err_fd, err);
+}
+
+/* A short trial's output is read at its end, which wakes the loop in any case; a pipe holds what it
+ * may print until it is known to be a longer one. */
+static int watch_worker(struct slot *s, struct err *err)
+{
     s->reply_waits = false;
-    for (int i = 0; i < FDS && rc == 0; i++)
-        rc = watchset_add(&s->ex->workers, fds[i], key_of(s, (enum fd_of)i), EPOLLIN, err);
-    return rc;
+    s->deaf = s->brisk;
+    s->listen_ms = executor_now(s->ex) + LISTEN_MS;
+    int rc = watch(s, FD_EXIT, s->proc.pidfd, err);
+    if (rc == 0)
+        rc = watch(s, FD_CHANNEL, s->proc.channel, err);
+    return rc < 0 || s->deaf ? rc : watch_output(s, err);
+}
+
+/* It has turned out to be no short trial. */
+static void listen_now(struct slot *s)
+{
+    struct err err;
+    s->deaf = watch_output(s, &err) < 0; /* no room for it now: with the next timer */
+    s->listen_ms = executor_now(s->ex) + ASLEEP_MS;
 }
 
 unsigned slot_spawn_flags(const struct slot *s)
@@ -587,7 +612,7 @@ void slot_start(struct slot *s)
     if (rc == 0 && !reused) {
         s->life++;
         rc = launch_worker(&s->proc, s, r, &err);
-        if (rc == 0 && (rc = watch(s, &err)) < 0)
+        if (rc == 0 && (rc = watch_worker(s, &err)) < 0)
             spawn_abandon(&s->proc);
         if (rc == 0)
             begin_life(s, r->study);
