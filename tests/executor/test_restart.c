@@ -62,7 +62,8 @@ static void compare(int kills, int jobs)
         } else {
             unstored += h.ends[k];
             cr_expect(t[i].state == TRIAL_FAIL, "trial %d is %s", k, trial_state_name(t[i].state));
-            cr_expect(eq(str, t[i].fail, (char *)"lost"));
+            cr_expect(strcmp(t[i].fail, "lost") == 0, "trial %d: %s: %s", k, t[i].fail,
+                      t[i].message);
         }
     }
     cr_expect(eq(int, complete, TARGET));
