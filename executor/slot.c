@@ -344,12 +344,12 @@ static ssize_t take(struct slot *s, int fd, struct capture *log, struct lines *l
     return n < 0 && errno != EAGAIN && errno != EINTR ? 0 : n;
 }
 
-/* The descriptors of a worker, as the watch set knows them. */
+/* The descriptors of a worker, as the watch set knows them: by slot and life. */
 enum fd_of { FD_EXIT, FD_OUT, FD_ERR, FD_CHANNEL, FDS };
 
 static uint64_t key_of(const struct slot *s, enum fd_of which)
 {
-    return (uint64_t)s->index * FDS + which;
+    return (uint64_t)s->life << 32 | ((uint64_t)s->index * FDS + which);
 }
 
 /* A descriptor that became readable. It has no end while we hold the other side (SPAWN_HOLD), but a
@@ -468,10 +468,10 @@ static void on_process_end(struct slot *s)
 void slot_ready(void *ctx, uint64_t key, uint32_t events)
 {
     struct executor *ex = ctx;
-    struct slot *s = &ex->slots[key / FDS];
-    if (!s->alive)
-        return; /* its process was told to be over just before */
-    switch ((enum fd_of)(key % FDS)) {
+    struct slot *s = &ex->slots[(uint32_t)key / FDS];
+    if (!s->alive || s->life != key >> 32)
+        return; /* it is about a process that was over before */
+    switch ((enum fd_of)((uint32_t)key % FDS)) {
     case FD_EXIT:
         on_process_end(s);
         break;

@@ -1,6 +1,8 @@
 /* The descriptors of all workers in the loop: one epoll set behind one handle. A descriptor comes
- * in by one call and leaves by being closed (its description must have no second descriptor); a
- * libuv handle for each would take five calls more, and a turn of the loop to be closed. */
+ * in by one call and leaves by being closed; a libuv handle for each would take five calls more,
+ * and a turn of the loop to be closed. A child between posix_spawn's return and the end of its exec
+ * still has copies of all descriptors: what was closed may be told a little longer, so a key is
+ * used once. */
 #pragma once
 
 #include <stdint.h>
@@ -8,8 +10,7 @@
 
 #include "base/err.h"
 
-/* events: EPOLLIN … of the descriptor that was added with this key. It may be one that was closed
- * by what was told just before: a read of its successor then finds nothing. */
+/* events: EPOLLIN … of the descriptor that was added with this key. It may be closed already. */
 typedef void watchset_fn(void *ctx, uint64_t key, uint32_t events);
 
 struct watchset {
