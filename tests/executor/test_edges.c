@@ -69,7 +69,7 @@ Test(edges, a_start_that_fails_leaves_other_trials_their_logs)
 {
     write_script("slow.sh",
                  "#!/bin/sh\nsleep 0.05\necho own log of $FORKLESS_TRIAL\necho loss=1\n");
-    int code = RUN(60, "-n12", "-j6", "--seed=4", "flap=off", "budget.attempts=200",
+    int code = RUN(60, "-n12", "-j6", "--seed=4", "flap=off", "--sampler=random",
                    "p=choice:/nonexistent1,./slow.sh", "--", "${p}");
     cr_expect(eq(int, code, 0));
     struct sandbox_trial t[64];
