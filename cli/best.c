@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "cli/fallen.h"
 #include "cli/ranking.h"
 #include "cli/table.h"
 
@@ -48,6 +49,10 @@ static int print_one(void *ctx, const struct trial *t)
             return -ERR_NOMEM;
         (void)printf("%s%s\n", i == 0 ? "params  " : "        ", text_clean(text.data));
     }
+    AUTO(buf_free) struct buf fallen = BUF_INIT;
+    fallen_put(&fallen, t);
+    if (fallen.len > 0 && !fallen.failed) /* not what was asked for */
+        (void)printf("fallback  %s\n", text_clean(fallen.data));
     return 0;
 }
 
@@ -66,8 +71,9 @@ static int show(const struct reading *r, const struct ranked *best, size_t n, bo
     if (!json && n > 1)
         return ranking_print(r, best, n, err);
     for (size_t i = 0; i < n && rc == 0; i++)
-        rc = store_trial_get(r->store, best[i].id, WANT_PARAMS | WANT_USER_ATTRS,
-                             json ? print_json : print_one, NULL, err);
+        rc =
+            store_trial_get(r->store, best[i].id, WANT_PARAMS | WANT_USER_ATTRS | WANT_SYSTEM_ATTRS,
+                            json ? print_json : print_one, NULL, err);
     if (rc == 0 && !json)
         print_model(r);
     return rc;

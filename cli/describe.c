@@ -115,6 +115,41 @@ static void put_retry(struct buf *b, const struct spec *s)
     buf_puts(b, *comma == '\0' ? "nothing\n" : "\n");
 }
 
+static void put_change(struct buf *b, const struct spec *s, const struct spec_change *c)
+{
+    struct dist one = {.kind = DIST_CHOICE, .choices = (struct value *)&c->value, .n_choices = 1};
+    buf_printf(b, "%s ", c->name);
+    if (c->relative)
+        buf_printf(b, "%+g", c->by);
+    else if (c->what == CHANGE_PARAM)
+        dist_put_value_text(b, &s->space.params[c->index].dist, c->by);
+    else
+        dist_put_value_text(b, &one, 0);
+}
+
+/* "hessian, overflow: focal_gamma -1, 3 times", a line a step. */
+static void put_fallback(struct buf *b, const struct spec *s, bool colour)
+{
+    for (size_t i = 0; i < s->n_fallback; i++) {
+        const struct spec_fallback *f = &s->fallback[i];
+        const char *comma = "";
+        label(b, i == 0 ? "fallback" : "", colour);
+        for (int c = FAIL_NONE + 1; c < FAIL_CLASSES; c++) {
+            if ((f->on >> c & 1u) == 0)
+                continue;
+            buf_printf(b, "%s%s", comma, fail_class_name((enum fail_class)c));
+            comma = ", ";
+        }
+        for (size_t k = 0; k < f->n_changes; k++) {
+            buf_puts(b, k == 0 ? ": " : ", ");
+            put_change(b, s, &f->changes[k]);
+        }
+        if (f->times > 1)
+            buf_printf(b, ", %u times", f->times);
+        buf_puts(b, f->rolled_back ? ", marked rolled_back\n" : "\n");
+    }
+}
+
 /* A line for each setting that the spec makes; the metric and the space are told elsewhere. */
 static void put_xgboost(struct buf *b, const struct spec *s)
 {
@@ -242,6 +277,7 @@ void describe_spec(struct buf *b, const struct spec_doc *doc, const struct spec 
     put_watch(b, s);
     label(b, "retry", colour);
     put_retry(b, s);
+    put_fallback(b, s, colour);
     label(b, "search", colour);
     put_search(b, s);
     label(b, "logs", colour);

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "cli/autopsy.h"
 #include "cli/describe.h"
+#include "cli/fallen.h"
 #include "cli/finding.h"
 #include "cli/reading.h"
 #include "executor/evidence/doc.h"
@@ -144,6 +145,7 @@ static int take_trial(void *ctx, const struct trial *t)
     struct why *w = taking->w;
     AUTO(buf_free) struct buf fail = BUF_INIT;
     AUTO(buf_free) struct buf message = BUF_INIT;
+    AUTO(buf_free) struct buf fallen = BUF_INIT;
     AUTO_JSON json_t *forks = attr_json(t->user_attrs, t->n_user_attrs, "forkless:forks");
     AUTO_JSON json_t *due = attr_json(t->system_attrs, t->n_system_attrs, STORE_ATTR_NOT_BEFORE);
     w->state = t->state;
@@ -163,6 +165,9 @@ static int take_trial(void *ctx, const struct trial *t)
     if (t->start_us != 0)
         doc_int(w->doc, "ms", (int64_t)trial_duration_ms(t));
     take_forks(w, forks);
+    fallen_put(&fallen, t);
+    if (fallen.len > 0)
+        doc_text(w->doc, "fallback", buf_str(&fallen));
     taking->history = history_of(t);
     return 0;
 }
@@ -511,6 +516,7 @@ static void print_text(const struct why *w)
     print_head(w);
     line("why", text_of(w, "reason"));
     line("said", text_of(w, "message"));
+    line("fallback", text_of(w, "fallback"));
     if (w->autopsy.found == NULL)
         line("deadlock", doc_get(json_object_get(w->doc, "live"), "why"));
     print_evidence(w->autopsy.found, text_of(w, "message"));

@@ -1,9 +1,13 @@
 /* A trial as a training: what its row in training_runs says, and its event when it fails. */
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "executor/internal.h"
 
@@ -157,6 +161,37 @@ json_t *training_of(const struct run *r, enum fail_class fail)
     return out;
 }
 
+/* A worker's words may be no UTF-8. */
+static json_t *words(const char *text)
+{
+    AUTO(buf_free) struct buf b = BUF_INIT;
+    json_put_string(&b, text);
+    return json_read(buf_str(&b), b.len, NULL);
+}
+
+/* A line with all that an offline analysis needs; one write, for several processes may append. */
+static void append_to_log(const struct run *r, const char *path)
+{
+    const struct study *st = r->study;
+    char at[CLOCK_TEXT_MAX];
+    json_t *used = used_of(r);
+    AUTO_JSON json_t *all = json_pack(
+        "{s:s, s:s?, s:s, s:I, s:s?, s:s?, s:s?, s:s, s:s, s:o, s:o, s:o, s:s?}", "ts",
+        clock_rfc3339(clock_utc_us(), at), "run_id", st->ex->run_row.run_id, "study", st->view.name,
+        "trial", (json_int_t)r->number, "crypto_symbol", training_crypto(st->spec), "factor",
+        training_factor(st->spec), "loss_function", loss_of(r), "failure_class",
+        fail_class_name(r->fail), "failure_mode", fail_class_mode(r->fail), "message",
+        words(r->message), "requested", requested_of(r, used), "used", used, "logs", r->dir);
+    AUTO_FREE char *text = json_dumps(all, 0);
+    AUTO(buf_free) struct buf line = BUF_INIT;
+    if (text != NULL)
+        buf_printf(&line, "%s\n", text);
+    AUTO_CLOSE int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0 || line.failed || write(fd, buf_str(&line), line.len) != (ssize_t)line.len)
+        log_event(LOG_WARNING, "failure_log_not_written", LOG_TEXT("file", path),
+                  LOG_TEXT("error", strerrordesc_np(errno)));
+}
+
 void training_tell(const struct run *r)
 {
     const struct spec *spec = r->study->spec;
@@ -167,4 +202,6 @@ void training_tell(const struct run *r)
               LOG_TEXT("factor", training_factor(spec)), LOG_TEXT("loss_function", loss_of(r)),
               LOG_TEXT("failure_class", fail_class_name(r->fail)),
               LOG_TEXT("failure_mode", fail_class_mode(r->fail)), LOG_TEXT("message", r->message));
+    if (spec->report.failure_log != NULL)
+        append_to_log(r, spec->report.failure_log);
 }

@@ -191,6 +191,7 @@ struct spec {
     struct {
         uint64_t heartbeat_ms;       /* of the hpo_heartbeat event */
         const char *xcom;            /* path for the result as JSON; NULL: none */
+        const char *failure_log;     /* path that failed trainings are appended to; NULL: none */
         const char *termination_log; /* path for the last words, at most 4096 bytes; NULL: none */
     } report;
 };

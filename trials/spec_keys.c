@@ -114,6 +114,7 @@ const struct spec_key spec_keys[] = {
     {"report", KEY_SECTION, NO_FIELD, NULL, .doc = "who is told"},
     {"report.heartbeat", KEY_DURATION, AT(report.heartbeat_ms), "25s", .doc = "interval of the `hpo_heartbeat` event", .min = 1000},
     {"report.xcom", KEY_PATH, AT(report.xcom), "false", .doc = "file for the result as JSON; true: where Airflow's sidecar looks", .when_true = "/airflow/xcom/return.json"},
+    {"report.failure_log", KEY_PATH, AT(report.failure_log), "false", .doc = "file to which each failed training is appended, a JSON line with its parameters and where its logs are; true: where Airflow keeps logs", .when_true = "/opt/airflow/logs/xgboost_failure.log"},
     {"report.termination_log", KEY_PATH, AT(report.termination_log), "false", .doc = "file for the reason of the end; true: where Kubernetes looks", .when_true = "/dev/termination-log"},
     {"report.metrics", KEY_LATER, NO_FIELD, NULL, .doc = "there is no metrics listener", .form = "address"},
 };

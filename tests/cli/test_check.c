@@ -66,6 +66,20 @@ Test(check, a_good_spec_is_explained)
     cr_expect_null(strstr(out, "\033"), "no colours outside a terminal");
 }
 
+Test(check, what_a_failed_trial_is_run_again_with_is_explained)
+{
+    char out[8000];
+    const char *spec = "run: [train, '${args}']\nbudget: {trials: 5}\n"
+                       "space: {g: {float: [0, 5]}, loss: focal}\n"
+                       "fallback:\n- {on: [hessian, overflow], set: {g: -1.0}, times: 3}\n"
+                       "- {on: hessian, set: {loss: logistic}, mark: rolled_back}\n";
+    cr_expect_eq(check(spec, (const char *[]){"t.yaml", NULL}), EXIT_OK);
+    read_all(cr_get_redirected_stdout(), out, sizeof(out));
+    cr_expect_not_null(strstr(out, "fallback  hessian, overflow: g -1, 3 times\n"
+                                   "          hessian: loss logistic, marked rolled_back\n"),
+                       "%s", out);
+}
+
 Test(check, json_is_one_object)
 {
     char out[8000];

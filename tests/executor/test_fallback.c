@@ -137,6 +137,24 @@ Test(fallback, a_killed_executor_goes_on_where_the_trial_stood)
                               "OPUSDC focal SUCCESS " FOCAL(4.5) " > " FOCAL(3.5) "\n");
 }
 
+Test(fallback, failed_trainings_are_appended_to_the_failure_log)
+{
+    write_sweep("45", "");
+    enqueue(4.5);
+    const char *const argv[] = {
+        FORKLESS, "run", "--dir", "runs", "t.yaml", "report.failure_log=f.log", NULL};
+    cr_assert_eq(sandbox_wait(sandbox_start(argv), 60), 0, "%s", sandbox_text("err"));
+    const char *log = sandbox_text("f.log");
+    cr_expect_not_null(strstr(log, "\"failure_mode\": \"hessian\", \"message\": \"exit 1; it said: "
+                                   "Hessian not positive definite\", \"requested\": {\"g\": 4.5, "
+                                   "\"loss_function\": \"focal\"}"),
+                       "%s", log);
+    cr_expect(strchr(log, '\n') == log + strlen(log) - 1, "one line: %s", log);
+    const char *const why[] = {FORKLESS, "why", "1", "s", "--storage", "sqlite:///s.db", NULL};
+    cr_expect_eq(sandbox_wait(sandbox_start(why), 60), 0);
+    cr_expect(sandbox_has("out", "fallback  step 1: asked for g=4.5\n"), "%s", sandbox_text("out"));
+}
+
 Test(fallback, soft_labels_are_never_tried_again)
 {
     write_sweep("9",
