@@ -220,6 +220,10 @@ static int nothing(const struct compare *c)
 {
     if (c->run == NULL)
         cli_error("there is no run with results yet: workers send rows for finetune_results");
+    else if (c->failed + c->rolled_back > 0 && c->without == 0)
+        cli_error("run '%s' has no results to compare: %" PRId64 " rows failed, %" PRId64
+                  " were rolled back",
+                  c->run, c->failed, c->rolled_back);
     else if (c->without > 0)
         cli_error("no row of run '%s' has the metric '%s'", c->run, c->metric);
     else

@@ -137,6 +137,42 @@ Test(fallback, a_killed_executor_goes_on_where_the_trial_stood)
                               "OPUSDC focal SUCCESS " FOCAL(4.5) " > " FOCAL(3.5) "\n");
 }
 
+static int put_status(void *ctx, const struct store_result *r)
+{
+    buf_printf(ctx, "%s %s %s;", r->factor != NULL ? r->factor : "-", r->variant, r->run_status);
+    return 0;
+}
+
+/* A learning rate so high that after one round no row has a positive second derivative. */
+Test(fallback, the_xgboost_worker_goes_down_to_the_baseline)
+{
+    AUTO(buf_free) struct buf csv = BUF_INIT, results = BUF_INIT;
+    buf_puts(&csv, "x,y\n");
+    for (int i = 0; i < 400; i++)
+        buf_printf(&csv, "%d,%d\n", i * 7919 % 400, (i * 7919 % 400 + i * 104729 % 300) > 350);
+    write_file("d.csv", buf_str(&csv));
+    write_file(
+        "t.yaml",
+        "study: {name: s, metric: auc, direction: maximize, storage: 'sqlite:///s.db'}\n"
+        "budget: {trials: 1}\nslots: {jobs: 1}\n"
+        "run: {builtin: xgboost, data: d.csv, label: y, factor: focal_loss, crypto: OPUSDC,\n"
+        "      rounds: 5, fixed: {eta: 1.0e+38}}\n"
+        "space: {focal_gamma: {float: [3, 4]}}\n"
+        "fallback:\n"
+        "  - {on: [hessian, overflow], set: {focal_gamma: -1.0}, times: 3}\n"
+        "  - {on: [hessian, overflow], set: {factor: baseline}, mark: rolled_back}\n");
+    cr_assert_eq(sandbox_wait(start_sweep(), 60), 0, "%s", sandbox_text("err"));
+    const char *all = trainings();
+    cr_expect_not_null(strstr(all, "OPUSDC focal hessian {"), "%s", all);
+    cr_expect_not_null(strstr(all, " > {\"focal_gamma\": 3.0}\n"), "%s", all);
+    cr_expect_not_null(strstr(all, "OPUSDC binary:logistic SUCCESS"), "%s", all);
+    cr_expect_not_null(strstr(all, "\"factor\": \"baseline\"} rolled_back\n"), "%s", all);
+    AUTO_STORE struct store *s = NULL;
+    cr_assert_eq(store_open(&s, "sqlite:///s.db", NULL, &err), 0, "%s", err.msg);
+    cr_assert_eq(store_results_each(s, NULL, put_status, &results, &err), 0, "%s", err.msg);
+    cr_expect_str_eq(buf_str(&results), "- baseline:rolled_back rolled_back;");
+}
+
 Test(fallback, failed_trainings_are_appended_to_the_failure_log)
 {
     write_sweep("45", "");
