@@ -122,6 +122,12 @@ int reading_open(struct reading *r, bool write)
     return open_store(r, r->storage, write);
 }
 
+int reading_reopen(struct reading *r)
+{
+    store_destroy(TAKE(r->store));
+    return open_store(r, r->storage, true);
+}
+
 int reading_open_study(struct reading *r, const char *url, const char *name)
 {
     int code = open_store(r, url, false);

@@ -40,6 +40,8 @@ int reading_begin(struct reading *r, const struct cli_usage *usage, int argc, ch
 /* Opens r's store and picks no study; for writing, it may have to make the file. As reading_begin.
  */
 int reading_open(struct reading *r, bool write);
+/* The same store again, for writing. As reading_begin. */
+int reading_reopen(struct reading *r);
 /* Opens the store of the url and picks the study of the name. As reading_begin. */
 int reading_open_study(struct reading *r, const char *url, const char *name);
 /* The study's run directory (its attribute forkless:dir); the caller's to free. As reading_open. */

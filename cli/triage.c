@@ -122,8 +122,6 @@ static int apply(struct look *l, struct err *err)
 {
     char why[300], gamma[TEXT_DOUBLE_MAX];
     const struct triage_verdict *v = &l->verdict;
-    if (!triage_applies(v, &l->judged))
-        return 0;
     AUTO_JSON json_t *changes = json_object();
     const char *key = v->path == TRIAGE_ROLLBACK ? BASE_ENV_LOSS : BASE_ENV_GAMMA;
     const char *value =
@@ -312,7 +310,7 @@ int triage_main(int argc, char **argv)
         code = EXIT_USAGE;
     }
     if (code == CLI_GO_ON)
-        code = reading_open(&r, l.apply);
+        code = reading_open(&r, false); /* a store that is not there is not made */
     if (code != CLI_GO_ON)
         return code;
     l.store = r.store;
@@ -320,7 +318,13 @@ int triage_main(int argc, char **argv)
     if (rc < 0)
         return reading_failed(&err);
     judge(&l);
-    rc = l.apply ? apply(&l, &err) : 0;
+    if (l.apply && triage_applies(&l.verdict, &l.judged)) {
+        code = reading_reopen(&r);
+        if (code != CLI_GO_ON)
+            return code;
+        l.store = r.store;
+        rc = apply(&l, &err);
+    }
     if (rc == -ERR_CONFLICT) {
         cli_error("%s: look again", err.msg);
         return EXIT_UNMET;

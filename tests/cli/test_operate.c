@@ -212,6 +212,16 @@ Test(operate, factors_are_compared_and_what_was_rolled_back_is_left_out)
     EXPECT("err", "no row of run 'r1' has the metric 'gain'");
 }
 
+Test(operate, a_store_that_is_not_there_is_not_made_by_looking)
+{
+    cr_expect_eq(SAY("triage", "--apply"), EXIT_USAGE);
+    cr_expect_eq(SAY("config", "rollback"), EXIT_USAGE);
+    cr_expect_eq(SAY("config", "get"), EXIT_USAGE);
+    cr_expect_eq(SAY("compare"), EXIT_USAGE);
+    EXPECT("err", "name the store with --storage");
+    cr_expect_eq(sandbox_size("s.db"), -1);
+}
+
 Test(operate, mistakes_in_config_are_told_and_change_nothing)
 {
     focal_config("2.0");
