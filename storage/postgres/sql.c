@@ -39,7 +39,8 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_COMMIT_ASYNC] = "SET LOCAL synchronous_commit=off",
     [SQL_COMMIT] = "COMMIT",
     [SQL_ROLLBACK] = "ROLLBACK",
-    [SQL_DRAW_XID] = "SELECT txid_current()",
+    /* something in the log: a transaction without is not waited for */
+    [SQL_LOG_SOMETHING] = "SELECT pg_logical_emit_message(true, 'forkless', '')",
 
     [SQL_STUDY_INSERT] = "INSERT INTO studies(study_name) VALUES($1)"
                          " ON CONFLICT(study_name) DO NOTHING RETURNING study_id",

@@ -58,8 +58,8 @@ static int queue_begin(struct store_pg *q, struct err *err)
     return rc;
 }
 
-/* A lock on a study stops everybody's claims, and is held until the commit has reached the disk:
- * so such a transaction does not wait for the disk, but an empty one behind it does. */
+/* A lock on a study stops everybody's claims, and is held until the commit has reached the disk: so
+ * such a transaction does not wait for the disk, but one behind it does, which makes both durable. */
 static int queue_commit(struct store_pg *q, struct err *err)
 {
     int rc = 0;
@@ -72,7 +72,7 @@ static int queue_commit(struct store_pg *q, struct err *err)
         return rc;
     rc = pipe_queue(q, SQL_BEGIN_WRITE, ARGS_NONE, NULL, err);
     if (rc == 0)
-        rc = pipe_queue(q, SQL_DRAW_XID, ARGS_NONE, NULL, err);
+        rc = pipe_queue(q, SQL_LOG_SOMETHING, ARGS_NONE, NULL, err);
     if (rc == 0)
         rc = pipe_queue(q, SQL_COMMIT, ARGS_NONE, NULL, err);
     return rc;
