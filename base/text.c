@@ -255,6 +255,19 @@ char *text_clean(char *text)
     return text;
 }
 
+/* Writes *** over what stands behind each `password=`, in place. */
+static void mask_query(char *url)
+{
+    static const char key[] = "password=";
+    for (char *p = strchr(url, '?'); p != NULL && (p = strstr(p, key)) != NULL;) {
+        p += strlen(key);
+        size_t n = strcspn(p, "&#");
+        memset(p, '*', n < 3 ? n : 3);
+        if (n > 3)
+            memmove(p + 3, p + n, strlen(p + n) + 1);
+    }
+}
+
 char *text_mask_url(const char *url, char *out, size_t size)
 {
     const char *user = strstr(url, "://");
@@ -266,5 +279,6 @@ char *text_mask_url(const char *url, char *out, size_t size)
         (void)snprintf(out, size, "%s", url);
     else
         (void)snprintf(out, size, "%.*s***%s", (int)(colon + 1 - url), url, at);
+    mask_query(out);
     return out;
 }

@@ -28,5 +28,6 @@ size_t text_utf8_len(const char *text, size_t n);
 /* Takes out, in place, what could steer a terminal: C0 controls, DEL, C1 (as UTF-8 too) and bytes
  * that are no UTF-8 become '?', line ends and tabs a space. For text of others. Returns text. */
 char *text_clean(char *text);
-/* Copies a URL with the password of `scheme://user:password@host` written as ***. Returns out. */
+/* Copies a URL with the password of `scheme://user:password@host`, and of `?password=`, written as
+ * ***. Returns out. */
 char *text_mask_url(const char *url, char *out, size_t size);

@@ -111,7 +111,7 @@ static int connect_error(struct store_pg *q, enum err_code code, struct err *err
 }
 
 /* Whether another try is of no use: a wrong password, no such database or role. libpq gives no
- * SQLSTATE here, but the words that the server puts before its message are not translated by it. */
+ * SQLSTATE here; a server that speaks another language is only tried in vain a little longer. */
 static bool refused_for_good(const PGconn *c)
 {
     const char *text = PQerrorMessage(c);
@@ -124,7 +124,9 @@ static bool refused_for_good(const PGconn *c)
                                         "server does not support SSL",
                                         "invalid connection option",
                                         "invalid sslmode",
-                                        "invalid value"};
+                                        "invalid value",
+                                        "invalid integer value",
+                                        "invalid port"};
     for (size_t i = 0; i < ARRAY_LEN(words); i++) {
         if (strstr(text, words[i]) != NULL)
             return true;
@@ -245,6 +247,8 @@ static enum err_code code_of(const char *state)
         {"53", ERR_UNAVAILABLE},    /* disk full, out of memory, too many connections */
         {"57", ERR_UNAVAILABLE},    /* shut down */
         {"58", ERR_UNAVAILABLE},    /* I/O error */
+        {"XX000", ERR_UNAVAILABLE}, /* and others of the file system, such as a size limit */
+        {"XX", ERR_CORRUPT},
     };
     for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
         if (strncmp(state, codes[i].prefix, strlen(codes[i].prefix)) == 0)

@@ -98,6 +98,8 @@ Test(text, a_password_in_a_url_is_masked)
         {"postgresql://u:secret@h:5432/db", "postgresql://u:***@h:5432/db"},
         {"postgresql://u:p@ss:w@h/db?x=a@b:c", "postgresql://u:***@h/db?x=a@b:c"},
         {"postgresql://u@h:5432/db", "postgresql://u@h:5432/db"},
+        {"postgresql://u@h/db?password=se&sslpassword=long&x=password",
+         "postgresql://u@h/db?password=**&sslpassword=***&x=password"},
         {"sqlite:///a:b@c.db", "sqlite:///a:b@c.db"},
         {"forkless.db", "forkless.db"},
     };

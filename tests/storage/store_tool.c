@@ -69,6 +69,19 @@ static int hold(struct store *s, const char *ms)
     return 0;
 }
 
+/* Claims, and keeps the batch open. */
+static int hold_study(struct store *s, int64_t study)
+{
+    const struct store_claim_opts opts = {.target = -1};
+    struct store_claim claim;
+    if (store_begin(s, &err) < 0 || store_trial_claim(s, study, &opts, &claim, &err) < 0)
+        return fail();
+    (void)puts("held");
+    (void)fflush(stdout);
+    (void)nanosleep(&(struct timespec){.tv_sec = 600}, NULL);
+    return 1;
+}
+
 static int half(struct store *s, int64_t study)
 {
     int64_t id;
@@ -207,6 +220,8 @@ int main(int argc, char **argv)
         return fail();
     if (strcmp(what, "claim-all") == 0 && argc == 5)
         return claim_all(s, study, argv[4]);
+    if (strcmp(what, "hold-study") == 0)
+        return hold_study(s, study);
     if (strcmp(what, "half") == 0)
         return half(s, study);
     if (strcmp(what, "make") == 0)

@@ -1,0 +1,477 @@
+/* What only a server has: connections that are lost, locks of others, trials that are taken over.
+ */
+#include <libpq-fe.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "tests/lib/cut.h"
+#include "tests/lib/postgres.h"
+#include "tests/storage/store_fixture.h"
+
+static struct pg_server server;
+static char url[256];
+
+static void enter(void)
+{
+    cr_assert(pg_server_start(&server));
+    (void)snprintf(url, sizeof(url), "%s", pg_url(server.dir, "postgres"));
+}
+
+static void leave(void)
+{
+    pg_server_remove(&server);
+}
+
+TestSuite(postgres, .init = enter, .fini = leave, .timeout = 120);
+
+static PGconn *must_connect(void)
+{
+    PGconn *c = PQconnectdb(url);
+    cr_assert_eq(PQstatus(c), CONNECTION_OK, "%s", PQerrorMessage(c));
+    return c;
+}
+
+static void must_exec(PGconn *c, const char *sql)
+{
+    PGresult *r = PQexec(c, sql);
+    ExecStatusType status = PQresultStatus(r);
+    cr_assert(status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK, "%s: %s", sql,
+              PQerrorMessage(c));
+    PQclear(r);
+}
+
+static long ask(const char *sql)
+{
+    PGconn *c = must_connect();
+    PGresult *r = PQexec(c, sql);
+    cr_assert_eq(PQresultStatus(r), PGRES_TUPLES_OK, "%s", PQerrorMessage(c));
+    long n = atol(PQgetvalue(r, 0, 0));
+    PQclear(r);
+    PQfinish(c);
+    return n;
+}
+
+static struct store *open_with(const char *at, int busy_ms)
+{
+    const struct store_opts opts = {.busy_ms = busy_ms};
+    struct store *s = NULL;
+    MUST(store_open(&s, at, &opts, &err));
+    return s;
+}
+
+/* --- commits whose answer is lost --------------------------------------------------------------
+ */
+
+static const struct dist unit = {.kind = DIST_FLOAT, .low = 0, .high = 1};
+static const struct trial_param x = {"x", &unit, 0.5};
+
+/* What a batch does, and what it got. */
+struct work {
+    int64_t study, running, failing;
+    int64_t created, claimed, fresh, retry;
+};
+
+/* Everything that must not be done twice. */
+static int do_work(struct store *s, struct work *w, struct cut_relay *relay, enum cut what)
+{
+    const struct store_claim_opts any = {.target = -1, .owner = "me"};
+    const struct store_retry retry = {.max_retries = -1};
+    const struct trial waiting = {.state = TRIAL_WAITING, .params = &x, .n_params = 1};
+    const struct trial_attr attr = {"k", "1"};
+    const double v = 0.25;
+    struct store_claim c;
+    MUST(store_begin(s, &err));
+    MUST(store_trial_claim(s, w->study, &any, &c, &err)); /* one that waits */
+    cr_expect_eq(c.kind, CLAIM_QUEUED);
+    w->claimed = c.id;
+    MUST(store_trial_claim(s, w->study, &any, &c, &err));
+    cr_expect_eq(c.kind, CLAIM_NEW);
+    w->fresh = c.id;
+    MUST(store_trial_params(s, w->running, &x, 1, &err));
+    MUST(store_trial_attrs(s, w->running, ATTR_USER, &attr, 1, &err));
+    MUST(store_trial_finish(s, w->running, TRIAL_COMPLETE, &v, 1, &err));
+    MUST(store_trial_retry(s, w->failing, &retry, &w->retry, NULL, &err));
+    MUST(store_trial_create(s, w->study, &waiting, &w->created, NULL, &err));
+    if (relay != NULL)
+        cut_next(relay, what);
+    int rc = store_commit(s, true, &err);
+    store_rollback(s);
+    return rc;
+}
+
+static void expect_done_once(struct store *s, const struct work *w)
+{
+    int64_t counts[TRIAL_STATES];
+    MUST(store_study_counts(s, w->study, counts, &err));
+    cr_expect_eq(counts[TRIAL_COMPLETE], 1);
+    cr_expect_eq(counts[TRIAL_FAIL], 1);
+    cr_expect_eq(counts[TRIAL_RUNNING], 2);
+    cr_expect_eq(counts[TRIAL_WAITING], 2);
+    cr_expect_eq(ask("SELECT count(*) FROM trials"), 6);
+    cr_expect_eq(ask("SELECT count(DISTINCT number) FROM trials"), 6);
+    cr_expect_eq(ask("SELECT max(number) FROM trials"), 5);
+    cr_expect_eq(ask("SELECT count(*) FROM trial_values"), 1);
+}
+
+static int count_told(void *ctx, const struct trial *t)
+{
+    (void)t;
+    ++*(int *)ctx;
+    return 0;
+}
+
+static void commit_is_lost(enum cut what)
+{
+    struct cut_relay *relay = cut_start(server.dir);
+    struct store *s = open_with(pg_url(cut_dir(relay), "postgres"), 20000);
+    struct work w = {.study = must_study(s, "a")}, again;
+    const struct trial waiting = {.state = TRIAL_WAITING};
+    int told = 0;
+    w.running = must_claim(s, w.study, -1, CLAIM_NEW).id;
+    w.failing = must_claim(s, w.study, -1, CLAIM_NEW).id;
+    MUST(store_trial_create(s, w.study, &waiting, NULL, NULL, &err));
+    MUST(store_trials_sync(s, w.study, 0, count_told, &told, &err));
+    again = w;
+    cr_assert_eq(do_work(s, &w, relay, what), -ERR_UNAVAILABLE, "%s", err.msg);
+    cr_expect_eq(ask("SELECT count(*) FROM trials"), what == CUT_ANSWER ? 6 : 3);
+    MUST(do_work(s, &again, NULL, CUT_NOTHING));
+    if (what == CUT_ANSWER) /* it finds what it has done */
+        cr_expect(again.created == w.created && again.claimed == w.claimed &&
+                  again.fresh == w.fresh && again.retry == w.retry);
+    expect_done_once(s, &again);
+    told = 0;
+    MUST(store_trials_sync(s, w.study, 0, count_told, &told, &err));
+    cr_expect_eq(told, 0, "its own work is told as that of others");
+    cr_expect_eq(must_claim(s, w.study, -1, CLAIM_QUEUED).number, 4); /* nothing is found twice */
+    cr_expect_eq(must_claim(s, w.study, -1, CLAIM_QUEUED).number, 5);
+    cr_expect_eq(must_claim(s, w.study, -1, CLAIM_NEW).number, 6);
+    store_destroy(s);
+    cut_stop(relay);
+}
+
+Test(postgres, a_commit_whose_answer_is_lost_is_done_once)
+{
+    commit_is_lost(CUT_ANSWER);
+}
+
+Test(postgres, a_commit_that_never_arrived_is_done_the_second_time)
+{
+    commit_is_lost(CUT_REQUEST);
+}
+
+Test(postgres, a_study_whose_creation_was_not_answered_is_ours)
+{
+    const enum direction minimize = DIRECTION_MINIMIZE;
+    struct cut_relay *relay = cut_start(server.dir);
+    struct store *s = open_with(pg_url(cut_dir(relay), "postgres"), 20000);
+    int64_t study = 0;
+    MUST(store_begin(s, &err));
+    MUST(store_study_create(s, "a", &minimize, 1, &study, &err));
+    cut_next(relay, CUT_ANSWER);
+    REFUSED(ERR_UNAVAILABLE, store_commit(s, true, &err));
+    int64_t again = 0;
+    MUST(store_study_create(s, "a", &minimize, 1, &again, &err));
+    cr_expect_eq(again, study);
+    REFUSED(ERR_EXISTS, store_study_create(s, "a", &minimize, 1, &again, &err));
+    store_destroy(s);
+    cut_stop(relay);
+}
+
+/* --- taken over --------------------------------------------------------------------------------
+ */
+
+static int finish_in_batch(struct store *s, int64_t trial)
+{
+    const double v = 1;
+    for (;;) {
+        MUST(store_begin(s, &err));
+        int rc = store_trial_finish(s, trial, TRIAL_COMPLETE, &v, 1, &err);
+        int committed = store_commit(s, true, &err);
+        store_rollback(s);
+        if (committed != -ERR_BUSY) /* a guard was wrong: once more, with a look */
+            return rc < 0 ? rc : committed;
+    }
+}
+
+Test(postgres, a_trial_that_was_failed_by_others_cannot_be_finished)
+{
+    struct store *zombie = must_open(url), *other = must_open(url);
+    int64_t study = must_study(zombie, "a");
+    const struct store_retry retry = {.max_retries = -1};
+    int64_t trial = must_claim(zombie, study, -1, CLAIM_NEW).id;
+    MUST(store_trial_retry(other, trial, &retry, NULL, NULL, &err));
+    cr_expect_eq(finish_in_batch(zombie, trial), -ERR_FINISHED);
+    REFUSED(ERR_FINISHED, store_trial_params(zombie, trial, &x, 1, &err));
+    cr_expect_eq(ask("SELECT count(*) FROM trial_values"), 0);
+    cr_expect_eq(ask("SELECT count(*) FROM trials WHERE state='FAIL'"), 1);
+    store_destroy(zombie);
+    store_destroy(other);
+}
+
+Test(postgres, a_trial_that_was_put_back_and_taken_by_others_is_theirs)
+{
+    struct store *zombie = must_open(url), *other = must_open(url);
+    int64_t study = must_study(zombie, "a");
+    int64_t trial = must_claim(zombie, study, -1, CLAIM_NEW).id;
+    const double v = 3;
+    MUST(store_trial_state(other, trial, TRIAL_WAITING, NULL, 0, NULL, &err));
+    REFUSED(ERR_CONFLICT, store_trial_finish(zombie, trial, TRIAL_COMPLETE, &v, 1, &err));
+    cr_expect_eq(must_claim(other, study, -1, CLAIM_QUEUED).id, trial);
+    REFUSED(ERR_CONFLICT, store_trial_finish(zombie, trial, TRIAL_COMPLETE, &v, 1, &err));
+    cr_expect_not_null(strstr(err.msg, "not ours any more"), "%s", err.msg);
+    cr_expect_eq(finish_in_batch(zombie, trial), -ERR_CONFLICT);
+    REFUSED(ERR_CONFLICT, store_trial_params(zombie, trial, &x, 1, &err));
+    MUST(store_trial_finish(other, trial, TRIAL_COMPLETE, &v, 1, &err));
+    cr_expect_eq(ask("SELECT count(*) FROM trial_values WHERE value=3"), 1);
+    store_destroy(zombie);
+    store_destroy(other);
+}
+
+/* --- locks of others ---------------------------------------------------------------------------
+ */
+
+Test(postgres, a_lock_of_somebody_else_is_busy_not_for_ever)
+{
+    struct store *s = open_with(url, 400);
+    int64_t study = must_study(s, "a");
+    PGconn *holder = must_connect();
+    must_exec(holder, "BEGIN; SELECT * FROM studies FOR UPDATE");
+    REFUSED(ERR_BUSY, store_trial_create(s, study, NULL, NULL, NULL, &err));
+    must_exec(holder, "ROLLBACK");
+    MUST(store_trial_create(s, study, NULL, NULL, NULL, &err));
+    PQfinish(holder);
+    store_destroy(s);
+}
+
+Test(postgres, a_deadlock_is_busy_and_the_second_time_it_goes_through)
+{
+    struct store *s = open_with(url, 20000);
+    int64_t study = must_study(s, "a");
+    const double v = 1;
+    int64_t a = must_claim(s, study, -1, CLAIM_NEW).id, b = must_claim(s, study, -1, CLAIM_NEW).id;
+    PGconn *other = must_connect();
+    must_exec(other, "BEGIN; SET LOCAL deadlock_timeout='1min';"
+                     "SELECT * FROM trials WHERE number=1 FOR UPDATE");
+    MUST(store_begin(s, &err));
+    MUST(store_trial_finish(s, a, TRIAL_COMPLETE, &v, 1, &err));
+    int64_t counts[TRIAL_STATES];
+    MUST(store_study_counts(s, study, counts, &err)); /* the lock on a is taken */
+    cr_assert_eq(PQsendQuery(other, "SELECT * FROM trials WHERE number=0 FOR UPDATE"), 1);
+    MUST(store_trial_finish(s, b, TRIAL_COMPLETE, &v, 1, &err));
+    REFUSED(ERR_BUSY, store_commit(s, true, &err));
+    store_rollback(s);
+    PQfinish(other);
+    cr_expect_eq(finish_in_batch(s, a), 0);
+    cr_expect_eq(finish_in_batch(s, b), 0);
+    cr_expect_eq(ask("SELECT count(*) FROM trials WHERE state='COMPLETE'"), 2);
+    store_destroy(s);
+}
+
+Test(postgres, one_who_stands_still_in_a_claim_stops_nobody_else_for_long)
+{
+    struct store *s = open_with(url, 60000);
+    int64_t study = must_study(s, "a");
+    const char *const args[] = {url, "hold-study", "a", NULL};
+    FILE *out;
+    char line[16];
+    int pid = helper(&out, args);
+    cr_assert_not_null(fgets(line, sizeof(line), out)); /* it has the study's lock */
+    (void)kill(pid, SIGSTOP);
+    (void)must_claim(s, study, -1, CLAIM_NEW); /* the server has ended its transaction */
+    (void)kill(pid, SIGKILL);
+    (void)helper_wait(pid);
+    (void)fclose(out);
+    store_destroy(s);
+}
+
+/* --- a server in trouble -----------------------------------------------------------------------
+ */
+
+Test(postgres, a_server_that_stands_still_is_given_up_and_found_again)
+{
+    struct store *s = open_with(url, 500);
+    int64_t study = must_study(s, "a");
+    int64_t trial = must_claim(s, study, -1, CLAIM_NEW).id;
+    int64_t counts[TRIAL_STATES];
+    pg_server_signal_all(&server, SIGSTOP);
+    REFUSED(ERR_UNAVAILABLE, store_trial_params(s, trial, &x, 1, &err));
+    cr_expect_not_null(strstr(err.msg, "does not answer"), "%s", err.msg);
+    REFUSED(ERR_UNAVAILABLE, store_study_counts(s, study, counts, &err));
+    REFUSED(ERR_UNAVAILABLE, store_begin(s, &err));
+    pg_server_signal_all(&server, SIGCONT);
+    int rc = -ERR_UNAVAILABLE;
+    for (int i = 0; i < 100 && rc == -ERR_UNAVAILABLE; i++)
+        rc = store_trial_params(s, trial, &x, 1, &err);
+    MUST(rc);
+    cr_expect_eq(ask("SELECT count(*) FROM trial_params"), 1);
+    store_destroy(s);
+}
+
+Test(postgres, a_connection_that_is_cut_is_made_again)
+{
+    struct store *s = open_with(url, 20000);
+    int64_t study = must_study(s, "a");
+    int64_t trial = must_claim(s, study, -1, CLAIM_NEW).id;
+    for (int i = 0; i < 3; i++) {
+        (void)ask("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                  " WHERE application_name='forkless'");
+        if (i == 2) {
+            pg_server_halt(&server, SIGQUIT);
+            cr_assert(pg_server_again(&server));
+        }
+        REFUSED(ERR_UNAVAILABLE, store_trial_params(s, trial, &x, 1, &err));
+        MUST(store_trial_params(s, trial, &x, 1, &err));
+    }
+    cr_expect_eq(must_claim(s, study, -1, CLAIM_NEW).number, 1);
+    store_destroy(s);
+}
+
+/* A full disk, as it looks to a process: no file may grow any more. */
+Test(postgres, a_full_disk_is_unavailable_and_the_batch_can_be_repeated)
+{
+    enum { MIB = 1 << 20 };
+    struct rlimit before, tight;
+    struct store *s = open_with(url, 20000);
+    int64_t study = must_study(s, "a");
+    AUTO_FREE char *text = malloc(MIB + 1);
+    cr_assert_not_null(text);
+    uint32_t seed = 1;
+    for (int i = 0; i < MIB; i++) { /* digits that do not compress away */
+        seed = seed * 1664525 + 1013904223;
+        text[i] = (char)('1' + (seed >> 24) % 9);
+    }
+    text[MIB] = '\0';
+    const struct trial_attr attr = {"k", text};
+    cr_assert_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+    tight = (struct rlimit){.rlim_cur = 17 * MIB, .rlim_max = before.rlim_max};
+    pg_server_halt(&server, SIGINT);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &tight), 0); /* it inherits that */
+    cr_assert(pg_server_again(&server));
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+    int64_t counts[TRIAL_STATES];
+    REFUSED(ERR_UNAVAILABLE, store_study_counts(s, study, counts, &err)); /* the restart */
+    int rc = 0, done = 0;
+    for (; rc == 0 && done < 100; done += rc == 0) {
+        int64_t id;
+        MUST(store_begin(s, &err));
+        rc = store_trial_create(s, study, NULL, &id, NULL, &err);
+        for (int k = 0; k < 4 && rc == 0; k++) {
+            const struct trial_attr each = {(const char *[]){"a", "b", "c", "d"}[k], attr.json};
+            rc = store_trial_attrs(s, id, ATTR_USER, &each, 1, &err);
+        }
+        int committed = store_commit(s, true, &err);
+        store_rollback(s);
+        rc = rc == 0 ? committed : rc;
+    }
+    cr_assert_eq(rc, -ERR_UNAVAILABLE, "%d after %d: %s", rc, done, err.msg);
+    cr_expect_eq(ask("SELECT count(*) FROM trials"), done);
+    cr_expect_eq(ask("SELECT count(*) FROM trial_user_attributes"), 4 * done);
+    pg_server_halt(&server, SIGINT);
+    cr_assert(pg_server_again(&server));
+    if (store_study_counts(s, study, counts, &err) < 0)
+        MUST(store_study_counts(s, study, counts, &err));
+    cr_expect_eq(counts[TRIAL_RUNNING], done);
+    cr_expect_eq(must_claim(s, study, -1, CLAIM_NEW).number, done);
+    store_destroy(s);
+}
+
+/* --- opening -----------------------------------------------------------------------------------
+ */
+
+static int try_open(const char *at)
+{
+    struct store *s = NULL;
+    int rc = store_open(&s, at, NULL, &err);
+    store_destroy(s);
+    return rc;
+}
+
+Test(postgres, what_cannot_be_opened_says_why_without_the_password)
+{
+    static const struct {
+        const char *head, *tail; /* the server's directory stands between them; or no tail */
+    } wrong[] = {
+        {"postgresql://me:s3cret%zz@host/db", NULL},
+        {"postgresql://me:s3cret@host:port/db", NULL},
+        {"postgresql://me:s3cret@host/db?sslmode", NULL},
+        {"postgresql+psycopg2://me:s3cret@/none?host=", ""},
+        {"postgresql://nobody:s3cret@/postgres?host=", ""},
+        {"postgresql://forkless:s3cret@/postgres?host=", "&sslmode=nonsense"},
+        {"postgresql://forkless@/postgres?host=", "&nonsense=1&password=s3cret"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        char at[256];
+        bool host = wrong[i].tail != NULL;
+        (void)snprintf(at, sizeof(at), "%s%s%s", wrong[i].head, host ? server.dir : "",
+                       host ? wrong[i].tail : "");
+        err.msg[0] = '\0';
+        REFUSED(ERR_INVALID, try_open(at));
+        cr_expect_null(strstr(err.msg, "s3cret"), "%s", err.msg);
+        cr_expect_null(strchr(err.msg, '\n'), "%s", err.msg);
+    }
+    REFUSED(ERR_UNAVAILABLE, try_open("postgresql://me:s3cret@/db?host=/tmp/forkless-no-server"));
+    cr_expect_null(strstr(err.msg, "s3cret"), "%s", err.msg);
+}
+
+Test(postgres, other_revisions_are_refused_and_3_0_is_upgraded)
+{
+    struct store_upgraded done = {0};
+    const struct store_opts upgrade = {.upgrade = &done};
+    struct store *s = NULL;
+    PGconn *c = must_connect();
+    REFUSED(ERR_NOTFOUND, store_open(&s, url, &upgrade, &err));
+    store_destroy(must_open(url));
+    must_exec(c, "UPDATE alembic_version SET version_num='v9.0.0.a'");
+    REFUSED(ERR_UNSUPPORTED, try_open(url));
+    must_exec(c,
+              "UPDATE alembic_version SET version_num='v3.0.0.d'; DROP INDEX ix_trials_study_id");
+    REFUSED(ERR_UNSUPPORTED, try_open(url));
+    cr_expect_not_null(strstr(err.msg, "forkless db upgrade"), "%s", err.msg);
+    MUST(store_open(&s, url, &upgrade, &err));
+    store_destroy(s);
+    cr_expect_str_eq(done.from, "v3.0.0.d");
+    MUST(try_open(url));
+    cr_expect_eq(ask("SELECT count(*) FROM pg_indexes WHERE indexname='ix_trials_study_id'"), 1);
+    PQfinish(c);
+}
+
+Test(postgres, many_that_come_first_at_once_make_one_schema)
+{
+    enum { PROCESSES = 6 };
+    const char *const args[] = {url, "claim", "a", NULL};
+    int pids[PROCESSES];
+    FILE *out[PROCESSES];
+    for (int i = 0; i < PROCESSES; i++)
+        pids[i] = helper(&out[i], args);
+    for (int i = 0; i < PROCESSES; i++) {
+        cr_expect_eq(helper_wait(pids[i]), 0);
+        (void)fclose(out[i]);
+    }
+    cr_expect_eq(ask("SELECT count(*) FROM alembic_version"), 1);
+    cr_expect_eq(ask("SELECT count(*) FROM studies"), 1);
+    cr_expect_eq(ask("SELECT count(*) FROM trials WHERE state='COMPLETE'"), PROCESSES);
+}
+
+Test(postgres, one_who_may_only_read_reads)
+{
+    struct store *s = must_open(url);
+    int64_t study = must_study(s, "a"), counts[TRIAL_STATES];
+    PGconn *c = must_connect();
+    char at[256];
+    must_exec(c, "CREATE ROLE looker LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO looker");
+    (void)snprintf(at, sizeof(at), "postgresql://looker@/postgres?host=%s", server.dir);
+    const struct store_opts look = {.read_only = true};
+    struct store *reader = NULL;
+    MUST(store_open(&reader, at, &look, &err));
+    MUST(store_study_counts(reader, study, counts, &err));
+    store_destroy(reader);
+    MUST(store_open(&reader, at, NULL, &err));
+    REFUSED(ERR_UNSUPPORTED, store_trial_create(reader, study, NULL, NULL, NULL, &err));
+    cr_expect_not_null(strstr(err.msg, "permission denied"), "%s", err.msg);
+    store_destroy(reader);
+    store_destroy(s);
+    PQfinish(c);
+}
