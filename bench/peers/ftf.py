@@ -140,4 +140,5 @@ def main():
                       "version": xgb.__version__}))
 
 
-find() if sys.argv[1] == "--find" else main()
+if __name__ == "__main__":
+    find() if sys.argv[1] == "--find" else main()
