@@ -2,15 +2,20 @@
  * watch.deadlock, from the fork to the trial that was killed, classed and tried again with success;
  * and healthy trials of many kinds under short watch settings, of which none may be killed.
  *
- *   bench_hang [HANGS [HEALTHY [PYTHON_HANGS]]]    10, 60 and 4 unless given; for claims take 100,
- *                                    504 and 100. FORKLESS_PYTHON names a Python; with grpcio its
- *                                    own deadlock is measured as well */
+ * And what peers do about a trial that hangs, for so many seconds.
+ *
+ *   bench_hang [HANGS [HEALTHY [PYTHON_HANGS [PEERS_S]]]]    10, 60, 4 and 20 unless given; for
+ *                                    claims take 100, 504, 100 and 300. FORKLESS_PYTHON names a
+ *                                    Python; with grpcio its own deadlock is measured as well, with
+ *                                    Optuna its heartbeat. FORKLESS_RAY_PYTHON names one with Ray
+ *                                    Tune */
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -227,10 +232,14 @@ static void hang_in_c(int hangs)
     hang("a mutex, C", "mutex", hangs, 10, command);
 }
 
-static bool has_grpc(char *python)
+static bool has_module(char *python, const char *module)
 {
-    char *argv[] = {(char *)"/bin/sh", (char *)"-c",
-                    (char *)"\"$0\" -c 'import grpc' && echo yes || true", python, NULL};
+    char *argv[] = {(char *)"/bin/sh",
+                    (char *)"-c",
+                    (char *)"\"$0\" -c \"import $1\" && echo yes || true",
+                    python,
+                    (char *)(uintptr_t)module,
+                    NULL};
     struct cost cost;
     char said[8];
     bench_command(argv, NULL, &cost, said, sizeof(said));
@@ -241,6 +250,44 @@ static void hang_in_python(const char *python, int hangs)
 {
     const char *const command[] = {python, GRPC_POOL, "first-${study}-${x}", NULL};
     hang("gRPC and a pool, Python", "grpc", hangs, 2, command);
+}
+
+/* ---- peers ---- */
+
+static void tell_peer(const char *what, char *python, const char *peer, int patience)
+{
+    char seconds[16], place[PATH_MAX + 16], said[64], text[160];
+    char *argv[] = {python,  (char *)(uintptr_t)HANG_PEER, (char *)(uintptr_t)peer,
+                    seconds, (char *)(uintptr_t)DEADLOCK,  (char *)(uintptr_t) "mutex",
+                    NULL};
+    struct cost cost;
+    double alive, killed;
+    (void)snprintf(seconds, sizeof(seconds), "%d", patience);
+    (void)snprintf(place, sizeof(place), "%s/%s", dir, peer);
+    if (mkdir(place, 0755) < 0)
+        bench_die(place);
+    bench_command(argv, place, &cost, said, sizeof(said));
+    errno = 0;
+    if (sscanf(said, "%lf %lf", &alive, &killed) != 2)
+        bench_die("hang.py said no numbers");
+    (void)snprintf(text, sizeof(text), "%s: a hung trial given up after (-1: not within %d s)",
+                   what, patience);
+    bench_figure(text, alive, " s");
+    (void)snprintf(text, sizeof(text), "%s: after somebody had killed its process", what);
+    bench_figure(text, killed, " s");
+}
+
+static void tell_peers(char *python, int patience)
+{
+    char *ray = getenv("FORKLESS_RAY_PYTHON");
+    if (has_module(python, "optuna"))
+        tell_peer("Optuna, heartbeat 1 s, grace 2 s", python, "optuna", patience);
+    else
+        (void)printf("  (Optuna: FORKLESS_PYTHON names no Python that has it)\n");
+    if (ray != NULL && has_module(ray, "ray.tune"))
+        tell_peer("Ray Tune", ray, "ray", patience);
+    else
+        (void)printf("  (Ray Tune: FORKLESS_RAY_PYTHON names no Python that has it)\n");
 }
 
 /* ---- healthy trials ---- */
@@ -274,7 +321,7 @@ static int number(char **argv, int i, int otherwise)
     int n = argv[i] != NULL ? atoi(argv[i]) : otherwise;
     errno = 0;
     if (n < 0 || n > TRIALS_MAX / 4)
-        bench_die("bench_hang [HANGS [HEALTHY [PYTHON_HANGS]]]: numbers from 0 to 1024");
+        bench_die("bench_hang [HANGS [HEALTHY [PYTHON_HANGS [PEERS_S]]]]: numbers from 0 to 1024");
     return n;
 }
 
@@ -282,14 +329,17 @@ int main(int argc, char **argv)
 {
     int hangs = number(argv, 1, 10), healthy = argc > 2 ? number(argv, 2, 0) : 60;
     int in_python = argc > 3 ? number(argv, 3, 0) : 4;
+    int peers_s = argc > 4 ? number(argv, 4, 0) : 20;
     char *python = getenv("FORKLESS_PYTHON");
     if (python == NULL)
         python = (char *)"python3";
     bench_dir("hang", dir, sizeof(dir));
     if (hangs > 0)
         hang_in_c(hangs);
-    if (in_python > 0 && has_grpc(python))
+    if (in_python > 0 && has_module(python, "grpc"))
         hang_in_python(python, in_python);
+    if (peers_s > 0)
+        tell_peers(python, peers_s);
     if (healthy > 0)
         soak(python, healthy);
     bench_remove_dir(dir);
