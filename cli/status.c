@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "cli/ranking.h"
 #include "cli/table.h"
+#include "executor/attrs.h"
 #include "executor/owner.h"
 
 static const char *const synopsis[] = {"status [OPTION …] [STUDY]", NULL};
@@ -17,6 +18,9 @@ static const char examples[] =
     "  forkless status lr-sweep        one of them\n"
     "  forkless status --json          for a program: one object with studies and runs\n"
     "\n"
+    "INTERRUPTED are trials that failed by no fault of theirs (preempted, lost): they are made up "
+    "for,\n"
+    "and FAIL counts the others; \"fail\" in the JSON counts both, as Optuna does.\n"
     "BEAT is the time since the trial's last heartbeat; a trial without one is run by a program\n"
     "that sends none. BY is the forkless that runs it: alive or dead on this machine, or "
     "elsewhere.\n";
@@ -133,17 +137,38 @@ static int put_running(void *ctx, const struct store_running *r)
     return 0;
 }
 
-static void put_study_row(struct report *report, const struct study_info *info,
-                          enum direction direction, const struct ranked *best)
+/* Failed by no fault of theirs: the run was stopped, or its process died. */
+static int count_interrupted(void *ctx, const struct trial *t)
 {
+    AUTO(buf_free) struct buf fail = BUF_INIT;
+    trial_attr_text(t->user_attrs, t->n_user_attrs, ATTR_CLASS, &fail);
+    *(int64_t *)ctx +=
+        strcmp(buf_str(&fail), "preempted") == 0 || strcmp(buf_str(&fail), "lost") == 0;
+    return 0;
+}
+
+/* What is known of a study beyond its counts. */
+struct extras {
+    const struct ranked *best; /* NULL: none */
+    int64_t interrupted;       /* of the failed trials */
+};
+
+static void put_study_row(struct report *report, const struct study_info *info,
+                          enum direction direction, const struct extras *x)
+{
+    const struct ranked *best = x->best;
     char text[32];
     int64_t ago = (clock_utc_us() - info->last_complete_us) / 1000;
     table_cell(&report->studies, info->name);
     table_cell(&report->studies, info->n_directions > 1            ? "several"
                                  : direction == DIRECTION_MAXIMIZE ? "maximize"
                                                                    : "minimize");
-    for (int s = 0; s < TRIAL_STATES; s++)
-        table_cellf(&report->studies, "%lld", (long long)info->counts[s]);
+    for (int s = 0; s < TRIAL_STATES; s++) {
+        int64_t others = s == TRIAL_FAIL ? x->interrupted : 0;
+        table_cellf(&report->studies, "%lld", (long long)(info->counts[s] - others));
+        if (s == TRIAL_FAIL)
+            table_cellf(&report->studies, "%lld", (long long)x->interrupted);
+    }
     if (best != NULL)
         table_cellf(&report->studies, "%.6g (#%lld)", best->value, (long long)best->number);
     else
@@ -155,8 +180,9 @@ static void put_study_row(struct report *report, const struct study_info *info,
 }
 
 static void put_study_json(struct report *report, const struct study_info *info,
-                           enum direction direction, const struct ranked *best)
+                           enum direction direction, const struct extras *x)
 {
+    const struct ranked *best = x->best;
     struct buf *b = &report->json_studies;
     buf_printf(b, "%s{\"name\":", b->len > 0 ? "," : "");
     json_put_string(b, info->name);
@@ -166,7 +192,7 @@ static void put_study_json(struct report *report, const struct study_info *info,
         static const char *const keys[] = {"running", "complete", "pruned", "fail", "waiting"};
         buf_printf(b, ",\"%s\":%lld", keys[s], (long long)info->counts[s]);
     }
-    buf_puts(b, ",\"best\":");
+    buf_printf(b, ",\"interrupted\":%lld,\"best\":", (long long)x->interrupted);
     if (best != NULL) {
         buf_printf(b, "{\"number\":%lld,\"value\":", (long long)best->number);
         json_put_value(b, best->value);
@@ -181,6 +207,9 @@ static int put_study(struct report *report, const struct study_info *info, enum 
                      struct err *err)
 {
     const struct reading r = {.store = report->store, .study = info->id, .direction = direction};
+    const struct store_each_opts failed = {.states = STORE_STATE_BIT(TRIAL_FAIL),
+                                           .want = WANT_USER_ATTRS};
+    struct extras x = {0};
     struct ranked best;
     size_t found = 0;
     int rc = 0;
@@ -190,10 +219,14 @@ static int put_study(struct report *report, const struct study_info *info, enum 
         rc = ranking(&r, &best, 1, &found, err);
     if (rc == 0 && info->counts[TRIAL_RUNNING] > 0)
         rc = store_running_each(report->store, info->id, put_running, report, err);
+    if (rc == 0 && info->counts[TRIAL_FAIL] > 0)
+        rc = store_trials_each(report->store, info->id, &failed, count_interrupted, &x.interrupted,
+                               err);
     if (rc < 0)
         return rc;
-    put_study_row(report, info, direction, found > 0 ? &best : NULL);
-    put_study_json(report, info, direction, found > 0 ? &best : NULL);
+    x.best = found > 0 ? &best : NULL;
+    put_study_row(report, info, direction, &x);
+    put_study_json(report, info, direction, &x);
     return 0;
 }
 
@@ -343,9 +376,9 @@ int status_main(int argc, char **argv)
         return code;
     report.store = r.store;
     report.only = r.name;
-    table_init(&report.studies,
-               (const char *const[]){"STUDY", "DIRECTION", ">RUNNING", ">COMPLETE", ">PRUNED",
-                                     ">FAIL", ">WAITING", ">BEST", ">LAST END", NULL});
+    table_init(&report.studies, (const char *const[]){"STUDY", "DIRECTION", ">RUNNING", ">COMPLETE",
+                                                      ">PRUNED", ">FAIL", ">INTERRUPTED",
+                                                      ">WAITING", ">BEST", ">LAST END", NULL});
     table_init(&report.running,
                (const char *const[]){"RUNNING IN", ">TRIAL", ">TIME", ">BEAT", "BY", NULL});
     table_init(&report.runs, (const char *const[]){"RUN", "STATUS", ">ROWS", ">TIME", NULL});

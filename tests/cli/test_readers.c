@@ -287,20 +287,32 @@ Test(readers, status_tells_studies_running_trials_and_runs)
     int code;
     struct store *s = open_store();
     const struct store_run run = {.run_id = "r1", .config = "{}"};
+    const char *const interrupted[] = {"\"lost\"", "\"preempted\""};
+    int64_t study = 0;
+    MUST(store_study_find(s, "one", &study, &err));
+    for (size_t i = 0; i < ARRAY_LEN(interrupted); i++) {
+        const struct trial_attr why = {"forkless:class", interrupted[i]};
+        const struct trial t = {.state = TRIAL_FAIL, .user_attrs = &why, .n_user_attrs = 1};
+        MUST(store_trial_create(s, study, &t, NULL, NULL, &err));
+    }
     MUST(store_run_start(s, &run, &err));
     const char *out = RUN("status"); /* while another process has the store open */
     cr_expect_eq(code, EXIT_OK);
     cr_expect_not_null(
-        strstr(out, "one    minimize         1         3       0     1        0  0.125 (#1)"), "%s",
-        out);
+        strstr(
+            out,
+            "one    minimize         1         3       0     1            2        0  0.125 (#1)"),
+        "%s", out);
     cr_expect_not_null(strstr(out, "RUNNING IN"));
     cr_expect_not_null(strstr(out, "r1   running"));
     out = RUN("status", "--json");
     AUTO_JSON json_t *j = json_read(out, strlen(out), &err);
     cr_assert_not_null(j, "%s: %s", err.msg, out);
-    json_t *study = json_array_get(json_object_get(j, "studies"), 0);
-    cr_expect_eq(json_integer_value(json_object_get(study, "complete")), 3);
-    cr_expect_eq(json_array_size(json_object_get(study, "running_trials")), 1);
+    json_t *one = json_array_get(json_object_get(j, "studies"), 0);
+    cr_expect_eq(json_integer_value(json_object_get(one, "complete")), 3);
+    cr_expect_eq(json_integer_value(json_object_get(one, "fail")), 3);
+    cr_expect_eq(json_integer_value(json_object_get(one, "interrupted")), 2);
+    cr_expect_eq(json_array_size(json_object_get(one, "running_trials")), 1);
     cr_expect_eq(json_array_size(json_object_get(j, "runs")), 1);
     store_destroy(s);
 }
