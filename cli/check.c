@@ -58,7 +58,7 @@ static int put_trial(struct preview *p, int64_t number, bool json, struct buf *b
     struct spec_trial t = {.values = p->values,
                            .active = p->active,
                            .number = number,
-                           .seed = spec_trial_seed(p->spec, number),
+                           .seed = spec_trial_seed(p->spec->seed, number),
                            .dir = buf_str(&dir)};
     struct spec_strings argv;
     rc = spec_argv(p->spec, &t, &argv, err);
@@ -107,8 +107,9 @@ static int show_text(const struct spec_doc *doc, const struct spec *s, const str
     describe_spec(b, doc, s, colour);
     int rc = 0;
     if (c->preview > 0) {
-        buf_printf(b, "%strials%s    the first %" PRId64 ", if nothing is learned between them\n",
-                   colour ? "\033[1m" : "", colour ? "\033[0m" : "", c->preview);
+        buf_printf(b, "%strials%s    the first %" PRId64 ", if nothing is learned between them%s\n",
+                   colour ? "\033[1m" : "", colour ? "\033[0m" : "", c->preview,
+                   s->seeded ? "" : " (with seed 0: a study draws its own)");
         rc = put_trials(s, c->preview, false, b, err);
     }
     for (const char *line = spec_notes(doc); *line != '\0'; line += strcspn(line, "\n") + 1)

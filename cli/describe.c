@@ -178,7 +178,10 @@ static void put_search(struct buf *b, const struct spec *s)
         buf_printf(b, " (%d random trial%s first, %d candidate%s)", s->sampler.startup,
                    plural(s->sampler.startup), s->sampler.candidates,
                    plural(s->sampler.candidates));
-    buf_printf(b, ", seed %" PRIu64 ", ", s->seed);
+    if (s->seeded)
+        buf_printf(b, ", seed %" PRIu64 ", ", s->seed);
+    else
+        buf_puts(b, ", a seed of its own, ");
     if (p->kind == PRUNER_NONE)
         buf_puts(b, "no pruning\n");
     else if (p->kind == PRUNER_MEDIAN)

@@ -126,7 +126,10 @@ void describe_spec_json(struct buf *b, const struct spec *s)
     buf_putc(b, '}');
     put_space(b, s);
     text(b, "sampler", samplers[s->sampler.kind]);
-    number(b, "seed", (int64_t)s->seed);
+    if (s->seeded)
+        number(b, "seed", (int64_t)s->seed);
+    else
+        buf_puts(b, ",\"seed\":null");
     text(b, "pruner", pruners[s->pruner.kind]);
     put_run(b, s);
     put_limits(b, s);

@@ -134,6 +134,7 @@ static void put_study(struct buf *b, const struct executor_study *s)
     json_put_string(b, s->name);
     buf_printf(b, ",\"complete\":%" PRId64 ",\"pruned\":%" PRId64 ",\"failed\":%" PRId64,
                s->counts.complete, s->counts.pruned, executor_study_failed(s));
+    buf_printf(b, ",\"seed\":%" PRIu64, s->seed);
     if (s->has_best) {
         buf_printf(b, ",\"best\":{\"number\":%" PRId64 ",\"value\":", s->best_number);
         json_put_double(b, s->best_value);

@@ -32,7 +32,7 @@ static const struct {
      "further tries of a failed trial, for classes not named in the spec"},
     {0, "sampler", "auto|tpe|random", "sampler", "how parameters are chosen (default auto)"},
     {0, "pruner", "none|median|asha", "pruner", "which trials end early (default none)"},
-    {0, "seed", "N", "sampler.seed", "seed of the study"},
+    {0, "seed", "N", "sampler.seed", "seed of the study (without: it draws one)"},
     {0, "dir", "DIR", "run.dir", "run directory (default forkless-runs)"},
 };
 

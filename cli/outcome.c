@@ -127,6 +127,14 @@ static void say(const char *text)
     (void)fputs(clean != NULL ? text_clean(clean) : "", stdout);
 }
 
+/* One that was drawn, once the study has it. */
+static void tell_seed(const struct spec *spec, const struct executor_result *r)
+{
+    if (!spec->seeded && r->done > 0)
+        (void)printf("seed %" PRIu64 " was drawn for it: --seed %" PRIu64 " draws the same\n",
+                     r->studies[0].seed, r->studies[0].seed);
+}
+
 static void tell_people(const struct outcome_conf *conf, const struct executor_result *r,
                         const struct ending *e)
 {
@@ -150,6 +158,7 @@ static void tell_people(const struct outcome_conf *conf, const struct executor_r
         say(buf_str(&why));
         (void)putchar('\n');
     }
+    tell_seed(&conf->cells[0], r);
     suggest_next(conf, r, e);
 }
 

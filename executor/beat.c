@@ -191,7 +191,7 @@ static void end_done(struct storeq_job *job)
 
 void executor_end_run(struct executor *ex, enum sw_reason reason)
 {
-    struct end_job *e = calloc(1, sizeof(*e));
+    struct end_job *e = ex->entered ? calloc(1, sizeof(*e)) : NULL;
     if (e == NULL) {
         storeq_stop(ex->storeq);
         executor_close(ex);

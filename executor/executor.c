@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -598,12 +599,23 @@ static void tear_down(struct executor *ex)
     assert(rc == 0); /* a forgotten handle */
 }
 
+/* Short enough to be typed again; the same for all studies of a run, so that what a sweep compares
+ * is tried with the same values. */
+static uint64_t draw_seed(void)
+{
+    uint32_t seed;
+    if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+        seed = (uint32_t)clock_utc_us(); /* a kernel without entropy at its start */
+    return seed;
+}
+
 int executor_run(const struct executor_conf *conf, struct executor_result *out, struct err *err)
 {
     struct executor ex = {
         .conf = conf, .spec = &conf->cells[0], .n_studies = (int)conf->n_cells, .result = out};
     *out = (struct executor_result){.proven_rows = -1};
     ex.plan = executor_plan_slots(ex.spec);
+    ex.drawn_seed = draw_seed();
     ex.run_row = (struct store_run){.run_id = conf->run_id,
                                     .config = conf->config_json,
                                     .dag_id = getenv("AIRFLOW_CTX_DAG_ID")};

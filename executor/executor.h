@@ -12,6 +12,7 @@
 /* How a study stands, for people. */
 struct executor_study {
     const char *name;
+    uint64_t seed;
     struct sw_counts counts;
     int64_t target;      /* 0: none */
     int64_t done_before; /* of what counts towards it: before this run */

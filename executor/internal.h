@@ -189,6 +189,8 @@ struct executor {
     struct orphans orphans;
     uint64_t oom_kills; /* of the cgroup, as far as we know of them */
     struct store_run run_row;
+    bool entered;        /* the store has it */
+    uint64_t drawn_seed; /* for studies that have none */
 
     struct executor_study *views; /* [n_studies], for status and result */
 

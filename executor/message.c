@@ -158,9 +158,10 @@ static void on_row(struct slot *s, const json_t *m, size_t n)
 static bool is_ours(const char *event)
 {
     static const char *const names[] = {
-        "trial_",     "worker_", "store_", "hpo_",     "evidence_",
-        "heartbeat_", "events_", "run_",   "waiting_", "fork_",
-        "orphan",     "proof",   "signal", "notice",   "xgboost_training_failed"};
+        "trial_",    "worker_",    "store_",  "hpo_",
+        "evidence_", "heartbeat_", "events_", "run_",
+        "waiting_",  "fork_",      "orphan",  "proof",
+        "signal",    "notice",     "study_",  "xgboost_training_failed"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         if (strncmp(event, names[i], strlen(names[i])) == 0)
             return true;

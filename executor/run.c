@@ -107,7 +107,7 @@ struct run *run_create(struct study *st, const struct store_claim *c)
     r->refs = 1;
     r->dir_fd = r->params_fd = -1;
     r->value = NAN;
-    r->seed = spec_trial_seed(st->spec, c->number);
+    r->seed = spec_trial_seed(st->view.seed, c->number);
     r->values = calloc(n + 1, sizeof(*r->values));
     r->active = calloc(n + 1, sizeof(*r->active));
     r->fixed = calloc(n + 1, sizeof(*r->fixed));

@@ -2,6 +2,7 @@
  * starts. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,6 +150,7 @@ int64_t study_done(const struct study *st)
 struct open_job {
     struct storeq_job job;
     struct study *st;
+    bool entered; /* the run has its row */
     struct executor_study view;
 };
 
@@ -209,6 +211,26 @@ static int put_metric_name(const struct study *st, struct store *s, struct err *
     return rc;
 }
 
+/* The spec's, else that which the study drew when it was made, else a new one. */
+static int choose_seed(const struct study *st, struct store *s, uint64_t *seed, struct err *err)
+{
+    AUTO_FREE char *json = NULL;
+    char text[24], *end;
+    *seed = st->spec->seeded ? st->spec->seed : st->ex->drawn_seed;
+    int rc = store_study_attr_get(s, st->id, ATTR_USER, ATTR_SEED, &json, err);
+    if (rc == 0 && !st->spec->seeded) {
+        uint64_t drawn = strtoull(json, &end, 10);
+        if (end != json && *end == '\0')
+            *seed = drawn;
+    }
+    if (rc < 0 && rc != -ERR_NOTFOUND)
+        return rc;
+    (void)snprintf(text, sizeof(text), "%" PRIu64, *seed);
+    return json != NULL && strcmp(json, text) == 0
+               ? 0
+               : store_study_attr_set(s, st->id, ATTR_USER, ATTR_SEED, text, err);
+}
+
 /* Ends what store_begin began; what it wrote need not reach the disk before the first outcome. */
 static int end_batch(struct store *s, int rc, struct err *err)
 {
@@ -218,25 +240,28 @@ static int end_batch(struct store *s, int rc, struct err *err)
     return rc;
 }
 
-static int enter_run(struct study *st, struct store *s, struct err *err)
+static int enter_study(struct study *st, struct store *s, struct err *err)
+{
+    int rc = store_begin(s, err);
+    if (rc < 0)
+        return rc;
+    rc = store_study_open(s, st->spec->study.name, &st->spec->study.direction, 1, &st->id, err);
+    if (rc == 0)
+        rc = lost_reap(st, s, err);
+    return end_batch(s, rc, err);
+}
+
+/* Only now: a command that is refused leaves the row of an earlier run with its name alone. */
+static int enter_run(const struct study *st, struct store *s, uint64_t *seed, struct err *err)
 {
     int rc = store_begin(s, err);
     if (rc < 0)
         return rc;
     rc = store_run_start(s, &st->ex->run_row, err);
     if (rc == 0)
-        rc = store_study_open(s, st->spec->study.name, &st->spec->study.direction, 1, &st->id, err);
+        rc = put_dir_attr(st, s, err);
     if (rc == 0)
-        rc = lost_reap(st, s, err);
-    return end_batch(s, rc, err);
-}
-
-static int put_attrs(const struct study *st, struct store *s, struct err *err)
-{
-    int rc = store_begin(s, err);
-    if (rc < 0)
-        return rc;
-    rc = put_dir_attr(st, s, err);
+        rc = choose_seed(st, s, seed, err);
     if (rc == 0)
         rc = put_metric_name(st, s, err);
     return end_batch(s, rc, err);
@@ -255,13 +280,15 @@ static int open_run(struct storeq_job *job, struct store *s, struct err *err)
     o->view.interrupted = 0;
     int rc = spool_adopt(st->ex, err);
     if (rc == 0)
-        rc = enter_run(st, s, err);
+        rc = enter_study(st, s, err);
     if (rc == 0)
         rc = store_trials_sync(s, st->id, study_want(st), learn, o, err);
     if (rc == 0)
         rc = check_space(st, err);
     if (rc == 0)
-        rc = put_attrs(st, s, err);
+        rc = enter_run(st, s, &o->view.seed, err);
+    o->entered = rc == 0;
+    sampler_set_seed(st->sampler, o->view.seed);
     if (rc == 0)
         rc = store_trials_each(s, st->id, &failed, count_interrupted, &o->view.interrupted, err);
     if (rc == 0)
@@ -282,6 +309,7 @@ static void open_done(struct storeq_job *job)
     AUTO_FREE struct open_job *o = CONTAINER_OF(job, struct open_job, job);
     struct study *st = o->st;
     const struct sw_counts *c = &o->view.counts;
+    st->ex->entered = st->ex->entered || o->entered;
     if (job->rc < 0) {
         study_store_lost(st, &job->err);
         executor_feed(st->ex, (struct sw_event){.type = SW_EV_LOST});
@@ -289,6 +317,9 @@ static void open_done(struct storeq_job *job)
     }
     st->view = o->view;
     st->view.done_before = study_done(st);
+    log_event(LOG_INFO, "study_open", LOG_TEXT("study", st->view.name),
+              LOG_INT("seed", st->view.seed), LOG_FLAG("drawn", !st->spec->seeded),
+              LOG_INT("trials", c->complete + c->pruned + c->failed));
     executor_feed(st->ex, (struct sw_event){.type = SW_EV_OPENED,
                                             .study = st->index,
                                             .counts = *c,

@@ -155,6 +155,7 @@ struct spec {
     struct spec_fixed *fixed;
     size_t n_fixed;
     uint64_t seed;               /* of the study; also in sampler.seed */
+    bool seeded;                 /* it was named: else each study draws its own when it is made */
     struct sampler_conf sampler; /* its space is the one above, so never copy the struct */
     struct pruner_conf pruner;
 
@@ -215,7 +216,7 @@ struct spec_trial {
 
 /* The seed of trial `number` (spec_trial.seed, FORKLESS_SEED): 0 … 2^31-1, from the study's seed.
  */
-uint32_t spec_trial_seed(const struct spec *s, int64_t number);
+uint32_t spec_trial_seed(uint64_t study_seed, int64_t number);
 
 /* A NULL-terminated list of strings, in one allocation that also holds the text. */
 struct spec_strings {

@@ -78,7 +78,7 @@ const struct spec_key spec_keys[] = {
 
     {"space", KEY_OWN, NO_FIELD, NULL, .doc = "the parameters: `{float: [low, high]}`, `{int: [low, high]}`, `{choice: […]}` with `log: true`, `step: s`, `when: CONDITION`; a plain value, or `{value: v, when: …}`, is fixed",
      .form = "mapping", .read = spec_read_space},
-    {"sampler", KEY_OWN, NO_FIELD, "auto", .doc = "how parameters are chosen: `auto`, `tpe` or `random`; `{tpe: {startup: 10, candidates: 24}, seed: 42}`",
+    {"sampler", KEY_OWN, NO_FIELD, "auto", .doc = "how parameters are chosen: `auto`, `tpe` or `random`; `{tpe: {startup: 10, candidates: 24}, seed: 42}`. Without a seed a study draws one when it is made and keeps it (attribute `forkless:seed`)",
      .form = "name or mapping", .read = spec_read_sampler},
     {"pruner", KEY_OWN, NO_FIELD, "none", .doc = "which trials are stopped early: `none`, `median` or `asha`; `{median: {startup: 5, warmup: 0, interval: 1}}`, `{asha: {min: 1, eta: 4, early_rate: 0}}`",
      .form = "name or mapping", .read = spec_read_pruner},

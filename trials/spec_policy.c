@@ -133,6 +133,7 @@ void spec_read_sampler(struct spec_reader *r, const struct yaml_node *node, cons
                      conf->kind == SAMPLER_RANDOM ? 0 : ARRAY_LEN(options));
     if (seed != NULL)
         read_option(r, seed, path, &(struct option){"seed", 0, 0x1p53, true, &seed_value});
+    r->spec->seeded = r->spec->seeded || seed != NULL;
     conf->startup = (int)startup;
     conf->candidates = (int)candidates;
     r->spec->seed = conf->seed = (uint64_t)seed_value;

@@ -6,9 +6,9 @@
 #include "trials/spec_keys.h"
 #include "trials/spec_read.h"
 
-uint32_t spec_trial_seed(const struct spec *s, int64_t number)
+uint32_t spec_trial_seed(uint64_t study_seed, int64_t number)
 {
-    return (uint32_t)(rng_mix(s->seed, (uint64_t)number) >> 33);
+    return (uint32_t)(rng_mix(study_seed, (uint64_t)number) >> 33);
 }
 
 const struct value *spec_fixed_value(const struct spec *s, const struct spec_trial *t, size_t i)

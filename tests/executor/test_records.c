@@ -56,6 +56,73 @@ Test(records, a_parameter_that_the_study_has_as_another_kind_is_a_mistake_in_the
     cr_expect(eq(int, RUN(60, "-n2", "x=float:0..2", "--", VICTIM, "ok"), 0));
 }
 
+static int take_status(void *ctx, const struct store_run *run)
+{
+    buf_printf(ctx, "%s %s\n", run->run_id, run->status);
+    return 0;
+}
+
+Test(records, a_refused_command_leaves_the_row_of_the_run_before_alone)
+{
+    AUTO_STORE struct store *s = NULL;
+    AUTO(buf_free) struct buf runs = BUF_INIT;
+    struct err err = {0};
+    cr_expect(eq(int, RUN(60, "-n1", "--run-id=r1", "x=float:0..1", "--", VICTIM, "ok"), 0));
+    cr_expect(eq(int, RUN(60, "-n2", "--run-id=r1", "x=int:0..9", "--", VICTIM, "ok"), 2));
+    cr_expect(eq(int, RUN(60, "-n2", "--run-id=r2", "x=int:0..9", "--", VICTIM, "ok"), 2));
+    cr_assert(store_open(&s, "sqlite:///s.db", NULL, &err) == 0 &&
+                  store_runs_each(s, take_status, &runs, &err) == 0,
+              "%s", err.msg);
+    cr_expect(eq(str, (char *)buf_str(&runs), (char *)"r1 success\n"));
+}
+
+static int take_x(void *ctx, const struct trial *t)
+{
+    if (t->number == 0 && t->n_params == 1)
+        *(double *)ctx = t->params[0].value;
+    return 0;
+}
+
+/* Of the first trial of a study in a database of its own. */
+static double first_value(const char *name, const char *seed)
+{
+    char storage[64];
+    struct store *s = NULL;
+    struct err err = {0};
+    const struct store_each_opts each = {.want = WANT_PARAMS};
+    double value = -1;
+    int64_t study;
+    (void)snprintf(storage, sizeof(storage), "sqlite:///%s.db", name);
+    const char *const words[] = {FORKLESS, "run", "--storage", storage, "--study", "s",
+                                 "--dir",  name,  "--metric",  "loss",  "-n1",     "x=float:0..1",
+                                 seed,     "--",  VICTIM,      "ok",    NULL};
+    cr_assert(eq(int, sandbox_wait(sandbox_start(words), 60), 0), "%s", sandbox_text("err"));
+    cr_assert(store_open(&s, storage, NULL, &err) == 0 &&
+                  store_study_find(s, "s", &study, &err) == 0 &&
+                  store_trials_each(s, study, &each, take_x, &value, &err) == 0,
+              "%s", err.msg);
+    store_destroy(s);
+    return value;
+}
+
+Test(records, a_study_without_a_seed_draws_one_keeps_it_and_tells_it)
+{
+    char *json = NULL, seed[64];
+    struct store *s = NULL;
+    struct err err = {0};
+    double a = first_value("a", "-q"), b = first_value("b", "-q");
+    cr_expect(ne(dbl, a, b));
+    cr_expect(eq(dbl, first_value("a", "-n2"), a)); /* it goes on, the first is as it was */
+    cr_assert(store_open(&s, "sqlite:///a.db", NULL, &err) == 0, "%s", err.msg);
+    cr_assert(store_study_attr_get(s, 1, ATTR_USER, "forkless:seed", &json, &err) == 0, "%s",
+              err.msg);
+    cr_expect(sandbox_has("out", json), "%s", sandbox_text("out"));
+    (void)snprintf(seed, sizeof(seed), "--seed=%s", json);
+    cr_expect(eq(dbl, first_value("c", seed), a));
+    free(json);
+    store_destroy(s);
+}
+
 Test(records, a_suggestion_of_another_kind_than_the_studys_is_refused)
 {
     touch("go");

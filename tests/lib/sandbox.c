@@ -205,8 +205,9 @@ pid_t sandbox_start(const char *const *argv)
 
 pid_t sandbox_run(const char *const *more)
 {
-    static const char *const head[] = {FORKLESS, "run",     "--storage", "sqlite:///s.db", "--dir",
-                                       "runs",   "--study", "s",         "--metric",       "loss"};
+    static const char *const head[] = {FORKLESS,   "run",  "--storage", "sqlite:///s.db",
+                                       "--dir",    "runs", "--study",   "s",
+                                       "--metric", "loss", "--seed=0"};
     const char *argv[96];
     size_t n = 0;
     for (; n < ARRAY_LEN(head); n++)

@@ -51,6 +51,11 @@ int sampler_create(struct sampler **out, const struct sampler_conf *conf, struct
     return 0;
 }
 
+void sampler_set_seed(struct sampler *s, uint64_t seed)
+{
+    s->conf.seed = seed;
+}
+
 static void draw_free(struct draw *d)
 {
     free(d->at);

@@ -27,6 +27,8 @@ struct sampler;
 /* On success *out is the caller's. Errors: ERR_INVALID, ERR_NOMEM. */
 int sampler_create(struct sampler **out, const struct sampler_conf *conf, struct err *err);
 void sampler_destroy(struct sampler *s);
+/* Another seed than conf's: before the first choice. */
+void sampler_set_seed(struct sampler *s, uint64_t seed);
 
 /* Learns a trial, ours or another process's; a later call with the same number replaces the earlier
  * one (RUNNING, then finished). FAIL and WAITING trials are forgotten. Uses number, state,
