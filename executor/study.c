@@ -311,6 +311,8 @@ static void open_done(struct storeq_job *job)
     const struct sw_counts *c = &o->view.counts;
     st->ex->entered = st->ex->entered || o->entered;
     if (job->rc < 0) {
+        log_event(LOG_ERROR, "study_not_opened", LOG_TEXT("study", st->view.name),
+                  LOG_TEXT("error", job->err.msg));
         study_store_lost(st, &job->err);
         executor_feed(st->ex, (struct sw_event){.type = SW_EV_LOST});
         return;
