@@ -16,6 +16,9 @@
 /* Between two tries while the store refuses. */
 #define RETRY_MS 200
 
+/* While it is locked when it is to be opened. */
+#define OPEN_PATIENCE_MS 60000u
+
 /* A batch lost a job. */
 #define BATCH_AGAIN 1
 
@@ -540,6 +543,18 @@ static int start_threads(struct storeq *q)
     return sys;
 }
 
+/* Others may hold the lock while they make the tables, or for longer. */
+static int open_patiently(struct store **out, const char *url, const struct store_opts *opts,
+                          struct err *err)
+{
+    uint64_t start = clock_mono_ms();
+    int rc;
+    do
+        rc = store_open(out, url, opts, err);
+    while (rc == -ERR_BUSY && clock_mono_ms() - start < OPEN_PATIENCE_MS);
+    return rc;
+}
+
 int storeq_start(struct storeq **out, uv_loop_t *loop, const struct storeq_conf *conf,
                  struct err *err)
 {
@@ -555,7 +570,13 @@ int storeq_start(struct storeq **out, uv_loop_t *loop, const struct storeq_conf 
     list_init(&q->done);
     list_init(&q->new_urgent);
     list_init(&q->new_normal);
-    int rc = store_open(&q->store, conf->url, &opts, err);
+    int rc = open_patiently(&q->store, conf->url, &opts, err);
+    if (rc == 0 && store_in_memory(q->store)) {
+        store_destroy(q->store);
+        rc = err_set(err, ERR_INVALID,
+                     "storage %s: what is in memory is gone when the run ends, name a file",
+                     conf->url);
+    }
     if (rc < 0) {
         free(q);
         return rc;

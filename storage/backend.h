@@ -118,5 +118,6 @@ struct store {
     const struct store_ops *ops;
     pid_t owner; /* a forked child must not use the handle */
     bool read_only;
+    bool in_memory;  /* it ends with the process */
     bool is_private; /* another handle with the same url would be another store */
 };

@@ -37,11 +37,12 @@ struct store_opts {
 };
 
 /* Opens the store named by url: `sqlite:///relative.db`, `sqlite:////absolute.db` (Optuna's form,
- * `?timeout=SECONDS` allowed), a bare path, or `:memory:`. Creates file and tables when missing;
- * opts may be NULL. On success *out is the caller's, on failure it is untouched. Errors:
- * ERR_INVALID (url, no directory for the file, or not a database), ERR_NOTFOUND (read-only and no
- * such file, or no studies in it), ERR_CORRUPT, ERR_UNSUPPORTED (another schema revision, or not
- * writable), ERR_BUSY, ERR_UNAVAILABLE. */
+ * `?timeout=SECONDS` allowed), a bare path, `memory:` (this handle's own) or `memory:NAME` (shared
+ * by the handles of this process while there is one; no file, nothing durable). Creates file and
+ * tables when missing; opts may be NULL. On success *out is the caller's, on failure it is
+ * untouched. Errors: ERR_INVALID (url, no directory for the file, or not a database), ERR_NOTFOUND
+ * (read-only and no such file, or no studies in it), ERR_CORRUPT, ERR_UNSUPPORTED (another schema
+ * revision, or not writable), ERR_BUSY, ERR_UNAVAILABLE. */
 int store_open(struct store **out, const char *url, const struct store_opts *opts, struct err *err);
 void store_destroy(struct store *s); /* NULL is fine; an open batch is rolled back */
 static inline void store_destroy_p(struct store **s)
@@ -52,6 +53,8 @@ static inline void store_destroy_p(struct store **s)
 
 /* Whether the store lives in this handle alone: opening its url again would give another one. */
 bool store_is_private(const struct store *s);
+/* Whether the store ends with the process. */
+bool store_in_memory(const struct store *s);
 
 /* Whether rc is a refusal: an answer, given before anything was written. */
 static inline bool store_refused(int rc)

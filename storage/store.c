@@ -122,8 +122,8 @@ int store_open(struct store **out, const char *url, const struct store_opts *opt
     }
     /* the rest of the url may hold a password */
     return err_set(err, ERR_INVALID,
-                   "storage '%.*s://…': only sqlite:///study.db, a path, or postgresql://HOST/NAME "
-                   "are supported",
+                   "storage '%.*s://…': only sqlite:///study.db, a path, memory:, or "
+                   "postgresql://HOST/NAME are supported",
                    (int)(sep - url), url);
 }
 
@@ -133,6 +133,11 @@ void store_destroy(struct store *s)
         return;
     check_owner(s);
     s->ops->destroy(s);
+}
+
+bool store_in_memory(const struct store *s)
+{
+    return s->in_memory;
 }
 
 bool store_is_private(const struct store *s)

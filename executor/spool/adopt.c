@@ -40,12 +40,13 @@ static int adopt(void *ctx, struct spool_file *f, enum spool_owner owner, int rc
         rc = store_open(&a->s, a->ex->spec->study.storage, &opts, &err);
     if (rc == 0)
         rc = spool_file_replay(f, a->s, &report, &err);
+    bool away = rc == -ERR_BUSY || rc == -ERR_UNAVAILABLE; /* tried again, and told, by the queue */
     if (rc == 0)
         tell(f, &report);
-    else
+    else if (!away)
         log_event(LOG_ERROR, "spool_not_replayed", LOG_TEXT("file", f->path),
                   LOG_TEXT("error", err.msg));
-    return rc == -ERR_BUSY || rc == -ERR_UNAVAILABLE ? rc : 0;
+    return away ? rc : 0;
 }
 
 /* With a connection of its own: for the executor's what is replayed is done by others, and learnt

@@ -13,6 +13,7 @@
 #include "storage/sqlite/sqlite.h"
 
 enum { BUSY_MS_DEFAULT = 60000 };
+#define MEMORY "memory:"
 
 static void sqlite_destroy(struct store *s)
 {
@@ -84,10 +85,28 @@ static int read_query(char *path, int *busy_ms, struct err *err)
     return 0;
 }
 
+/* memory: is the handle's own; memory:NAME is shared by the handles of the process, for as long as
+ * there is one. */
+static int read_memory(struct store_sqlite *q, const char *name, struct err *err)
+{
+    if (name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")] !=
+        '\0')
+        return err_set(err, ERR_INVALID,
+                       "storage 'memory:%s': a name has letters, digits, '_', '.' and '-'", name);
+    q->in_memory = true;
+    if (*name == '\0')
+        q->path = strdup(":memory:");
+    else if (asprintf(&q->path, "file:/%s?vfs=memdb", name) < 0)
+        q->path = NULL;
+    return q->path == NULL ? err_set(err, ERR_NOMEM, "storage url") : 0;
+}
+
 /* The file that a url names: what follows the third slash, or the bare path. */
 static int read_url(struct store_sqlite *q, const char *url, struct err *err)
 {
     const char *rest = strstr(url, "://");
+    if (rest == NULL && strncmp(url, MEMORY, strlen(MEMORY)) == 0)
+        return read_memory(q, url + strlen(MEMORY), err);
     if (rest == NULL) {
         q->path = strdup(url);
         return q->path == NULL ? err_set(err, ERR_NOMEM, "storage url") : 0;
@@ -141,7 +160,7 @@ static bool is_new(struct store_sqlite *q)
 static int set_journal(struct store_sqlite *q, struct err *err)
 {
     sqlite3_stmt *st = NULL;
-    const char *sql = q->base.read_only || on_network(q->path) || !is_new(q)
+    const char *sql = q->base.read_only || q->in_memory || on_network(q->path) || !is_new(q)
                           ? "PRAGMA journal_mode"
                           : "PRAGMA journal_mode=WAL";
     if (sqlite3_prepare_v2(q->db, sql, -1, &st, NULL) != SQLITE_OK)
@@ -188,7 +207,7 @@ static int no_file(struct store_sqlite *q, struct err *err)
 static int check_path(struct store_sqlite *q, struct err *err)
 {
     struct stat st;
-    if (strcmp(q->path, ":memory:") == 0)
+    if (q->in_memory || strcmp(q->path, ":memory:") == 0)
         return 0;
     if (stat(q->path, &st) == 0)
         return !S_ISDIR(st.st_mode)
@@ -237,7 +256,8 @@ static int open_file(struct store_sqlite *q, struct err *err)
     int rc = check_path(q, err);
     if (rc < 0)
         return rc;
-    if (sqlite3_open_v2(q->path, &q->db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+    flags |= SQLITE_OPEN_NOMUTEX | (q->in_memory ? SQLITE_OPEN_URI : 0);
+    if (sqlite3_open_v2(q->path, &q->db, flags, NULL) != SQLITE_OK)
         return q->db == NULL ? err_set(err, ERR_NOMEM, "%s", q->path) : sql_fail(q, err);
     (void)sqlite3_extended_result_codes(q->db, 1);
     (void)sqlite3_busy_timeout(q->db, q->busy_ms);
@@ -263,6 +283,7 @@ int store_sqlite_open(struct store **out, const char *url, const struct store_op
     q->data_version = -1;
     int rc = read_url(q, url, err);
     q->base.is_private = rc == 0 && strcmp(q->path, ":memory:") == 0;
+    q->base.in_memory = q->in_memory || q->base.is_private;
     if (rc == 0)
         rc = open_file(q, err);
     if (rc == 0)

@@ -22,6 +22,7 @@ struct store_sqlite {
     char *path;
     int busy_ms;
     bool must_exist; /* the file */
+    bool in_memory;  /* there is no file */
     bool wal;
     sqlite3_file *log;       /* the write-ahead log; NULL without one */
     atomic_bool sync_failed; /* what is committed may never reach the disk, unless written anew */

@@ -108,6 +108,7 @@ Test(store_faults, a_mistake_in_a_name_is_no_lost_store)
         {"--storage", "mysql://me:secret@host/db", "only sqlite"},
         {"--storage", "sqlite:///no/such/s.db", "there is no directory no/such"},
         {"--storage", "sqlite:///text", "text: file is not a database"},
+        {"--storage", "memory:", "gone when the run ends"},
         {"--storage", "sqlite:///.", "is a directory"},
         {"--dir", "text/runs", "make the run directory"},
     };

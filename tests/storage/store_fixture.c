@@ -36,9 +36,53 @@ static bool over_postgresql(void)
     return backend != NULL && strcmp(backend, "postgresql") == 0;
 }
 
-bool store_is_a_file(void)
+static bool over_memory(void)
+{
+    const char *backend = getenv("FORKLESS_TEST_STORE");
+    return backend != NULL && strcmp(backend, "memory") == 0;
+}
+
+bool store_speaks_sqlite(void)
 {
     return !over_postgresql();
+}
+
+bool store_is_a_file(void)
+{
+    return !over_postgresql() && !over_memory();
+}
+
+/* Where SQLite finds what a url names. */
+static const char *sqlite_name(const char *url)
+{
+    static char uri[128];
+    if (strncmp(url, "memory:", strlen("memory:")) != 0)
+        return url;
+    (void)snprintf(uri, sizeof(uri), "file:/%s?vfs=memdb", url + strlen("memory:"));
+    return uri;
+}
+
+static sqlite3 *kept[64]; /* stores in memory live as long as somebody has them open */
+static size_t n_kept;
+
+static void close_memory(void)
+{
+    while (n_kept > 0)
+        (void)sqlite3_close(kept[--n_kept]);
+}
+
+static const char *fresh_memory(void)
+{
+    static char url[64];
+    cr_assert_lt(n_kept, ARRAY_LEN(kept));
+    (void)snprintf(url, sizeof(url), "memory:test%zu", n_kept);
+    cr_assert_eq(sqlite3_open_v2(sqlite_name(url), &kept[n_kept],
+                                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI,
+                                 NULL),
+                 SQLITE_OK);
+    if (n_kept++ == 0)
+        (void)atexit(close_memory);
+    return url;
 }
 
 /* A database of its own on the server that tests/lib/with_postgres has started. */
@@ -66,7 +110,7 @@ const char *fresh_file(void)
 
 const char *fresh_path(void)
 {
-    return over_postgresql() ? fresh_database() : fresh_file();
+    return over_postgresql() ? fresh_database() : over_memory() ? fresh_memory() : fresh_file();
 }
 
 struct store *must_open(const char *url)
@@ -97,7 +141,9 @@ struct store_claim must_claim(struct store *s, int64_t study, int64_t target, en
 static sqlite3 *connect_to(const char *path)
 {
     sqlite3 *db = NULL;
-    cr_assert_eq(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    cr_assert_eq(
+        sqlite3_open_v2(sqlite_name(path), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_URI, NULL),
+        SQLITE_OK);
     (void)sqlite3_busy_timeout(db, 5000);
     return db;
 }
@@ -182,13 +228,15 @@ void outside(const char *path, const char *sql)
 
 void harm(const char *path, const char *sql)
 {
-    if (store_is_a_file())
+    if (store_speaks_sqlite())
         outside(path, "DROP TRIGGER IF EXISTS forkless_trial_once");
     outside(path, sql);
 }
 
 int helper(FILE **out, const char *const *args)
 {
+    if (over_memory())
+        cr_skip_test("another process has no part in a store in memory");
     const char *argv[8] = {STORE_TOOL};
     posix_spawn_file_actions_t actions;
     int fds[2];

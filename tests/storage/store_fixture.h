@@ -12,13 +12,21 @@ const char *fresh_path(void);
 const char *fresh_file(void);
 /* Whether the backend is a SQLite file. */
 bool store_is_a_file(void);
-/* What SQL has to be said in two ways: for files and for PostgreSQL. */
-#define IN_SQL(file, server) (store_is_a_file() ? (file) : (server))
+/* Or SQLite in memory. */
+bool store_speaks_sqlite(void);
+/* What SQL has to be said in two ways: for SQLite and for PostgreSQL. */
+#define IN_SQL(file, server) (store_speaks_sqlite() ? (file) : (server))
 /* For a test of what only a file has. */
 #define ONLY_FOR_FILES()                                                                           \
     do {                                                                                           \
         if (!store_is_a_file())                                                                    \
             cr_skip_test("of SQLite files");                                                       \
+    } while (0)
+/* For a test that reads while another handle writes: in memory it would wait. */
+#define NOT_IN_MEMORY()                                                                            \
+    do {                                                                                           \
+        if (store_speaks_sqlite() && !store_is_a_file())                                           \
+            cr_skip_test("readers of a store in memory wait for its writer");                      \
     } while (0)
 /* Opens it, or any other; fails the test when that fails. */
 struct store *must_open(const char *url);

@@ -11,6 +11,7 @@
 
 Test(store_batch, commits_all_or_nothing)
 {
+    NOT_IN_MEMORY();
     const char *path = fresh_path();
     struct store *s = must_open(path);
     int64_t a = must_study(s, "a");

@@ -196,7 +196,7 @@ Test(store_ftf, the_active_config_and_the_blast_radius_are_found_by_sql)
     cr_expect_str_eq(rows(path, sql), "OPUSDC|2|1");
     outside(path, "INSERT INTO training_runs(crypto_symbol, status, loss_function)"
                   " VALUES ('OPUSDC', 'FAILED', 'focal')"); /* by another program */
-    if (!store_is_a_file()) {                               /* whatever time zone its session has */
+    if (!store_speaks_sqlite()) {                           /* whatever time zone its session has */
         char elsewhere[600];
         (void)snprintf(elsewhere, sizeof(elsewhere), "SET TIME ZONE 'America/New_York'; %s", sql);
         cr_expect_str_eq(rows(path, elsewhere), "OPUSDC|3|1");

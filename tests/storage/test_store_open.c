@@ -81,6 +81,7 @@ Test(store_open, read_only_creates_nothing_and_refuses_writes)
 
 Test(store_open, reads_while_another_holds_the_write_lock)
 {
+    NOT_IN_MEMORY();
     const char *path = fresh_path();
     struct store *writer = must_open(path);
     (void)must_study(writer, "a");

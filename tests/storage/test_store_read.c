@@ -150,7 +150,7 @@ Test(store_read, damage_names_the_trial)
         {"UPDATE trial_params SET param_value=2 WHERE param_name='c'", false},
     };
     for (size_t i = 0; i < ARRAY_LEN(damage); i++) {
-        if (damage[i].files_only && !store_is_a_file())
+        if (damage[i].files_only && !store_speaks_sqlite())
             continue;
         const char *path = fresh_path();
         struct store *s = must_open(path);
