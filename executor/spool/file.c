@@ -60,8 +60,8 @@ static int name_file(struct spool *sp, const struct spool_conf *conf)
         return -1;
     }
     (void)clock_rfc3339(clock_utc_us(), now);
-    for (char *p = now; *p != '\0'; p++)
-        *p = *p == ':' ? '-' : *p;
+    for (char *p = now; (p = strchr(p, ':')) != NULL;)
+        *p = '-';
     if (asprintf(&sp->path, "%s/%s-%d" SPOOL_SUFFIX, sp->dir, now, (int)getpid()) < 0)
         sp->path = NULL;
     return sp->path != NULL ? 0 : -1;
@@ -107,7 +107,8 @@ void spool_destroy(struct spool *sp)
 {
     if (sp == NULL)
         return;
-    if (sp->left == 0 && sp->fd >= 0) {
+    bool made = sp->fd >= 0 && sp->path != NULL && sp->dir != NULL;
+    if (made && sp->left == 0) {
         (void)unlink(sp->path);
         (void)rmdir(sp->dir); /* not empty: others are in it */
     }

@@ -55,10 +55,30 @@ def main() -> None:
         for _ in pythons:
             assert ready.acquire(timeout=120)
         sweep = subprocess.Popen(
-            [FORKLESS, "run", "--storage", url, "--dir", "runs", "--study", "s", "--metric",
-             "loss", "-n", str(QUEUED), "-j2", "--json", "x=float:0..1", "--", "/bin/sh", "-c",
-             "echo $FORKLESS_TRIAL >> log; sleep 0.1; echo loss=1"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            [
+                FORKLESS,
+                "run",
+                "--storage",
+                url,
+                "--dir",
+                "runs",
+                "--study",
+                "s",
+                "--metric",
+                "loss",
+                "-n",
+                str(QUEUED),
+                "-j2",
+                "--json",
+                "x=float:0..1",
+                "--",
+                "/bin/sh",
+                "-c",
+                "echo $FORKLESS_TRIAL >> log; sleep 0.1; echo loss=1",
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         start.set()
         by_python = [number for _ in pythons for number in claims.get(timeout=120)]

@@ -1,9 +1,9 @@
-"""Is a study consistent? Reads the tables with SQL of its own: neither forkless nor Optuna takes part.
+"""Is a study consistent? Reads the tables with SQL of its own, without forkless and Optuna.
 
     checker.py URL STUDY [--target N] [--claims FILE]
 
-URL: sqlite:///FILE or postgresql://…  With --target the study has to have exactly so many COMPLETE
-trials and none that runs or waits. --claims: lines "NUMBER WORKER start|end" that workers wrote
+URL: sqlite:///FILE or postgresql://…  With --target the study has to have exactly so many
+COMPLETE trials and none that runs or waits. --claims: lines "NUMBER WORKER start|end" that workers wrote
 about what they ran; then no trial may have been started twice at the same time, and each COMPLETE
 one has to have a run behind it. Exit 0: consistent; 1: not, a line for each reason.
 """
@@ -17,8 +17,12 @@ from datetime import datetime
 STATES = {"RUNNING", "COMPLETE", "PRUNED", "FAIL", "WAITING"}
 FINISHED = {"COMPLETE", "PRUNED", "FAIL"}
 CHILDREN = (
-    "trial_params", "trial_values", "trial_intermediate_values", "trial_user_attributes",
-    "trial_system_attributes", "trial_heartbeats",
+    "trial_params",
+    "trial_values",
+    "trial_intermediate_values",
+    "trial_user_attributes",
+    "trial_system_attributes",
+    "trial_heartbeats",
 )
 
 
@@ -34,10 +38,11 @@ class Database:
             self.connection.execute("BEGIN")
             self.mark = "?"
         else:
-            import psycopg2
+            import psycopg
 
-            self.connection = psycopg2.connect(url.replace("postgresql+psycopg2", "postgresql"))
-            self.connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+            self.connection = psycopg.connect(url)
+            self.connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            self.connection.read_only = True
             self.mark = "%s"
 
     def rows(self, sql: str, *args) -> list:
@@ -62,7 +67,8 @@ class Checker:
         self.study = found[0][0]
         self.trials = db.rows(
             "SELECT trial_id, number, state, datetime_start, datetime_complete FROM trials"
-            " WHERE study_id = ? ORDER BY trial_id", self.study,
+            " WHERE study_id = ? ORDER BY trial_id",
+            self.study,
         )
         self.state = {t[0]: t[2] for t in self.trials}
         self.number = {t[0]: t[1] for t in self.trials}
@@ -73,7 +79,8 @@ class Checker:
     def of_study(self, table: str, columns: str) -> list:
         return self.db.rows(
             f"SELECT c.trial_id, {columns} FROM {table} c JOIN trials t ON t.trial_id = c.trial_id"
-            " WHERE t.study_id = ?", self.study,
+            " WHERE t.study_id = ?",
+            self.study,
         )
 
     def numbers_are_whole(self) -> None:
@@ -92,13 +99,16 @@ class Checker:
             has = (start is not None, complete is not None)
             wanted = {"WAITING": (False, False), "RUNNING": (True, False)}.get(state, (True, True))
             if has != wanted:
-                self.wrong(f"trial {number} (id {trial_id}) is {state}: start {start}, end {complete}")
+                self.wrong(
+                    f"trial {number} (id {trial_id}) is {state}: start {start}, end {complete}"
+                )
             elif state in FINISHED and moment(complete) < moment(start):
                 self.wrong(f"trial {number} ended before it started")
 
     def values_fit_states(self) -> None:
         directions = self.db.rows(
-            "SELECT objective FROM study_directions WHERE study_id = ? ORDER BY objective", self.study
+            "SELECT objective FROM study_directions WHERE study_id = ? ORDER BY objective",
+            self.study,
         )
         if not directions or [d[0] for d in directions] != list(range(len(directions))):
             self.wrong(f"directions {directions}")
@@ -107,12 +117,16 @@ class Checker:
             "trial_values", "c.objective, c.value, c.value_type"
         ):
             values[trial_id].append(objective)
-            if kind not in ("FINITE", "INF_POS", "INF_NEG") or (kind == "FINITE") != (value is not None):
+            if kind not in ("FINITE", "INF_POS", "INF_NEG") or (kind == "FINITE") != (
+                value is not None
+            ):
                 self.wrong(f"trial {self.number[trial_id]}: value {value} of type {kind}")
         for trial_id, state in self.state.items():
             n = len(values[trial_id])
             if state == "COMPLETE" and sorted(values[trial_id]) != list(range(len(directions))):
-                self.wrong(f"trial {self.number[trial_id]} is COMPLETE with objectives {values[trial_id]}")
+                self.wrong(
+                    f"trial {self.number[trial_id]} is COMPLETE with objectives {values[trial_id]}"
+                )
             if state in ("FAIL", "RUNNING", "WAITING") and n > 0:
                 self.wrong(f"trial {self.number[trial_id]} is {state} and has {n} values")
 
@@ -124,8 +138,12 @@ class Checker:
             )[0][0]
             if lost:
                 self.wrong(f"{table}: {lost} rows without their trial")
-        for table, key in (("trial_params", "param_name"), ("trial_intermediate_values", "step"),
-                           ("trial_user_attributes", "key"), ("trial_system_attributes", "key")):
+        for table, key in (
+            ("trial_params", "param_name"),
+            ("trial_intermediate_values", "step"),
+            ("trial_user_attributes", "key"),
+            ("trial_system_attributes", "key"),
+        ):
             seen = Counter((r[0], r[1]) for r in self.of_study(table, f"c.{key}"))
             for (trial_id, name), n in seen.items():
                 if n > 1:
@@ -138,7 +156,9 @@ class Checker:
 
     def texts_are_json(self) -> None:
         kinds = defaultdict(set)
-        for trial_id, name, text in self.of_study("trial_params", "c.param_name, c.distribution_json"):
+        for trial_id, name, text in self.of_study(
+            "trial_params", "c.param_name, c.distribution_json"
+        ):
             try:
                 d = json.loads(text)
                 kinds[name].add((d["name"], d["attributes"].get("log")))
@@ -165,7 +185,9 @@ class Checker:
             retried[history[-1]] += 1
             for number in history:
                 if number not in by_number or by_number[number][2] != "FAIL":
-                    self.wrong(f"trial {self.number[trial_id]} retries {number}, which did not fail")
+                    self.wrong(
+                        f"trial {self.number[trial_id]} retries {number}, which did not fail"
+                    )
         for number, n in retried.items():
             if n > 1:
                 self.wrong(f"trial {number} was queued again {n} times")
@@ -187,10 +209,13 @@ class Checker:
         for _, number, state, *_ in self.trials:
             if state == "COMPLETE" and ended[number] == 0:
                 self.wrong(f"trial {number} is COMPLETE and nobody finished it")
-        lost = sum(n for number, n in ended.items()
-                   if self.state_of(number) not in ("COMPLETE", "PRUNED"))
-        print(f"runs: {sum(started.values())} started, {sum(ended.values())} finished, "
-              f"{lost} finished and not COMPLETE (their executor was killed or robbed first)")
+        lost = sum(
+            n for number, n in ended.items() if self.state_of(number) not in ("COMPLETE", "PRUNED")
+        )
+        print(
+            f"runs: {sum(started.values())} started, {sum(ended.values())} finished, "
+            f"{lost} finished and not COMPLETE (their executor was killed or robbed first)"
+        )
 
     def state_of(self, number: int) -> str | None:
         return next((t[2] for t in self.trials if t[1] == number), None)

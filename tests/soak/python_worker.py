@@ -1,4 +1,7 @@
-"""An Optuna process of the soak: python_worker.py NAME STUDY rdb URL | grpc PORT. Runs until it is killed."""
+"""An Optuna process of the soak, until it is killed.
+
+python_worker.py NAME STUDY rdb URL | grpc PORT
+"""
 
 import os
 import random
@@ -35,7 +38,9 @@ def main() -> None:
         storage = GrpcStorageProxy(host="127.0.0.1", port=int(WHERE))
     else:
         storage = RDBStorage(
-            WHERE, heartbeat_interval=5, grace_period=60,
+            WHERE,
+            heartbeat_interval=5,
+            grace_period=60,
             heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=3),
         )
     study = optuna.load_study(

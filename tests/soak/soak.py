@@ -1,6 +1,6 @@
 """Everybody at once on one study, killed and restarted at random; then an independent checker.
 
-    soak.py FORKLESS [--duration 1800] [--url sqlite:///…|postgresql://…] [--keep DIR] [--seed N]
+    soak.py FORKLESS [--duration 1800] [--every 1] [--url URL] [--keep DIR] [--seed N]
 
 Four Optuna processes (two on the database with heartbeats, two through `forkless serve`), four
 forkless executors with a run directory in common, the dashboard, whose pages are asked for, and the
@@ -32,9 +32,10 @@ HERE = Path(__file__).parent
 STUDY = "soak"
 PYTHONS = 4
 EXECUTORS = 4
-# The worker of forkless: what it wrote down before it printed its result is what the checker believes.
+# The worker of forkless: slow enough that the others get their share. What it wrote down before it
+# printed its result is what the checker believes.
 WORKER = (
-    'echo "$FORKLESS_TRIAL f start" >> claims; sleep 0.0$((RANDOM % 9 + 1)) 2>/dev/null || sleep 0.05;'
+    'echo "$FORKLESS_TRIAL f start" >> claims; sleep 0.$((RANDOM % 5 + 1));'
     ' echo "$FORKLESS_TRIAL f end" >> claims; echo loss=${x}'
 )
 
@@ -92,27 +93,71 @@ class Member:
 
 def hold_lock(path: str, seconds: float) -> subprocess.Popen:
     """Another writer, in a process of its own."""
-    return subprocess.Popen([
-        sys.executable, "-c",
-        "import sqlite3, sys, time\n"
-        "c = sqlite3.connect(sys.argv[1], timeout=30, isolation_level=None)\n"
-        "c.execute('BEGIN IMMEDIATE'); time.sleep(float(sys.argv[2])); c.execute('ROLLBACK')",
-        path, str(seconds),
-    ])
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sqlite3, sys, time\n"
+            "c = sqlite3.connect(sys.argv[1], timeout=30, isolation_level=None)\n"
+            "c.execute('BEGIN IMMEDIATE'); time.sleep(float(sys.argv[2])); c.execute('ROLLBACK')",
+            path,
+            str(seconds),
+        ]
+    )
 
 
 def members(args: argparse.Namespace, url: str, ports: dict) -> list[Member]:
     python = [sys.executable, str(HERE / "python_worker.py")]
-    out = [Member("proxy", [args.forkless, "serve", "--storage", url, "--listen",
-                            f"127.0.0.1:{ports['proxy']}"])]
-    out.append(Member("dashboard", [str(Path(sys.executable).parent / "optuna-dashboard"), url, "--port",
-                                    str(ports["dashboard"])]))
+    out = [
+        Member(
+            "proxy",
+            [args.forkless, "serve", "--storage", url, "--listen", f"127.0.0.1:{ports['proxy']}"],
+        )
+    ]
+    out.append(
+        Member(
+            "dashboard",
+            [
+                str(Path(sys.executable).parent / "optuna-dashboard"),
+                url,
+                "--port",
+                str(ports["dashboard"]),
+            ],
+        )
+    )
     for i in range(EXECUTORS):
-        out.append(Member(f"executor{i}", [
-            args.forkless, "run", "--storage", url, "--dir", "runs", "--study", STUDY, "--metric",
-            "loss", "-n", "100000000", "-j", "2", "-q", "--grace", "1s", "budget.attempts=100000000",
-            "retry.lost=unlimited", "report.heartbeat=5s", "x=float:0..1", "--", "/bin/bash", "-c",
-            WORKER]))
+        out.append(
+            Member(
+                f"executor{i}",
+                [
+                    args.forkless,
+                    "run",
+                    "--storage",
+                    url,
+                    "--dir",
+                    "runs",
+                    "--study",
+                    STUDY,
+                    "--metric",
+                    "loss",
+                    "-n",
+                    "100000000",
+                    "-j",
+                    "2",
+                    "-q",
+                    "--grace",
+                    "1s",
+                    "budget.attempts=100000000",
+                    "retry.lost=unlimited",
+                    "report.heartbeat=5s",
+                    "x=float:0..1",
+                    "--",
+                    "/bin/bash",
+                    "-c",
+                    WORKER,
+                ],
+            )
+        )
     for i in range(PYTHONS):
         where = ["grpc", str(ports["proxy"])] if i % 2 else ["rdb", url]
         out.append(Member(f"python{i}", [*python, f"p{i}", STUDY, *where]))
@@ -142,7 +187,11 @@ def chaos(all_members: list[Member], args: argparse.Namespace, url: str, ports: 
         if now >= next_page:
             ask_dashboard(ports["dashboard"], seen)
             next_page = now + 3
-        if url.startswith("sqlite") and now >= next_lock and (locker is None or locker.poll() is not None):
+        if (
+            url.startswith("sqlite")
+            and now >= next_lock
+            and (locker is None or locker.poll() is not None)
+        ):
             locker = hold_lock(url.split(":///", 1)[1], random.uniform(1, 8))
             seen["locks"] += 1
             next_lock = now + random.uniform(10, 40)
@@ -153,7 +202,7 @@ def chaos(all_members: list[Member], args: argparse.Namespace, url: str, ports: 
 
 
 def finish(args: argparse.Namespace, url: str) -> int:
-    """What Python processes left running has no heartbeat through the proxy: nobody else ends it."""
+    """Trials of Python processes through the proxy have no heartbeat: nobody else ends them."""
     study = optuna.load_study(study_name=STUDY, storage=url)
     for t in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         if "forkless:owner" not in t.system_attrs:
@@ -161,13 +210,40 @@ def finish(args: argparse.Namespace, url: str) -> int:
     states = Counter(t.state for t in study.get_trials(deepcopy=False))
     open_ones = states[TrialState.RUNNING] + states[TrialState.WAITING]
     target = states[TrialState.COMPLETE] + open_ones + 20
-    done = subprocess.run([
-        args.forkless, "run", "--storage", url, "--dir", "runs", "--study", STUDY, "--metric", "loss",
-        "-n", str(target), "-j", "4", "--json", "budget.attempts=100000000", "retry.lost=unlimited",
-        "x=float:0..1", "--", "/bin/bash", "-c", WORKER,
-    ], capture_output=True, text=True, timeout=900, check=False)
+    done = subprocess.run(
+        [
+            args.forkless,
+            "run",
+            "--storage",
+            url,
+            "--dir",
+            "runs",
+            "--study",
+            STUDY,
+            "--metric",
+            "loss",
+            "-n",
+            str(target),
+            "-j",
+            "4",
+            "--json",
+            "budget.attempts=100000000",
+            "retry.lost=unlimited",
+            "x=float:0..1",
+            "--",
+            "/bin/bash",
+            "-c",
+            WORKER,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
     if done.returncode != 0:
-        print(f"the last executor ended with {done.returncode}: {done.stdout[-800:]} {done.stderr[-800:]}")
+        print(
+            f"the last executor ended with {done.returncode}: {done.stdout[-800:]}"
+        )
     return target
 
 
@@ -191,8 +267,19 @@ def soak(args: argparse.Namespace, where: str) -> int:
     left = list(Path("runs/.spool").glob("*")) if Path("runs/.spool").exists() else []
     if left:
         print(f"WRONG spools are left: {left}")
-    code = subprocess.run([sys.executable, str(HERE / "checker.py"), url, STUDY, "--target",
-                           str(target), "--claims", "claims"], check=False).returncode
+    code = subprocess.run(
+        [
+            sys.executable,
+            str(HERE / "checker.py"),
+            url,
+            STUDY,
+            "--target",
+            str(target),
+            "--claims",
+            "claims",
+        ],
+        check=False,
+    ).returncode
     if url.startswith("sqlite"):
         check = subprocess.run([args.forkless, "db", "check", url], check=False)
         with sqlite3.connect(url.split(":///", 1)[1]) as db:
@@ -204,15 +291,24 @@ def soak(args: argparse.Namespace, where: str) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("forkless")
-    parser.add_argument("--duration", type=float, default=float(os.environ.get("SOAK_SECONDS", "1800")))
+    parser.add_argument(
+        "--duration", type=float, default=float(os.environ.get("SOAK_SECONDS", "1800"))
+    )
     parser.add_argument("--every", type=float, default=1.0, help="mean seconds between hits")
-    parser.add_argument("--url", default=os.environ.get("SOAK_URL"), help="an empty database (default: a SQLite file)")
+    parser.add_argument(
+        "--url",
+        default=os.environ.get("SOAK_URL"),
+        help="an empty database (default: a SQLite file)",
+    )
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--keep", help="directory that stays")
     args = parser.parse_args()
     args.forkless = os.path.abspath(args.forkless)
     args.seed = args.seed if args.seed is not None else random.randrange(10**9)
-    if importlib.util.find_spec("grpc") is None or importlib.util.find_spec("optuna_dashboard") is None:
+    if (
+        importlib.util.find_spec("grpc") is None
+        or importlib.util.find_spec("optuna_dashboard") is None
+    ):
         print("SKIPPED: grpcio or optuna-dashboard is not installed")
         sys.exit(0)
     print(f"seed {args.seed}", flush=True)
