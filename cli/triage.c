@@ -283,7 +283,7 @@ static void print_json(const struct look *l)
 int triage_main(int argc, char **argv)
 {
     AUTO_READING struct reading r = {0};
-    AUTO(look_free) struct look l = {.window_ms = 4u * 3600u * 1000u};
+    AUTO(look_free) struct look l = {.window_ms = UINT64_C(4) * 3600 * 1000};
     const struct cli_option options[] = {
         READING_STORAGE(&r),
         {.name = "window",

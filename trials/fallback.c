@@ -78,6 +78,8 @@ static bool change_other(const struct spec *s, const struct spec_change *c,
     const struct value *now = mine != NULL              ? &mine->value
                               : c->what == CHANGE_FIXED ? &s->fixed[c->index].value
                                                         : NULL;
+    if (c->relative && now == NULL) /* a spec asks for it only where there is a number */
+        return false;
     struct value next = c->relative ? add(now, c->by) : c->value;
     if (now != NULL && value_equal(now, &next))
         return false;

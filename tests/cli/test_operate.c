@@ -179,10 +179,11 @@ Test(operate, factors_are_compared_and_what_was_rolled_back_is_left_out)
     MUST(store_run_start(s, &run, &err));
     for (int i = 0; i < 20; i++) {
         char study[32], metrics[64];
-        const char *factor = factors[i / 10], *crypto = cryptos[i % 2];
+        bool focal = i >= 10;
+        const char *factor = factors[focal], *crypto = cryptos[i % 2];
         (void)snprintf(study, sizeof(study), "%s-%s", crypto, factor);
         (void)snprintf(metrics, sizeof(metrics), "{\"auc\": %g}",
-                       0.6 + 0.01 * (i % 10) + (i / 10) * (0.02 + 0.001 * (i % 10)));
+                       0.6 + 0.01 * (i % 10) + (focal ? 0.02 + 0.001 * (i % 10) : 0));
         const struct store_result r = {.run_id = "r1",
                                        .study = study,
                                        .variant = factor,

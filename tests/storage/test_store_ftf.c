@@ -175,7 +175,7 @@ Test(store_ftf, the_active_config_and_the_blast_radius_are_found_by_sql)
         MUST(store_training_put(s, &t, &err));
     }
     struct store_training old = training("OPUSDC", 3, "hessian");
-    old.created_us = clock_utc_us() - 5 * 3600 * (int64_t)1000000;
+    old.created_us = clock_utc_us() - INT64_C(5) * 3600 * 1000000;
     MUST(store_training_put(s, &old, &err));
     cr_expect_str_eq(rows(path, "SELECT base_env->>'CVN_LOSS_FUNCTION' AS loss_function,"
                                 " base_env->>'CVN_FOCAL_GAMMA' AS focal_gamma,"
