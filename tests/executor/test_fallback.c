@@ -154,7 +154,7 @@ Test(fallback, the_xgboost_worker_goes_down_to_the_baseline)
     write_file(
         "t.yaml",
         "study: {name: s, metric: auc, direction: maximize, storage: 'sqlite:///s.db'}\n"
-        "budget: {trials: 1}\nslots: {jobs: 1}\n"
+        "budget: {trials: 1}\nslots: {jobs: 1, memory: off}\n"
         "run: {builtin: xgboost, data: d.csv, label: y, factor: focal_loss, crypto: OPUSDC,\n"
         "      rounds: 5, fixed: {eta: 1.0e+38}}\n"
         "space: {focal_gamma: {float: [3, 4]}}\n"
