@@ -106,6 +106,59 @@ static void put_limits(struct buf *b, const struct spec *s)
     buf_putc(b, '}');
 }
 
+/* {"on":["hessian"],"add":{"focal_gamma":-1.0},"set":{…},"times":3,"rolled_back":false} */
+static void put_step(struct buf *b, const struct spec *s, const struct spec_fallback *f)
+{
+    buf_puts(b, "{\"on\":[");
+    for (int c = FAIL_NONE + 1, n = 0; c < FAIL_CLASSES; c++) {
+        if (f->on >> c & 1u)
+            buf_printf(b, "%s\"%s\"", n++ > 0 ? "," : "", fail_class_name((enum fail_class)c));
+    }
+    buf_putc(b, ']');
+    open_object(b, "add");
+    for (size_t i = 0; i < f->n_changes; i++) {
+        if (f->changes[i].relative)
+            real(b, f->changes[i].name, f->changes[i].by);
+    }
+    buf_putc(b, '}');
+    open_object(b, "set");
+    for (size_t i = 0; i < f->n_changes; i++) {
+        const struct spec_change *c = &f->changes[i];
+        const struct dist one = {
+            .kind = DIST_CHOICE, .choices = (struct value *)&c->value, .n_choices = 1};
+        if (c->relative)
+            continue;
+        key(b, c->name);
+        if (c->what == CHANGE_PARAM)
+            dist_put_value_json(b, &s->space.params[c->index].dist, c->by);
+        else
+            dist_put_value_json(b, &one, 0);
+    }
+    buf_putc(b, '}');
+    number(b, "times", f->times);
+    buf_printf(b, ",\"rolled_back\":%s}", f->rolled_back ? "true" : "false");
+}
+
+static void put_failures(struct buf *b, const struct spec *s)
+{
+    key(b, "classify");
+    buf_putc(b, '[');
+    for (size_t i = 0; i < s->n_patterns; i++) {
+        buf_puts(b, i > 0 ? ",{" : "{");
+        text(b, "class", fail_class_name(s->patterns[i].fail));
+        text(b, "pattern", s->patterns[i].text);
+        buf_putc(b, '}');
+    }
+    buf_putc(b, ']');
+    key(b, "fallback");
+    buf_putc(b, '[');
+    for (size_t i = 0; i < s->n_fallback; i++) {
+        buf_puts(b, i > 0 ? "," : "");
+        put_step(b, s, &s->fallback[i]);
+    }
+    buf_putc(b, ']');
+}
+
 void describe_spec_json(struct buf *b, const struct spec *s)
 {
     char url[512];
@@ -133,5 +186,6 @@ void describe_spec_json(struct buf *b, const struct spec *s)
     text(b, "pruner", pruners[s->pruner.kind]);
     put_run(b, s);
     put_limits(b, s);
+    put_failures(b, s);
     buf_putc(b, '}');
 }

@@ -80,6 +80,25 @@ Test(check, what_a_failed_trial_is_run_again_with_is_explained)
                        "%s", out);
 }
 
+Test(check, json_has_patterns_and_fallbacks)
+{
+    char out[8000];
+    const char *spec = "run: [train, '${args}']\nbudget: {trials: 5}\n"
+                       "space: {g: {float: [0, 5]}, loss: focal}\nclassify: {nan: 'not a number'}\n"
+                       "fallback:\n- {on: [hessian, overflow], set: {g: -1.0}, times: 3}\n"
+                       "- {on: hessian, set: {loss: logistic, g: 0}, mark: rolled_back}\n";
+    cr_expect_eq(check(spec, (const char *[]){"t.yaml", "--json", NULL}), EXIT_OK);
+    read_all(cr_get_redirected_stdout(), out, sizeof(out));
+    AUTO_JSON json_t *j = json_read(out, strlen(out), NULL);
+    cr_assert_not_null(j, "%s", out);
+    const char *want =
+        "\"classify\":[{\"class\":\"nan\",\"pattern\":\"not a number\"}],\"fallback\":["
+        "{\"on\":[\"hessian\",\"overflow\"],\"add\":{\"g\":-1.0},\"set\":{},\"times\":3,"
+        "\"rolled_back\":false},{\"on\":[\"hessian\"],\"add\":{},\"set\":{\"loss\":"
+        "\"logistic\",\"g\":0.0},\"times\":1,\"rolled_back\":true}]";
+    cr_expect_not_null(strstr(out, want), "%s", out);
+}
+
 Test(check, json_is_one_object)
 {
     char out[8000];
