@@ -83,6 +83,23 @@ static struct slopes slopes_at(const struct platt *p, double a, double b)
     return s;
 }
 
+/* The longest of 1, 1/2, 1/4 … that lowers the loss as far as its slope promises, 0 for none;
+ * *value becomes the loss there. */
+static double line_search(const struct platt *p, double a, double b, double da, double db,
+                          double slope, double *value)
+{
+    double step = 1;
+    while (step >= STEP_LEAST) {
+        double next = total_loss(p, a + step * da, b + step * db);
+        if (next <= *value + 1e-4 * step * slope) {
+            *value = next;
+            return step;
+        }
+        step /= 2;
+    }
+    return 0;
+}
+
 static void fit_platt(struct calibrator *c, const float *score, const float *y, size_t n)
 {
     double positives = 0;
@@ -102,15 +119,8 @@ static void fit_platt(struct calibrator *c, const float *score, const float *y, 
         double det = s.haa * s.hbb - s.hab * s.hab;
         double da = -(s.hbb * s.ga - s.hab * s.gb) / det;
         double db = -(s.haa * s.gb - s.hab * s.ga) / det, slope = s.ga * da + s.gb * db;
-        double step = 1;
-        for (; step >= STEP_LEAST; step /= 2) {
-            double next = total_loss(&p, a + step * da, b + step * db);
-            if (next <= value + 1e-4 * step * slope) {
-                value = next;
-                break;
-            }
-        }
-        if (step < STEP_LEAST) /* the sum of the losses does not tell smaller steps apart */
+        double step = line_search(&p, a, b, da, db, slope, &value);
+        if (step == 0) /* the sum of the losses does not tell smaller steps apart */
             break;
         a += step * da;
         b += step * db;

@@ -1,4 +1,5 @@
 /* From the confident joint to the rows. */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@ struct search {
 
 static size_t class_rows(const struct search *s, size_t j)
 {
+    assert(s->rows.start != NULL); /* confident_group has succeeded */
     return s->rows.start[j + 1] - s->rows.start[j];
 }
 

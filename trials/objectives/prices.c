@@ -155,6 +155,6 @@ void prices_labels(const struct prices_conf *c, const struct bars *b, float *lab
     for (size_t i = first; i < end; i++) {
         double g = b->close[i + c->horizon] / b->close[i] - 1;
         gain[i - first] = (float)g;
-        label[i - first] = g > c->threshold;
+        label[i - first] = g > c->threshold ? 1 : 0;
     }
 }

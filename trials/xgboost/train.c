@@ -158,6 +158,11 @@ static void tell_start(const struct run *r)
                    confident_filter_name(c->filter)));
 }
 
+static json_int_t both(const size_t *rows)
+{
+    return (json_int_t)rows[0] + (json_int_t)rows[1];
+}
+
 static void tell_cleaning(const struct run *r, size_t fold, const struct cleaning *f)
 {
     const struct cleanlab_conf *c = &r->args->conf->cleanlab;
@@ -165,11 +170,9 @@ static void tell_cleaning(const struct run *r, size_t fold, const struct cleanin
         return;
     tell(r, "cleanlab_cv_probs",
          json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f}", "fold", (json_int_t)fold + 1, "rows",
-                   (json_int_t)(f->rows[0] + f->rows[1]), "folds", (json_int_t)c->folds, "issues",
-                   (json_int_t)(f->issues[0] + f->issues[1]), "touched",
-                   (json_int_t)(f->touched[0] + f->touched[1]), "buy_drop_pct",
-                   percent(f->touched[1], f->rows[1]), "other_drop_pct",
-                   percent(f->touched[0], f->rows[0]), "cap_pct", c->cap_pct));
+                   both(f->rows), "folds", (json_int_t)c->folds, "issues", both(f->issues),
+                   "touched", both(f->touched), "buy_drop_pct", percent(f->touched[1], f->rows[1]),
+                   "other_drop_pct", percent(f->touched[0], f->rows[0]), "cap_pct", c->cap_pct));
 }
 
 /* What fold i trains on. */

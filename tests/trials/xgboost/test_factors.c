@@ -220,6 +220,41 @@ Test(factors, calibration_keeps_the_ranking_and_mends_probabilities)
     cr_expect(loss[1] < loss[0] && loss[2] < loss[0]);
 }
 
+Test(factors, weights_count_with_focal_loss_too)
+{
+    double focal = value_of(",\"objective\":\"focal\"", PARAMS);
+    double weighed = value_of(",\"objective\":\"focal\",\"cleanlab\":{\"mode\":\"weight\","
+                              "\"cap_pct\":20}",
+                              PARAMS);
+    cr_expect_neq(focal, weighed);
+}
+
+/* K-fold keeps a model of all rows, which are cleaned and calibrated like a fold's. */
+Test(factors, a_model_of_all_rows_is_cleaned_and_calibrated_too)
+{
+    start("{" COMMON "\"label\":\"y\",\"drop\":[\"k\",\"z\"],\"rounds\":20,\"folds\":{\"kfold\":3,"
+          "\"shuffle\":true},\"factor\":\"cleanlab\",\"calibrate\":\"isotonic\"}",
+          PARAMS);
+    struct heard h = listen_to_trial(0);
+    cr_assert_str_eq(h.end, "result");
+    cr_expect_eq(json_array_size(h.rows), 3);
+    forget(&h);
+    expect_stop();
+    json_t *model = json_load_file("trial/model.json", 0, NULL);
+    const json_t *calibration = json_object_get(model, "calibration");
+    const json_t *x = json_object_get(calibration, "x"), *y = json_object_get(calibration, "y");
+    cr_expect_str_eq(json_string_value(json_object_get(calibration, "kind")), "isotonic");
+    cr_assert_eq(json_array_size(x), json_array_size(y));
+    cr_assert_gt(json_array_size(x), 2);
+    for (size_t i = 1; i < json_array_size(x); i++) {
+        cr_expect_lt(json_number_value(json_array_get(x, i - 1)),
+                     json_number_value(json_array_get(x, i)));
+        cr_expect_leq(json_number_value(json_array_get(y, i - 1)),
+                      json_number_value(json_array_get(y, i)));
+    }
+    json_decref(model);
+}
+
 Test(factors, few_buy_signals_are_told)
 {
     start(BINARY ",\"factor\":\"baseline\",\"threshold\":0.95,\"min_buys\":50}", PARAMS);
