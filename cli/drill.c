@@ -7,8 +7,8 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
-#include "base/text.h"
 #include "cli/cli.h"
+#include "cli/named.h"
 #include "cli/options.h"
 
 static const char *const synopsis[] = {"drill [OPTION …] NAME", "drill", NULL};
@@ -101,24 +101,6 @@ static int list(void)
     return EXIT_OK;
 }
 
-static const struct drill *find(const char *name)
-{
-    const char *names[16] = {NULL};
-    size_t n = 0;
-    for (const struct drill *d = drills; d->name != NULL; d++) {
-        if (strcmp(d->name, name) == 0)
-            return d;
-        if (n < ARRAY_LEN(names))
-            names[n++] = d->name;
-    }
-    const char *near = text_nearest(name, names, n);
-    if (near != NULL)
-        cli_error("drill: no drill '%s': did you mean '%s'?", name, near);
-    else
-        cli_error("drill: no drill '%s': `forkless drill` lists them", name);
-    return NULL;
-}
-
 static int drill(const struct cli_args *args, struct drill_opts *opts, bool json)
 {
     if (args->words.n > 1) {
@@ -127,7 +109,8 @@ static int drill(const struct cli_args *args, struct drill_opts *opts, bool json
     }
     if (args->words.n == 0)
         return list();
-    const struct drill *d = find(args->words.v[0]);
+    const struct drill *d = named_find(drills, sizeof(*drills), args->words.v[0], "drill: no drill",
+                                       "`forkless drill` lists them");
     if (d == NULL)
         return EXIT_USAGE;
     if (opts->full && strcmp(d->name, "deadlock") != 0) {

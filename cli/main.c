@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/text.h"
 #include "cli/cli.h"
+#include "cli/named.h"
 
 static const struct command commands[] = {
     {"run", "run a sweep, or continue it, to its target", run_main},
@@ -41,20 +41,6 @@ static void help(void)
                  "teaches by example\n\n");
     for (const struct command *c = commands; c->name != NULL; c++)
         (void)printf("  %-10s %s\n", c->name, c->summary);
-}
-
-static int unknown(const char *name)
-{
-    const char *names[ARRAY_LEN(commands)] = {NULL};
-    size_t n = 0;
-    for (const struct command *c = commands; c->name != NULL; c++)
-        names[n++] = c->name;
-    const char *near = text_nearest(name, names, n);
-    if (near != NULL)
-        cli_error("unknown command '%s': did you mean '%s'?", name, near);
-    else
-        cli_error("unknown command '%s': see forkless --help", name);
-    return EXIT_USAGE;
 }
 
 /* A descriptor opened later must not become a standard stream: what is printed would end in it. */
@@ -92,11 +78,9 @@ static bool is_help(const char *word)
 /* argv[0] names the command. */
 static int call(int argc, char **argv)
 {
-    for (const struct command *c = commands; c->name != NULL; c++) {
-        if (strcmp(argv[0], c->name) == 0)
-            return c->main(argc, argv);
-    }
-    return unknown(argv[0]);
+    const struct command *c =
+        named_find(commands, sizeof(*commands), argv[0], "unknown command", "see forkless --help");
+    return c != NULL ? c->main(argc, argv) : EXIT_USAGE;
 }
 
 static int dispatch(int argc, char **argv)

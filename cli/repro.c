@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/named.h"
 #include "cli/options.h"
 #include "cli/repro_report.h"
 #include "integration/reproducers/profile.h"
@@ -110,24 +111,6 @@ static int list(struct repro_session *s, const struct options *o)
     return EXIT_OK;
 }
 
-static const struct reproducer *find(const char *name)
-{
-    const char *names[64] = {NULL};
-    size_t n = 0;
-    for (const struct reproducer *r = reproducers; r->name != NULL; r++) {
-        if (strcmp(r->name, name) == 0)
-            return r;
-        if (n < ARRAY_LEN(names))
-            names[n++] = r->name;
-    }
-    const char *near = text_nearest(name, names, n);
-    if (near != NULL)
-        cli_error("repro: no reproducer '%s': did you mean '%s'?", name, near);
-    else
-        cli_error("repro: no reproducer '%s': `forkless repro` lists them", name);
-    return NULL;
-}
-
 static int repro(const struct options *o, const struct cli_args *args)
 {
     const struct reproducer *r = NULL;
@@ -135,8 +118,12 @@ static int repro(const struct options *o, const struct cli_args *args)
         cli_error("repro takes one name, found also '%s'", args->words.v[1]);
         return EXIT_USAGE;
     }
-    if (args->words.n == 1 && (r = find(args->words.v[0])) == NULL)
-        return EXIT_USAGE;
+    if (args->words.n == 1) {
+        r = named_find(reproducers, sizeof(*reproducers), args->words.v[0], "repro: no reproducer",
+                       "`forkless repro` lists them");
+        if (r == NULL)
+            return EXIT_USAGE;
+    }
     AUTO(repro_close) struct repro_session s;
     struct err err;
     if (repro_open(&s, &err) < 0)

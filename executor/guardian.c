@@ -3,44 +3,29 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "executor/start.h"
 
-/* A session of its own and all signals blocked: what ends us by group or by Ctrl-C must not end it
- * too. */
-static int attributes(posix_spawnattr_t *attr)
-{
-    sigset_t all;
-    (void)sigfillset(&all);
-    int rc = posix_spawnattr_setsigmask(attr, &all);
-    return rc != 0 ? rc
-                   : posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
-}
-
-/* Its stdin is the pipe, its stdout the table. */
+/* Its stdin is the pipe, its stdout the table. A session of its own and all signals blocked: what
+ * ends us by group or by Ctrl-C must not end it too. */
 static int start(pid_t *pid, const char *stub, const char *mark, int fd, int table)
 {
     char *argv[] = {(char *)"forkless-guardian", (char *)(uintptr_t)mark, NULL};
     char *envp[] = {NULL}; /* it must not find itself */
-    posix_spawn_file_actions_t fa;
-    posix_spawnattr_t attr;
-    int rc = posix_spawn_file_actions_init(&fa);
-    if (rc != 0)
-        return rc;
-    rc = posix_spawnattr_init(&attr);
-    if (rc == 0) {
-        rc = attributes(&attr);
-        rc = rc != 0 ? rc : posix_spawn_file_actions_adddup2(&fa, fd, STDIN_FILENO);
-        rc = rc != 0 ? rc : posix_spawn_file_actions_adddup2(&fa, table, STDOUT_FILENO);
-        rc = rc != 0 ? rc : posix_spawn(pid, stub, &fa, &attr, argv, envp);
-        (void)posix_spawnattr_destroy(&attr);
-    }
-    (void)posix_spawn_file_actions_destroy(&fa);
-    return rc;
+    const struct start_fd fds[] = {{fd, STDIN_FILENO}, {table, STDOUT_FILENO}};
+    struct start_conf conf = {.path = stub,
+                              .argv = argv,
+                              .envp = envp,
+                              .session = true,
+                              .fds = fds,
+                              .n_fds = ARRAY_LEN(fds)};
+    (void)sigfillset(&conf.blocked);
+    (void)sigemptyset(&conf.defaults);
+    return start_process(pid, &conf);
 }
 
 /* A number that the dup2 of another one does not overwrite. */

@@ -6,7 +6,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +20,7 @@
 #include "base/cleanup.h"
 #include "base/own.h"
 #include "executor/orders.h"
+#include "executor/start.h"
 
 /* oom_score_adj of workers: when memory runs out the kernel should take them, not the executor. */
 #define WORKER_OOM_ADJ "1000"
@@ -91,20 +91,6 @@ static struct stub_fds stub_fds(bool foreground, const struct ends *e)
                       : (struct stub_fds){SPAWN_CHANNEL_FD, SPAWN_ORDERS_FD};
 }
 
-/* Onto its own number, dup2 here clears close-on-exec. */
-static int file_actions(posix_spawn_file_actions_t *fa, bool foreground, const struct ends *e)
-{
-    struct stub_fds to = stub_fds(foreground, e);
-    int rc = posix_spawn_file_actions_adddup2(fa, e->channel[1], to.channel);
-    rc = rc != 0 ? rc : posix_spawn_file_actions_adddup2(fa, e->orders, to.orders);
-    if (foreground)
-        return rc;
-    rc =
-        rc != 0 ? rc : posix_spawn_file_actions_addopen(fa, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    rc = rc != 0 ? rc : posix_spawn_file_actions_adddup2(fa, e->out[1], STDOUT_FILENO);
-    return rc != 0 ? rc : posix_spawn_file_actions_adddup2(fa, e->err[1], STDERR_FILENO);
-}
-
 /* What whoever started us had ignored (nohup, a background job) stays so for the foreground. */
 static void keep_ignored(sigset_t *reset)
 {
@@ -116,28 +102,14 @@ static void keep_ignored(sigset_t *reset)
     }
 }
 
-static int attributes(posix_spawnattr_t *attr, bool foreground)
-{
-    sigset_t none, reset;
-    (void)sigemptyset(&none);
-    (void)sigfillset(&reset);
-    if (foreground)
-        keep_ignored(&reset);
-    int rc = posix_spawnattr_setsigmask(attr, &none);
-    rc = rc != 0 ? rc : posix_spawnattr_setsigdefault(attr, &reset);
-    int flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
-    flags |= foreground ? 0 : POSIX_SPAWN_SETSID;
-    return rc != 0 ? rc : posix_spawnattr_setflags(attr, (short)flags);
-}
-
 static int start(pid_t *pid, const char *stub, unsigned flags, const struct ends *e)
 {
     char ppid[16], channel[16], orders[16];
     bool foreground = (flags & SPAWN_FOREGROUND) != 0;
-    struct stub_fds fds = stub_fds(foreground, e);
+    struct stub_fds to = stub_fds(foreground, e);
     (void)snprintf(ppid, sizeof(ppid), "%d", (int)getpid());
-    (void)snprintf(channel, sizeof(channel), "%d", fds.channel);
-    (void)snprintf(orders, sizeof(orders), "%d", fds.orders);
+    (void)snprintf(channel, sizeof(channel), "%d", to.channel);
+    (void)snprintf(orders, sizeof(orders), "%d", to.orders);
     char *argv[] = {(char *)"forkless-exec",
                     ppid,
                     (char *)(foreground ? "-" : WORKER_OOM_ADJ),
@@ -145,20 +117,22 @@ static int start(pid_t *pid, const char *stub, unsigned flags, const struct ends
                     channel,
                     orders,
                     NULL};
-    posix_spawn_file_actions_t fa;
-    posix_spawnattr_t attr;
-    int rc = posix_spawn_file_actions_init(&fa);
-    if (rc != 0)
-        return rc;
-    rc = posix_spawnattr_init(&attr);
-    if (rc == 0) {
-        rc = file_actions(&fa, foreground, e);
-        rc = rc != 0 ? rc : attributes(&attr, foreground);
-        rc = rc != 0 ? rc : posix_spawn(pid, stub, &fa, &attr, argv, environ);
-        (void)posix_spawnattr_destroy(&attr);
-    }
-    (void)posix_spawn_file_actions_destroy(&fa);
-    return rc;
+    const struct start_fd fds[] = {{e->channel[1], to.channel},
+                                   {e->orders, to.orders},
+                                   {START_NULL, STDIN_FILENO},
+                                   {e->out[1], STDOUT_FILENO},
+                                   {e->err[1], STDERR_FILENO}};
+    struct start_conf conf = {.path = stub,
+                              .argv = argv,
+                              .envp = environ,
+                              .session = !foreground,
+                              .fds = fds,
+                              .n_fds = foreground ? 2 : ARRAY_LEN(fds)};
+    (void)sigemptyset(&conf.blocked);
+    (void)sigfillset(&conf.defaults);
+    if (foreground)
+        keep_ignored(&conf.defaults);
+    return start_process(pid, &conf);
 }
 
 int spawn_begin(struct spawned *out, const char *stub, unsigned flags, struct err *err)

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -12,44 +11,19 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-
-static int set_files(posix_spawn_file_actions_t *fa, int in, int out)
-{
-    int rc = in >= 0 ? posix_spawn_file_actions_adddup2(fa, in, STDIN_FILENO)
-                     : posix_spawn_file_actions_addopen(fa, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    rc = rc != 0 ? rc : posix_spawn_file_actions_adddup2(fa, out, STDOUT_FILENO);
-    return rc != 0 ? rc
-                   : posix_spawn_file_actions_addopen(fa, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-}
-
-static int set_signals(posix_spawnattr_t *attr)
-{
-    sigset_t none, all;
-    (void)sigemptyset(&none);
-    (void)sigfillset(&all);
-    int rc = posix_spawnattr_setsigmask(attr, &none);
-    rc = rc != 0 ? rc : posix_spawnattr_setsigdefault(attr, &all);
-    return rc != 0 ? rc
-                   : posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-}
+#include "executor/start.h"
 
 static int start(pid_t *pid, char *const *argv, int in, int out)
 {
     char *envp[] = {NULL};
-    posix_spawn_file_actions_t fa;
-    posix_spawnattr_t attr;
-    int rc = posix_spawn_file_actions_init(&fa);
-    if (rc != 0)
-        return rc;
-    rc = posix_spawnattr_init(&attr);
-    if (rc == 0) {
-        rc = set_files(&fa, in, out);
-        rc = rc != 0 ? rc : set_signals(&attr);
-        rc = rc != 0 ? rc : posix_spawn(pid, argv[0], &fa, &attr, argv, envp);
-        (void)posix_spawnattr_destroy(&attr);
-    }
-    (void)posix_spawn_file_actions_destroy(&fa);
-    return rc;
+    const struct start_fd fds[] = {{in >= 0 ? in : START_NULL, STDIN_FILENO},
+                                   {out, STDOUT_FILENO},
+                                   {START_NULL, STDERR_FILENO}};
+    struct start_conf conf = {
+        .path = argv[0], .argv = argv, .envp = envp, .fds = fds, .n_fds = ARRAY_LEN(fds)};
+    (void)sigemptyset(&conf.blocked);
+    (void)sigfillset(&conf.defaults);
+    return start_process(pid, &conf);
 }
 
 /* Until it closes its stdout, or time is up. */
