@@ -130,7 +130,8 @@ static bool serve(struct proxy *p, int signals, uint64_t drain_ms)
 {
     struct signalfd_siginfo got = {0};
     (void)wait_for(signals, proxy_drained_fd(p), 0);
-    (void)read(signals, &got, sizeof(got)); /* only which one it was */
+    if (read(signals, &got, sizeof(got)) < 0)
+        got.ssi_signo = 0; /* only which one it was, for the log */
     log_event(LOG_INFO, "serve_draining", LOG_INT("signal", got.ssi_signo),
               LOG_INT("at_most_ms", drain_ms));
     proxy_drain(p);

@@ -7,7 +7,7 @@ foreach(program forkless-victims forkless-victims-xgboost forkless-grpc forkless
     install(TARGETS ${program} RUNTIME DESTINATION libexec/forkless)
   endif()
 endforeach()
-foreach(module storage-postgresql)
+foreach(module storage-postgresql storage-grpc)
   if(TARGET ${module})
     install(TARGETS ${module} LIBRARY DESTINATION libexec/forkless)
   endif()

@@ -103,6 +103,8 @@ static const struct {
     {"sqlite", store_sqlite_open, NULL},
     {"postgresql", NULL, "postgresql"},
     {"postgres", NULL, "postgresql"},
+    {"grpc", NULL, "grpc"},
+    {"grpcs", NULL, "grpc"},
 };
 
 int store_open(struct store **out, const char *url, const struct store_opts *opts, struct err *err)
@@ -122,8 +124,8 @@ int store_open(struct store **out, const char *url, const struct store_opts *opt
     }
     /* the rest of the url may hold a password */
     return err_set(err, ERR_INVALID,
-                   "storage '%.*s://…': only sqlite:///study.db, a path, memory:, or "
-                   "postgresql://HOST/NAME are supported",
+                   "storage '%.*s://…': only sqlite:///study.db, a path, memory:, "
+                   "postgresql://HOST/NAME or grpc://HOST:PORT are supported",
                    (int)(sep - url), url);
 }
 

@@ -10,8 +10,3 @@
  * and ERR_NOMEM of wire_unpack; then *reply is of no use. */
 int service_answer(struct store *s, enum wire_method m, const void *request, size_t n,
                    struct buf *reply, struct err *err);
-
-/* gRPC's status for an error: what makes Optuna's client raise what its storages raise. */
-int service_status(enum err_code code);
-/* And back: what a status says of a call of that method. */
-enum err_code service_error(enum wire_method m, int status);

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "storage/grpc/service.h"
+#include "storage/grpc/status.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -32,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(store_begin(s, NULL) == 0);
     int rc = service_answer(s, (enum wire_method)(data[0] % WIRE_METHODS), data + 1, size - 1,
                             &reply, &err);
-    assert(rc == 0 || (err.msg[0] != '\0' && service_status(err.code) != 0));
+    assert(rc == 0 || (err.msg[0] != '\0' && status_of_error(err.code) != 0));
     store_rollback(s);
     buf_free(&reply);
     return 0;

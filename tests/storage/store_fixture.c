@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <libpq-fe.h>
+#include <signal.h>
 #include <spawn.h>
 #include <sqlite3.h>
 #include <string.h>
@@ -42,14 +43,31 @@ static bool over_memory(void)
     return backend != NULL && strcmp(backend, "memory") == 0;
 }
 
+/* A file behind a proxy of its own. */
+static bool over_grpc(void)
+{
+    const char *backend = getenv("FORKLESS_TEST_STORE");
+    return backend != NULL && strcmp(backend, "grpc") == 0;
+}
+
 bool store_speaks_sqlite(void)
 {
     return !over_postgresql();
 }
 
+bool store_is_in_memory(void)
+{
+    return over_memory();
+}
+
+bool store_has_transactions(void)
+{
+    return !over_grpc();
+}
+
 bool store_is_a_file(void)
 {
-    return !over_postgresql() && !over_memory();
+    return !over_postgresql() && !over_memory() && !over_grpc();
 }
 
 /* Where SQLite finds what a url names. */
@@ -108,9 +126,66 @@ const char *fresh_file(void)
     return path;
 }
 
+static pid_t servers[ARRAY_LEN(dirs)];
+static size_t n_servers;
+
+static void stop_servers(void)
+{
+    while (n_servers > 0)
+        (void)kill(servers[--n_servers], SIGKILL);
+}
+
+/* Starts a proxy for the file on the socket, and waits until it listens. */
+static void start_server(const char *file, const char *listen)
+{
+    const char *const argv[] = {SERVE, "--storage", file, "--listen", listen, NULL};
+    posix_spawn_file_actions_t actions;
+    int fds[2];
+    char line[512];
+    cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
+    (void)posix_spawn_file_actions_init(&actions);
+    (void)posix_spawn_file_actions_adddup2(&actions, fds[1], STDERR_FILENO);
+    (void)posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+    cr_assert_eq(
+        posix_spawn(&servers[n_servers], SERVE, &actions, NULL, (char *const *)argv, environ), 0);
+    (void)posix_spawn_file_actions_destroy(&actions);
+    if (n_servers++ == 0)
+        (void)atexit(stop_servers);
+    (void)close(fds[1]);
+    FILE *said = fdopen(fds[0], "r"); /* stays open: the server may have more to say */
+    cr_assert(said != NULL && fgets(line, sizeof(line), said) != NULL);
+    cr_assert_not_null(strstr(line, "serve_listening"), "%s", line);
+}
+
+static const char *fresh_proxy(void)
+{
+    static char url[128];
+    char listen[96];
+    const char *file = fresh_file();
+    (void)snprintf(listen, sizeof(listen), "unix:%.*s.sock", (int)strlen(file) - 3, file);
+    start_server(file, listen);
+    (void)snprintf(url, sizeof(url), "grpc+unix://%s", listen + strlen("unix:"));
+    return url;
+}
+
+/* The file that SQL means. */
+static const char *file_of(const char *url)
+{
+    static char file[96];
+    const char *path = strstr(url, "://");
+    if (!over_grpc() || path == NULL)
+        return url;
+    path += 3;
+    (void)snprintf(file, sizeof(file), "%.*s.db", (int)strlen(path) - 5, path);
+    return file;
+}
+
 const char *fresh_path(void)
 {
-    return over_postgresql() ? fresh_database() : over_memory() ? fresh_memory() : fresh_file();
+    return over_postgresql() ? fresh_database()
+           : over_memory()   ? fresh_memory()
+           : over_grpc()     ? fresh_proxy()
+                             : fresh_file();
 }
 
 struct store *must_open(const char *url)
@@ -138,12 +213,12 @@ struct store_claim must_claim(struct store *s, int64_t study, int64_t target, en
     return claim;
 }
 
-static sqlite3 *connect_to(const char *path)
+static sqlite3 *connect_to(const char *url)
 {
     sqlite3 *db = NULL;
-    cr_assert_eq(
-        sqlite3_open_v2(sqlite_name(path), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_URI, NULL),
-        SQLITE_OK);
+    cr_assert_eq(sqlite3_open_v2(sqlite_name(file_of(url)), &db,
+                                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_URI, NULL),
+                 SQLITE_OK);
     (void)sqlite3_busy_timeout(db, 5000);
     return db;
 }

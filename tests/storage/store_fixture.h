@@ -12,8 +12,11 @@ const char *fresh_path(void);
 const char *fresh_file(void);
 /* Whether the backend is a SQLite file. */
 bool store_is_a_file(void);
-/* Or SQLite in memory. */
+/* Or SQLite in memory, or a SQLite file behind a proxy. */
 bool store_speaks_sqlite(void);
+bool store_is_in_memory(void);
+/* Whether a batch is all or nothing: Optuna's proxy protocol has nothing of the kind. */
+bool store_has_transactions(void);
 /* What SQL has to be said in two ways: for SQLite and for PostgreSQL. */
 #define IN_SQL(file, server) (store_speaks_sqlite() ? (file) : (server))
 /* For a test of what only a file has. */
@@ -25,8 +28,21 @@ bool store_speaks_sqlite(void);
 /* For a test that reads while another handle writes: in memory it would wait. */
 #define NOT_IN_MEMORY()                                                                            \
     do {                                                                                           \
-        if (store_speaks_sqlite() && !store_is_a_file())                                           \
+        if (store_is_in_memory())                                                                  \
             cr_skip_test("readers of a store in memory wait for its writer");                      \
+    } while (0)
+/* For a test of batches. */
+#define ONLY_WITH_TRANSACTIONS()                                                                   \
+    do {                                                                                           \
+        if (!store_has_transactions())                                                             \
+            cr_skip_test("the proxy's protocol has no transactions");                              \
+    } while (0)
+/* For a test of what stands in tables that the proxy's protocol does not reach: results,
+ * heartbeats, the schema. */
+#define ONLY_WITH_TABLES()                                                                         \
+    do {                                                                                           \
+        if (!store_has_transactions())                                                             \
+            cr_skip_test("the proxy's protocol does not reach it");                                \
     } while (0)
 /* Opens it, or any other; fails the test when that fails. */
 struct store *must_open(const char *url);

@@ -12,6 +12,7 @@
 Test(store_batch, commits_all_or_nothing)
 {
     NOT_IN_MEMORY();
+    ONLY_WITH_TRANSACTIONS();
     const char *path = fresh_path();
     struct store *s = must_open(path);
     int64_t a = must_study(s, "a");
@@ -43,6 +44,7 @@ static void expect_counts_as_of_a_new_handle(struct store *s, int64_t study, con
 
 Test(store_batch, a_rollback_takes_back_what_the_handle_knew)
 {
+    ONLY_WITH_TRANSACTIONS();
     const char *path = fresh_path();
     struct store *s = must_open(path);
     int64_t a = must_study(s, "a");
@@ -78,6 +80,7 @@ Test(store_batch, a_rollback_takes_back_what_the_handle_knew)
 
 Test(store_batch, a_refusal_leaves_the_rest_to_commit)
 {
+    ONLY_WITH_TRANSACTIONS();
     const char *path = fresh_path();
     struct store *s = must_open(path);
     int64_t a = must_study(s, "a");
@@ -137,6 +140,7 @@ Test(store_batch, gives_up_after_busy_ms)
 
 Test(store_batch, a_writer_killed_half_way_leaves_nothing)
 {
+    ONLY_WITH_TRANSACTIONS();
     const char *path = fresh_path();
     struct store *s = must_open(path);
     int64_t a = must_study(s, "a");

@@ -168,6 +168,7 @@ Test(store_care, a_copy_beside_others_gets_new_ids_and_keeps_numbers)
 
 Test(store_care, a_copy_that_fails_leaves_nothing)
 {
+    ONLY_WITH_TRANSACTIONS();
     char from[128], to[128];
     (void)strcpy(from, sound());
     (void)strcpy(to, fresh_path());

@@ -33,6 +33,7 @@ static int take_training(void *ctx, const struct store_training *t)
 
 Test(store_ftf, trainings_since_a_time_are_told_oldest_first)
 {
+    ONLY_WITH_TABLES();
     struct store *s = must_open(fresh_path());
     AUTO(buf_free) struct buf told = BUF_INIT;
     MUST(store_trainings_each(s, 0, take_training, &told, &err)); /* before there are tables */
@@ -53,6 +54,7 @@ Test(store_ftf, trainings_since_a_time_are_told_oldest_first)
 
 Test(store_ftf, a_training_written_again_stands_once)
 {
+    ONLY_WITH_TABLES();
     const char *path = fresh_path();
     struct store *s = must_open(path);
     struct store_training t = training("OPUSDC", 1, NULL);
@@ -85,6 +87,7 @@ static int take_event(void *ctx, const struct store_config_event *e)
 
 Test(store_ftf, config_begins_with_first_values_and_each_change_is_kept)
 {
+    ONLY_WITH_TABLES();
     struct store *s = must_open(fresh_path());
     AUTO_STORE_CONFIG struct store_config c = {0};
     AUTO(buf_free) struct buf told = BUF_INIT;
@@ -114,6 +117,7 @@ Test(store_ftf, config_begins_with_first_values_and_each_change_is_kept)
 
 Test(store_ftf, a_change_made_from_an_older_version_is_refused)
 {
+    ONLY_WITH_TABLES();
     struct store *s = must_open(fresh_path());
     AUTO_STORE_CONFIG struct store_config c = {0};
     (void)set(s, "{\"a\": \"1\"}", -1);
@@ -129,6 +133,7 @@ Test(store_ftf, a_change_made_from_an_older_version_is_refused)
 
 Test(store_ftf, a_row_that_was_deleted_is_made_again)
 {
+    ONLY_WITH_TABLES();
     const char *path = fresh_path();
     struct store *s = must_open(path);
     AUTO_STORE_CONFIG struct store_config c = {0};
@@ -144,6 +149,7 @@ Test(store_ftf, a_row_that_was_deleted_is_made_again)
 
 Test(store_ftf, a_statement_of_somebody_else_is_in_the_history)
 {
+    ONLY_WITH_TABLES();
     const char *path = fresh_path();
     struct store *s = must_open(path);
     AUTO_STORE_CONFIG struct store_config c = {0};
@@ -167,6 +173,7 @@ Test(store_ftf, a_statement_of_somebody_else_is_in_the_history)
 
 Test(store_ftf, the_active_config_and_the_blast_radius_are_found_by_sql)
 {
+    ONLY_WITH_TABLES();
     const char *path = fresh_path();
     struct store *s = must_open(path);
     const char *const classes[] = {"hessian", "hessian", NULL};
@@ -209,6 +216,7 @@ Test(store_ftf, the_active_config_and_the_blast_radius_are_found_by_sql)
 
 Test(store_ftf, tables_of_the_first_version_are_brought_to_this_one)
 {
+    ONLY_WITH_TABLES();
     const char *path = fresh_path();
     struct store *s = must_open(path);
     const struct store_run run = {.run_id = "r1", .config = "{}"};
@@ -239,6 +247,7 @@ static int take_result(void *ctx, const struct store_result *r)
 
 Test(store_ftf, result_rows_are_told_by_run)
 {
+    ONLY_WITH_TABLES();
     struct store *s = must_open(fresh_path());
     AUTO(buf_free) struct buf told = BUF_INIT;
     MUST(store_results_each(s, NULL, take_result, &told, &err));

@@ -61,6 +61,7 @@ Test(store_open, schema_is_optunas)
 
 Test(store_open, read_only_creates_nothing_and_refuses_writes)
 {
+    ONLY_WITH_TABLES();
     const char *path = fresh_path();
     REFUSED(ERR_NOTFOUND, try_open(path, true));
     cr_expect_neq(access(path, F_OK), 0);
@@ -105,6 +106,7 @@ Test(store_open, what_is_no_database_is_a_wrong_name)
 
 Test(store_open, other_revisions_are_refused_with_advice)
 {
+    ONLY_WITH_TABLES();
     const char *path = fresh_path();
     store_destroy(must_open(path));
     outside(path, "UPDATE alembic_version SET version_num='v2.6.0.a'");
@@ -124,6 +126,7 @@ Test(store_open, other_revisions_are_refused_with_advice)
 
 Test(store_open, a_missing_revision_is_stamped)
 {
+    ONLY_WITH_TABLES();
     const char *path = fresh_path();
     store_destroy(must_open(path));
     outside(path, "DROP TABLE alembic_version");

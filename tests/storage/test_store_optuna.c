@@ -225,6 +225,7 @@ static int64_t full_study(struct store *s, const char *name)
 
 Test(store_optuna, a_study_is_deleted_with_all_that_is_its)
 {
+    ONLY_WITH_TABLES();
     const char *path = fresh_path();
     struct store *s = must_open(path);
     (void)full_study(s, "kept");
@@ -240,6 +241,7 @@ Test(store_optuna, a_study_is_deleted_with_all_that_is_its)
 
 Test(store_optuna, a_deletion_that_is_rolled_back_leaves_the_study)
 {
+    ONLY_WITH_TRANSACTIONS();
     struct store *s = must_open(fresh_path());
     int64_t study = full_study(s, "a");
     int64_t counts[TRIAL_STATES];

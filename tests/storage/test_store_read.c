@@ -212,6 +212,7 @@ static int count_told(void *ctx, const struct trial *t)
 
 Test(store_read, a_rollback_tells_again_only_what_was_told_since_the_commit_before)
 {
+    ONLY_WITH_TRANSACTIONS();
     const char *path = fresh_path();
     struct store *s = must_open(path);
     struct store *other = must_open(path);

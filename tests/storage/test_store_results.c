@@ -32,6 +32,7 @@ static int64_t count(struct store *s, const char *run, const char *study, const 
 
 Test(store_results, the_best_trials_row_stays)
 {
+    ONLY_WITH_TABLES();
     const char *path = fresh_path();
     struct store *s = must_open(path);
     start(s);
@@ -51,6 +52,7 @@ Test(store_results, the_best_trials_row_stays)
 
 Test(store_results, less_is_better_when_minimised_and_the_same_trial_may_come_again)
 {
+    ONLY_WITH_TABLES();
     const char *path = fresh_path();
     struct store *s = must_open(path);
     start(s);
@@ -69,6 +71,7 @@ Test(store_results, less_is_better_when_minimised_and_the_same_trial_may_come_ag
 
 Test(store_results, counts_by_run_study_and_status)
 {
+    ONLY_WITH_TABLES();
     struct store *s = must_open(fresh_path());
     cr_expect_eq(count(s, NULL, NULL, NULL), 0); /* before there are tables */
     start(s);
@@ -105,6 +108,7 @@ static int take_run(void *ctx, const struct store_run *run)
 
 Test(store_results, a_run_starts_ends_and_is_continued)
 {
+    ONLY_WITH_TABLES();
     struct store *s = must_open(fresh_path());
     AUTO(buf_free) struct buf told = BUF_INIT;
     MUST(store_runs_each(s, take_run, &told, &err));
@@ -121,6 +125,7 @@ Test(store_results, a_run_starts_ends_and_is_continued)
 
 Test(store_results, tables_that_another_process_made_meanwhile_are_seen)
 {
+    ONLY_WITH_TABLES();
     const char *path = fresh_path();
     struct store *late = must_open(path), *first = must_open(path);
     (void)must_study(late, "s"); /* it knows the file without them */
@@ -133,6 +138,7 @@ Test(store_results, tables_that_another_process_made_meanwhile_are_seen)
 
 Test(store_results, tables_are_made_once_and_newer_ones_are_left_alone)
 {
+    ONLY_WITH_TABLES();
     const char *path = fresh_path();
     for (int i = 0; i < 2; i++) {
         struct store *s = must_open(path);
@@ -149,6 +155,7 @@ Test(store_results, tables_are_made_once_and_newer_ones_are_left_alone)
 
 Test(store_results, tables_made_in_a_batch_that_is_rolled_back_are_made_again)
 {
+    ONLY_WITH_TABLES();
     struct store *s = must_open(fresh_path());
     MUST(store_begin(s, &err));
     start(s);

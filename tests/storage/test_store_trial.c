@@ -180,6 +180,7 @@ static int take_running(void *ctx, const struct store_running *r)
 
 Test(store_trial, running_ones_tell_owner_and_heartbeat)
 {
+    ONLY_WITH_TABLES();
     const char *path = fresh_path();
     struct store *s = must_open(path);
     int64_t a = must_study(s, "a");

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "storage/grpc/server/server.h"
 #include "storage/grpc/service.h"
+#include "storage/grpc/status.h"
 #include <health.pb-c.h>
 
 /* So many calls of a method are taken before the queue's thread comes round again. */
@@ -109,7 +110,7 @@ static void count(struct unary *u, int status)
 static void on_done(struct lane_job *job)
 {
     struct unary *u = CONTAINER_OF(job, struct unary, job);
-    int status = service_status((enum err_code) - job->rc);
+    int status = status_of_error((enum err_code) - job->rc);
     count(u, status);
     reply(u, status, job->err.msg);
 }

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "storage/grpc/service.h"
+#include "storage/grpc/status.h"
 #include "tests/storage/store_fixture.h"
 
 static const struct dist unit = {.kind = DIST_FLOAT, .low = 0, .high = 1};
@@ -144,7 +145,7 @@ static int status_of(struct store *s, enum wire_method m, const void *request)
 {
     err = (struct err){0};
     (void)ask(s, m, request);
-    return service_status(err.code);
+    return status_of_error(err.code);
 }
 
 static int64_t create_trial(struct store *s, int64_t study)

@@ -1,0 +1,167 @@
+/* Calls, one or many at once; each blocks until its reply is there. */
+#include <grpc/byte_buffer.h>
+#include <grpc/byte_buffer_reader.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "storage/grpc/client/client.h"
+#include "storage/grpc/status.h"
+
+enum { CONNECT_MS = 5000 };
+
+struct call_state {
+    grpc_call *call;
+    grpc_byte_buffer *request, *reply;
+    grpc_metadata_array initial, trailing;
+    grpc_status_code status;
+    grpc_slice details;
+    grpc_metadata token;
+};
+
+void rpc_init(struct rpc *c, enum wire_method m, const void *message)
+{
+    *c = (struct rpc){.method = m, .reply = grpc_empty_slice()};
+    wire_pack(&c->request, message);
+}
+
+void rpc_free(struct rpc *c)
+{
+    buf_free(&c->request);
+    grpc_slice_unref(c->reply);
+    c->reply = grpc_empty_slice();
+}
+
+static gpr_timespec in_ms(int ms)
+{
+    return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(ms, GPR_TIMESPAN));
+}
+
+static void state_free(struct call_state *st)
+{
+    if (st->call != NULL)
+        grpc_call_unref(st->call);
+    if (st->request != NULL)
+        grpc_byte_buffer_destroy(st->request);
+    if (st->reply != NULL)
+        grpc_byte_buffer_destroy(st->reply);
+    grpc_metadata_array_destroy(&st->initial);
+    grpc_metadata_array_destroy(&st->trailing);
+    grpc_slice_unref(st->details);
+    grpc_slice_unref(st->token.value);
+    free(st);
+}
+
+static int start(struct store_grpc *g, struct rpc *c, uint32_t flags, int timeout_ms)
+{
+    struct call_state *st = calloc(1, sizeof(*st));
+    if (st == NULL || c->request.failed) {
+        free(st);
+        return err_set(&c->err, ERR_NOMEM, "a call of %s", g->target);
+    }
+    c->state = st;
+    st->details = grpc_empty_slice();
+    st->token.key = grpc_slice_from_static_string("authorization");
+    st->token.value =
+        g->token != NULL ? grpc_slice_from_copied_string(g->token) : grpc_empty_slice();
+    grpc_metadata_array_init(&st->initial);
+    grpc_metadata_array_init(&st->trailing);
+    grpc_slice bytes = grpc_slice_from_copied_buffer(buf_str(&c->request), c->request.len);
+    st->request = grpc_raw_byte_buffer_create(&bytes, 1);
+    grpc_slice_unref(bytes);
+    st->call = grpc_channel_create_call(g->channel, NULL, GRPC_PROPAGATE_DEFAULTS, g->queue,
+                                        grpc_slice_from_static_string(wire_method_path(c->method)),
+                                        NULL, in_ms(timeout_ms), NULL);
+    grpc_op ops[] = {
+        {.op = GRPC_OP_SEND_INITIAL_METADATA, .flags = flags},
+        {.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = st->request},
+        {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT},
+        {.op = GRPC_OP_RECV_INITIAL_METADATA,
+         .data.recv_initial_metadata.recv_initial_metadata = &st->initial},
+        {.op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &st->reply},
+        {.op = GRPC_OP_RECV_STATUS_ON_CLIENT,
+         .data.recv_status_on_client = {&st->trailing, &st->status, &st->details, NULL}},
+    };
+    if (g->token != NULL) {
+        ops[0].data.send_initial_metadata.count = 1;
+        ops[0].data.send_initial_metadata.metadata = &st->token;
+    }
+    if (grpc_call_start_batch(st->call, ops, ARRAY_LEN(ops), c, NULL) != GRPC_CALL_OK)
+        abort(); /* a batch that is wrong is our own mistake */
+    return 0;
+}
+
+static void read_reply(struct rpc *c)
+{
+    grpc_byte_buffer_reader reader;
+    if (c->state->reply == NULL || !grpc_byte_buffer_reader_init(&reader, c->state->reply))
+        return;
+    grpc_slice_unref(c->reply);
+    c->reply = grpc_byte_buffer_reader_readall(&reader);
+    grpc_byte_buffer_reader_destroy(&reader);
+}
+
+static void finish(struct store_grpc *g, struct rpc *c)
+{
+    struct call_state *st = c->state;
+    c->rc = 0;
+    if (st->status == GRPC_STATUS_OK) {
+        read_reply(c);
+    } else {
+        size_t n = GRPC_SLICE_LENGTH(st->details);
+        c->rc = err_set(&c->err, error_of_status(c->method, (int)st->status), "%s: %s: %.*s",
+                        g->target, wire_method_name(c->method), (int)(n > 300 ? 300 : n),
+                        (const char *)GRPC_SLICE_START_PTR(st->details));
+    }
+    state_free(st);
+    c->state = NULL;
+}
+
+static int run(struct store_grpc *g, struct rpc *calls, size_t n, uint32_t flags, int timeout_ms,
+               struct err *err)
+{
+    size_t waiting = 0;
+    for (size_t i = 0; i < n; i++) {
+        calls[i].rc = start(g, &calls[i], flags, timeout_ms);
+        waiting += calls[i].rc == 0;
+    }
+    for (; waiting > 0; waiting--) { /* each ends by its deadline at the latest */
+        grpc_event ev =
+            grpc_completion_queue_next(g->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+        finish(g, ev.tag);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (calls[i].rc < 0) {
+            if (err != NULL)
+                *err = calls[i].err;
+            return calls[i].rc;
+        }
+    }
+    return 0;
+}
+
+int rpc_all(struct store_grpc *g, struct rpc *calls, size_t n, struct err *err)
+{
+    return run(g, calls, n, 0, g->timeout_ms, err);
+}
+
+int rpc_one(struct store_grpc *g, enum wire_method m, const void *message, struct pool *pool,
+            void *reply, struct err *err)
+{
+    AUTO(rpc_free) struct rpc c;
+    rpc_init(&c, m, message);
+    int rc = rpc_all(g, &c, 1, err);
+    if (rc < 0 || reply == NULL)
+        return rc;
+    return wire_unpack(reply, wire_reply(m), pool, GRPC_SLICE_START_PTR(c.reply),
+                       GRPC_SLICE_LENGTH(c.reply), err);
+}
+
+/* Any answer will do: that of a study without a name, which hardly anybody has. */
+int rpc_connect(struct store_grpc *g, struct err *err)
+{
+    Optuna__GetStudyIdFromNameRequest q = OPTUNA__GET_STUDY_ID_FROM_NAME_REQUEST__INIT;
+    AUTO(rpc_free) struct rpc c;
+    rpc_init(&c, WIRE_GET_STUDY_ID_FROM_NAME, &q);
+    int rc = run(g, &c, 1, GRPC_INITIAL_METADATA_WAIT_FOR_READY, CONNECT_MS, err);
+    return rc == -ERR_NOTFOUND ? 0 : rc;
+}

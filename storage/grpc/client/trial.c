@@ -1,0 +1,527 @@
+#include <math.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/clock.h"
+#include "storage/grpc/client/client.h"
+
+/* ---- reading ---- */
+
+/* Takes the next trial off a GetTrials reply: field 1, again and again. Returns 0 at the end. */
+static int next_trial(const unsigned char **at, const unsigned char *end, size_t *n,
+                      struct err *err)
+{
+    uint64_t length = 0;
+    const unsigned char *p = *at;
+    int shift = 0;
+    if (p == end)
+        return 0;
+    bool good = *p++ == (1 << 3 | 2);
+    for (; good && p < end && shift < 35; shift += 7) {
+        length |= (uint64_t)(*p & 0x7f) << shift;
+        if ((*p++ & 0x80) == 0)
+            break;
+    }
+    if (!good || length > (uint64_t)(end - p))
+        return err_set(err, ERR_CORRUPT, "a GetTrialsReply that is none");
+    *at = p;
+    *n = (size_t)length;
+    return 1;
+}
+
+static int tell_trial(const unsigned char *bytes, size_t n, store_trial_fn *fn, void *ctx,
+                      struct err *err)
+{
+    AUTO(pool_destroy_p) struct pool *pool = pool_create();
+    AUTO(wire_trial_free) struct wire_trial t = {0};
+    Optuna__Trial *m = NULL;
+    if (pool == NULL)
+        return err_set(err, ERR_NOMEM, "a trial");
+    int rc = wire_unpack(&m, &optuna__trial__descriptor, pool, bytes, n, err);
+    if (rc == 0)
+        rc = wire_read_trial(&t, m, pool, err);
+    return rc == 0 ? fn(ctx, &t.trial) : rc;
+}
+
+int client_trials(struct store_grpc *g, int64_t study, const int64_t *also, size_t n_also,
+                  int64_t after_id, store_trial_fn *fn, void *ctx, struct err *err)
+{
+    Optuna__GetTrialsRequest q = OPTUNA__GET_TRIALS_REQUEST__INIT;
+    AUTO(rpc_free) struct rpc c;
+    size_t n = 0;
+    q.study_id = study;
+    q.included_trial_ids = (int64_t *)also;
+    q.n_included_trial_ids = n_also;
+    q.trial_id_greater_than = after_id;
+    rpc_init(&c, WIRE_GET_TRIALS, &q);
+    int rc = rpc_all(g, &c, 1, err);
+    if (rc < 0)
+        return rc;
+    const unsigned char *at = GRPC_SLICE_START_PTR(c.reply);
+    const unsigned char *end = at + GRPC_SLICE_LENGTH(c.reply);
+    while ((rc = next_trial(&at, end, &n, err)) == 1) {
+        rc = tell_trial(at, n, fn, ctx, err);
+        if (rc != 0)
+            return rc;
+        at += n;
+    }
+    return rc;
+}
+
+int client_trial(struct store_grpc *g, int64_t trial, struct pool *pool, struct wire_trial *out,
+                 struct err *err)
+{
+    Optuna__GetTrialRequest q = OPTUNA__GET_TRIAL_REQUEST__INIT;
+    Optuna__GetTrialReply *r = NULL;
+    q.trial_id = trial;
+    int rc = rpc_one(g, WIRE_GET_TRIAL, &q, pool, &r, err);
+    if (rc == 0 && r->trial == NULL)
+        rc = err_set(err, ERR_CORRUPT, "%s: an answer without a trial", g->target);
+    return rc == 0 ? wire_read_trial(out, r->trial, pool, err) : rc;
+}
+
+/* What somebody wants of trials, of which all comes anyway. */
+struct wish {
+    unsigned states, want;
+    store_trial_fn *fn;
+    void *ctx;
+};
+
+static int tell_wanted(void *ctx, const struct trial *t)
+{
+    const struct wish *w = ctx;
+    struct trial part = *t;
+    if (w->states != 0 && (w->states & STORE_STATE_BIT(t->state)) == 0)
+        return 0;
+    part.n_params = (w->want & WANT_PARAMS) != 0 ? t->n_params : 0;
+    part.n_steps = (w->want & WANT_STEPS) != 0 ? t->n_steps : 0;
+    part.n_user_attrs = (w->want & WANT_USER_ATTRS) != 0 ? t->n_user_attrs : 0;
+    part.n_system_attrs = (w->want & WANT_SYSTEM_ATTRS) != 0 ? t->n_system_attrs : 0;
+    return w->fn(w->ctx, &part);
+}
+
+int grpc_trial_get(struct store *s, int64_t trial, unsigned want, store_trial_fn *fn, void *ctx,
+                   struct err *err)
+{
+    AUTO(pool_destroy_p) struct pool *pool = pool_create();
+    AUTO(wire_trial_free) struct wire_trial t = {0};
+    struct wish w = {.want = want, .fn = fn, .ctx = ctx};
+    int rc = pool == NULL ? err_set(err, ERR_NOMEM, "a trial")
+                          : client_trial(SELF(s), trial, pool, &t, err);
+    return rc == 0 ? tell_wanted(&w, &t.trial) : rc;
+}
+
+int grpc_trials_each(struct store *s, int64_t study, const struct store_each_opts *opts,
+                     store_trial_fn *fn, void *ctx, struct err *err)
+{
+    struct wish w = {.states = opts->states, .want = opts->want, .fn = fn, .ctx = ctx};
+    return client_trials(SELF(s), study, opts->also, opts->n_also,
+                         opts->after_id > 0 ? opts->after_id : -1, tell_wanted, &w, err);
+}
+
+int grpc_trials_sync(struct store *s, int64_t study, unsigned want, store_trial_fn *fn, void *ctx,
+                     struct err *err)
+{
+    struct mirror *m = mirror_of(SELF(s), study);
+    struct wish w = {.want = want, .fn = fn, .ctx = ctx};
+    return m == NULL ? err_set(err, ERR_NOMEM, "a study's trials")
+                     : mirror_sync(SELF(s), m, tell_wanted, &w, err);
+}
+
+int grpc_trial_find(struct store *s, int64_t study, int64_t number, int64_t *trial, struct err *err)
+{
+    AUTO(pool_destroy_p) struct pool *pool = pool_create();
+    Optuna__GetTrialIdFromStudyIdTrialNumberRequest q =
+        OPTUNA__GET_TRIAL_ID_FROM_STUDY_ID_TRIAL_NUMBER_REQUEST__INIT;
+    Optuna__GetTrialIdFromStudyIdTrialNumberReply *r = NULL;
+    q.study_id = study;
+    q.trial_number = number;
+    int rc = pool == NULL ? err_set(err, ERR_NOMEM, "a trial")
+                          : rpc_one(SELF(s), WIRE_GET_TRIAL_ID_FROM_NUMBER, &q, pool, &r, err);
+    if (rc == 0)
+        *trial = r->trial_id;
+    return rc;
+}
+
+/* Looking for the study that has a trial: the protocol does not say. */
+struct search {
+    int64_t *studies;
+    size_t n, cap;
+};
+
+static int note_study(void *ctx, const struct study_info *info)
+{
+    struct search *l = ctx;
+    if (!array_reserve(&l->studies, &l->cap, l->n + 1, sizeof(l->studies[0])))
+        return -ERR_NOMEM;
+    l->studies[l->n++] = info->id;
+    return 0;
+}
+
+static int study_of(struct store_grpc *g, int64_t trial, int64_t number, int64_t *study,
+                    struct err *err)
+{
+    struct search l = {0};
+    bool found = false;
+    int rc = grpc_study_look(&g->base, NULL, note_study, &l, err);
+    for (size_t i = 0; i < l.n && rc == 0 && !found; i++) {
+        int64_t id = 0;
+        rc = grpc_trial_find(&g->base, l.studies[i], number, &id, err);
+        found = rc == 0 && id == trial;
+        if (found)
+            *study = l.studies[i];
+        rc = rc == -ERR_NOTFOUND ? 0 : rc;
+    }
+    free(l.studies);
+    return rc == 0 && !found
+               ? err_set(err, ERR_NOTFOUND, "there is no trial with id %lld", (long long)trial)
+               : rc;
+}
+
+int grpc_trial_look(struct store *s, int64_t trial, struct trial_head *out, struct err *err)
+{
+    struct store_grpc *g = SELF(s);
+    AUTO(pool_destroy_p) struct pool *pool = pool_create();
+    AUTO(wire_trial_free) struct wire_trial t = {0};
+    int rc =
+        pool == NULL ? err_set(err, ERR_NOMEM, "a trial") : client_trial(g, trial, pool, &t, err);
+    if (rc < 0)
+        return rc;
+    struct trial_head head = {.number = t.trial.number, .state = t.trial.state};
+    const struct mirror *m = mirror_with(g, trial);
+    head.study = m != NULL ? m->study : 0;
+    if (m == NULL)
+        rc = study_of(g, trial, head.number, &head.study, err);
+    if (rc == 0)
+        *out = head;
+    return rc;
+}
+
+/* ---- writing ---- */
+
+int client_create(struct store_grpc *g, int64_t study, const struct trial *t, int64_t *id,
+                  struct err *err)
+{
+    AUTO(pool_destroy_p) struct pool *pool = pool_create();
+    AUTO(buf_free) struct buf trial = BUF_INIT;
+    Optuna__CreateNewTrialRequest q = OPTUNA__CREATE_NEW_TRIAL_REQUEST__INIT;
+    AUTO(rpc_free) struct rpc c;
+    Optuna__CreateNewTrialReply *r = NULL;
+    q.study_id = study;
+    q.template_trial_is_none = t == NULL;
+    rpc_init(&c, WIRE_CREATE_NEW_TRIAL, &q);
+    if (t != NULL) {
+        wire_put_trial(&trial, t);
+        wire_put_bytes(&c.request, 2, buf_str(&trial), trial.len);
+    }
+    if (pool == NULL || trial.failed)
+        return err_set(err, ERR_NOMEM, "a trial");
+    int rc = rpc_all(g, &c, 1, err);
+    if (rc == 0)
+        rc = wire_unpack(&r, wire_reply(c.method), pool, GRPC_SLICE_START_PTR(c.reply),
+                         GRPC_SLICE_LENGTH(c.reply), err);
+    if (rc == 0)
+        *id = r->trial_id;
+    return rc;
+}
+
+/* How many values a trial of the study has. */
+static int count_objectives(struct store_grpc *g, struct mirror *m, struct err *err)
+{
+    size_t n = 0;
+    if (m->n_directions > 0)
+        return 0;
+    int rc = grpc_study_directions(&g->base, m->study, NULL, &n, err);
+    m->n_directions = n;
+    return rc;
+}
+
+/* Optuna's server would take any number of values, and no reader of the study could go on. */
+static int check_count(struct store_grpc *g, struct mirror *m, enum trial_state state, size_t n,
+                       struct err *err)
+{
+    if (!trial_state_finished(state) || (n == 0 && state != TRIAL_COMPLETE))
+        return 0;
+    int rc = count_objectives(g, m, err);
+    if (rc < 0 || n == m->n_directions)
+        return rc;
+    return err_set(err, ERR_INVALID, "a %s trial of this study needs %zu value%s, not %zu",
+                   trial_state_name(state), m->n_directions, m->n_directions == 1 ? "" : "s", n);
+}
+
+/* The times that a state demands, as every backend gives them. */
+static void complete_times(struct trial *t)
+{
+    int64_t now = clock_utc_us();
+    if (t->start_us == 0 && t->state != TRIAL_WAITING)
+        t->start_us = t->complete_us != 0 ? t->complete_us : now;
+    if (!trial_state_finished(t->state))
+        t->complete_us = 0;
+    else if (t->complete_us == 0)
+        t->complete_us = now;
+}
+
+static int add_created(struct store_grpc *g, struct mirror *m, int64_t id, int64_t *number,
+                       struct err *err)
+{
+    AUTO(pool_destroy_p) struct pool *pool = pool_create();
+    AUTO(wire_trial_free) struct wire_trial t = {0};
+    int rc = pool == NULL ? err_set(err, ERR_NOMEM, "a trial") : client_trial(g, id, pool, &t, err);
+    if (rc < 0)
+        return rc;
+    *number = t.trial.number;
+    /* what came before it and is not known yet has to be asked for */
+    return m->loaded && m->fresh ? mirror_add(m, &t.trial, true, err) : 0;
+}
+
+int grpc_trial_create(struct store *s, int64_t study, const struct trial *tmpl, int64_t *id,
+                      int64_t *number, struct err *err)
+{
+    struct store_grpc *g = SELF(s);
+    struct mirror *m = mirror_of(g, study);
+    struct trial t = tmpl != NULL ? *tmpl : (struct trial){.state = TRIAL_RUNNING};
+    int64_t made = 0;
+    if (m == NULL)
+        return err_set(err, ERR_NOMEM, "a trial");
+    complete_times(&t);
+    int rc = check_count(g, m, t.state, t.n_values, err);
+    if (rc == 0) /* so that what is new then is ours */
+        rc = mirror_refresh(g, m, err);
+    if (rc == 0)
+        rc = client_create(g, study, tmpl != NULL ? &t : NULL, &made, err);
+    if (rc == 0)
+        rc = mirror_refresh(g, m, err);
+    if (rc < 0)
+        return rc;
+    struct known *k = mirror_find(m, made);
+    if (k != NULL) {
+        k->own = true;
+        *number = k->number;
+    } else {
+        rc = add_created(g, m, made, number, err);
+    }
+    *id = made;
+    return rc;
+}
+
+int grpc_trial_params(struct store *s, int64_t trial, const struct trial_param *params, size_t n,
+                      struct err *err)
+{
+    AUTO(buf_free) struct buf json = BUF_INIT;
+    AUTO_FREE struct rpc *calls = calloc(n + 1, sizeof(*calls));
+    if (calls == NULL)
+        return err_set(err, ERR_NOMEM, "parameters");
+    for (size_t i = 0; i < n; i++) {
+        Optuna__SetTrialParameterRequest q = OPTUNA__SET_TRIAL_PARAMETER_REQUEST__INIT;
+        buf_clear(&json);
+        dist_put_json(&json, params[i].dist);
+        q.trial_id = trial;
+        q.param_name = (char *)params[i].name;
+        q.param_value_internal = params[i].value;
+        q.distribution = (char *)buf_str(&json);
+        rpc_init(&calls[i], WIRE_SET_TRIAL_PARAMETER, &q);
+    }
+    int rc = rpc_all(SELF(s), calls, n, err);
+    for (size_t i = 0; i < n; i++)
+        rpc_free(&calls[i]);
+    return rc;
+}
+
+static bool has_step(const struct trial_step *steps, size_t n, int64_t step)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (steps[i].step == step)
+            return true;
+    }
+    return false;
+}
+
+/* Each step once: of several values the first when those that are there shall stay, else the last.
+ */
+static size_t pick_steps(const struct trial_step *steps, size_t n, const struct trial *there,
+                         struct trial_step *out)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool skip = there != NULL ? has_step(there->steps, there->n_steps, steps[i].step) ||
+                                        has_step(steps, i, steps[i].step)
+                                  : has_step(steps + i + 1, n - i - 1, steps[i].step);
+        if (!skip)
+            out[kept++] = steps[i];
+    }
+    return kept;
+}
+
+static int set_steps(struct store_grpc *g, int64_t trial, const struct trial_step *steps, size_t n,
+                     struct err *err)
+{
+    AUTO_FREE struct rpc *calls = calloc(n + 1, sizeof(*calls));
+    if (calls == NULL)
+        return err_set(err, ERR_NOMEM, "intermediate values");
+    for (size_t i = 0; i < n; i++) {
+        Optuna__SetTrialIntermediateValueRequest q =
+            OPTUNA__SET_TRIAL_INTERMEDIATE_VALUE_REQUEST__INIT;
+        q.trial_id = trial;
+        q.step = steps[i].step;
+        q.intermediate_value = steps[i].value;
+        rpc_init(&calls[i], WIRE_SET_TRIAL_INTERMEDIATE_VALUE, &q);
+    }
+    int rc = rpc_all(g, calls, n, err);
+    for (size_t i = 0; i < n; i++)
+        rpc_free(&calls[i]);
+    return rc;
+}
+
+static int finished(int64_t trial, enum trial_state state, struct err *err)
+{
+    return err_set(err, ERR_FINISHED, "trial id %lld is already %s and cannot change",
+                   (long long)trial, trial_state_name(state));
+}
+
+/* The protocol replaces what is there: so look first. */
+int grpc_trial_steps(struct store *s, int64_t trial, const struct trial_step *steps, size_t n,
+                     bool replace, struct err *err)
+{
+    AUTO(pool_destroy_p) struct pool *pool = pool_create();
+    AUTO(wire_trial_free) struct wire_trial t = {0};
+    struct trial_step *wanted = pool != NULL ? pool_alloc(pool, (n + 1) * sizeof(*wanted)) : NULL;
+    if (wanted == NULL)
+        return err_set(err, ERR_NOMEM, "intermediate values");
+    int rc = replace ? 0 : client_trial(SELF(s), trial, pool, &t, err);
+    if (rc == 0 && !replace && trial_state_finished(t.trial.state))
+        rc = finished(trial, t.trial.state, err);
+    if (rc < 0)
+        return rc;
+    return set_steps(SELF(s), trial, wanted,
+                     pick_steps(steps, n, replace ? NULL : &t.trial, wanted), err);
+}
+
+static bool has_key(const struct trial_attr *attrs, size_t n, const char *key)
+{
+    return client_attr(attrs, n, key) != NULL;
+}
+
+int grpc_trial_attrs(struct store *s, int64_t trial, enum attr_kind kind,
+                     const struct trial_attr *attrs, size_t n, struct err *err)
+{
+    AUTO_FREE struct rpc *calls = calloc(n + 1, sizeof(*calls));
+    size_t made = 0;
+    if (calls == NULL)
+        return err_set(err, ERR_NOMEM, "attributes");
+    for (size_t i = 0; i < n; i++) {
+        Optuna__SetTrialUserAttributeRequest user = OPTUNA__SET_TRIAL_USER_ATTRIBUTE_REQUEST__INIT;
+        Optuna__SetTrialSystemAttributeRequest system =
+            OPTUNA__SET_TRIAL_SYSTEM_ATTRIBUTE_REQUEST__INIT;
+        if (has_key(attrs + i + 1, n - i - 1, attrs[i].key)) /* the last one stays */
+            continue;
+        user.trial_id = system.trial_id = trial;
+        user.key = system.key = (char *)attrs[i].key;
+        user.value = system.value = (char *)attrs[i].json;
+        if (kind == ATTR_USER)
+            rpc_init(&calls[made++], WIRE_SET_TRIAL_USER_ATTRIBUTE, &user);
+        else
+            rpc_init(&calls[made++], WIRE_SET_TRIAL_SYSTEM_ATTRIBUTE, &system);
+    }
+    int rc = rpc_all(SELF(s), calls, made, err);
+    for (size_t i = 0; i < made; i++)
+        rpc_free(&calls[i]);
+    return rc;
+}
+
+int client_set_state(struct store_grpc *g, int64_t trial, enum trial_state state,
+                     const double *values, size_t n, bool *changed, struct err *err)
+{
+    AUTO(pool_destroy_p) struct pool *pool = pool_create();
+    Optuna__SetTrialStateValuesRequest q = OPTUNA__SET_TRIAL_STATE_VALUES_REQUEST__INIT;
+    Optuna__SetTrialStateValuesReply *r = NULL;
+    q.trial_id = trial;
+    q.state = (Optuna__TrialState)state; /* the numbers are Optuna's */
+    q.values = (double *)values;
+    q.n_values = n;
+    int rc = pool == NULL ? err_set(err, ERR_NOMEM, "a trial")
+                          : rpc_one(g, WIRE_SET_TRIAL_STATE_VALUES, &q, pool, &r, err);
+    if (rc == 0)
+        *changed = r->trial_updated != 0;
+    return rc;
+}
+
+/* ---- the end ---- */
+
+static void note_doubt(struct store_grpc *g, int64_t trial)
+{
+    if (array_reserve(&g->doubtful, &g->cap_doubtful, g->n_doubtful + 1, sizeof(g->doubtful[0])))
+        g->doubtful[g->n_doubtful++] = trial;
+}
+
+static bool take_doubt(struct store_grpc *g, int64_t trial)
+{
+    for (size_t i = 0; i < g->n_doubtful; i++) {
+        if (g->doubtful[i] == trial) {
+            ARRAY_CLOSE(g->doubtful, i, g->n_doubtful);
+            g->n_doubtful--;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An earlier try got no answer: was it that one that ended the trial? */
+static int ended_so(struct store_grpc *g, int64_t trial, enum trial_state state,
+                    const double *values, size_t n, struct err *err)
+{
+    AUTO(pool_destroy_p) struct pool *pool = pool_create();
+    AUTO(wire_trial_free) struct wire_trial t = {0};
+    int rc =
+        pool == NULL ? err_set(err, ERR_NOMEM, "a trial") : client_trial(g, trial, pool, &t, err);
+    if (rc < 0)
+        return rc;
+    bool same = t.trial.state == state && t.trial.n_values == n &&
+                (n == 0 || memcmp(t.trial.values, values, n * sizeof(values[0])) == 0);
+    return same ? 0 : finished(trial, t.trial.state, err);
+}
+
+int grpc_trial_finish(struct store *s, int64_t trial, enum trial_state state, const double *values,
+                      size_t n_values, struct err *err)
+{
+    struct store_grpc *g = SELF(s);
+    struct mirror *m = mirror_with(g, trial);
+    bool changed = false;
+    int rc = m != NULL ? check_count(g, m, state, n_values, err) : 0;
+    if (rc < 0)
+        return rc;
+    rc = client_set_state(g, trial, state, values, n_values, &changed, err);
+    bool doubt = rc == -ERR_FINISHED && take_doubt(g, trial);
+    if (doubt)
+        rc = ended_so(g, trial, state, values, n_values, err);
+    if (rc == -ERR_UNAVAILABLE)
+        note_doubt(g, trial);
+    if (rc == 0 && m != NULL)
+        mirror_set_state(m, trial, state);
+    return rc;
+}
+
+int client_disown(struct store_grpc *g, int64_t trial, struct err *err)
+{
+    const struct trial_attr nobody = {.key = STORE_ATTR_OWNER, .json = "null"};
+    return grpc_trial_attrs(&g->base, trial, ATTR_SYSTEM, &nobody, 1, err);
+}
+
+int grpc_trial_state(struct store *s, int64_t trial, enum trial_state state, bool *changed,
+                     struct err *err)
+{
+    struct store_grpc *g = SELF(s);
+    struct mirror *m = mirror_with(g, trial);
+    bool yes = false;
+    int rc = state == TRIAL_WAITING ? client_disown(g, trial, err) : 0;
+    if (rc == 0)
+        rc = client_set_state(g, trial, state, NULL, 0, &yes, err);
+    if (rc < 0)
+        return rc;
+    struct known *k = m != NULL && yes ? mirror_find(m, trial) : NULL;
+    if (k != NULL) {
+        k->own = state == TRIAL_RUNNING;
+        mirror_set_state(m, trial, state);
+    }
+    *changed = yes;
+    return 0;
+}

@@ -1,0 +1,120 @@
+/* What a client of a proxy does with what the protocol has. */
+#include <string.h>
+
+#include "tests/storage/store_fixture.h"
+
+/* This file's tests are about grpc whatever FORKLESS_TEST_STORE says. */
+static void begin(void)
+{
+    (void)setenv("FORKLESS_TEST_STORE", "grpc", 1);
+}
+
+TestSuite(grpc_store, .init = begin);
+
+static const struct store_claim_opts of_two = {
+    .target = 2, .target_states = STORE_STATE_BIT(TRIAL_COMPLETE), .owner = "me"};
+
+Test(grpc_store, many_that_claim_at_once_never_end_above_the_target)
+{
+    enum { CLIENTS = 6, TARGET = 20 };
+    const char *url = fresh_path();
+    struct store *s[CLIENTS];
+    struct store_claim_opts opts = of_two;
+    int64_t study = 0, counts[TRIAL_STATES] = {0};
+    opts.target = TARGET;
+    for (int i = 0; i < CLIENTS; i++) {
+        s[i] = must_open(url);
+        study = must_study(s[i], "a");
+    }
+    for (int full = 0; full < CLIENTS;) {
+        struct store_claim claims[CLIENTS];
+        full = 0;
+        for (int i = 0; i < CLIENTS; i++) { /* all look before any ends what it took */
+            MUST(store_trial_claim(s[i], study, &opts, &claims[i], &err));
+            full += claims[i].kind == CLAIM_FULL;
+        }
+        MUST(store_study_counts(s[0], study, counts, &err));
+        cr_assert_leq(counts[TRIAL_COMPLETE] + counts[TRIAL_RUNNING], TARGET);
+        for (int i = 0; i < CLIENTS; i++) {
+            const double v = i;
+            if (claims[i].kind == CLAIM_NEW || claims[i].kind == CLAIM_QUEUED)
+                MUST(store_trial_finish(s[i], claims[i].id, TRIAL_COMPLETE, &v, 1, &err));
+        }
+    }
+    MUST(store_study_counts(s[0], study, counts, &err));
+    cr_expect_eq(counts[TRIAL_COMPLETE], TARGET);
+    for (int i = 0; i < CLIENTS; i++)
+        store_destroy(s[i]);
+}
+
+static int take_age(void *ctx, const struct store_running *r)
+{
+    *(double *)ctx = r->heartbeat_age;
+    cr_expect_str_eq(r->owner, "me");
+    return 0;
+}
+
+Test(grpc_store, heartbeats_are_seen_by_others)
+{
+    const char *url = fresh_path();
+    struct store *s = must_open(url), *other = must_open(url);
+    int64_t study = must_study(s, "a");
+    struct store_claim c;
+    double age = 0;
+    MUST(store_trial_claim(s, study, &of_two, &c, &err));
+    MUST(store_running_each(other, study, take_age, &age, &err));
+    cr_expect_lt(age, 0);
+    MUST(store_heartbeat(s, &c.id, 1, &err));
+    MUST(store_running_each(other, study, take_age, &age, &err));
+    cr_expect(age >= 0 && age < 60);
+    MUST(store_trial_finish(s, c.id, TRIAL_FAIL, NULL, 0, &err));
+    MUST(store_heartbeat(s, &c.id, 1, &err)); /* it needs none any more */
+    store_destroy(s);
+    store_destroy(other);
+}
+
+Test(grpc_store, rows_of_results_are_counted_and_the_best_stays)
+{
+    const char *url = fresh_path();
+    struct store *s = must_open(url), *other = must_open(url);
+    const struct store_run run = {.run_id = "r", .config = "{}", .status = "running"};
+    struct store_result r = {.run_id = "r",
+                             .study = "a",
+                             .objective = 1,
+                             .direction = DIRECTION_MAXIMIZE,
+                             .run_status = "success"};
+    int64_t n = -1;
+    (void)must_study(s, "a");
+    REFUSED(ERR_NOTFOUND, store_results_put(s, &r, 1, &err));
+    MUST(store_run_start(s, &run, &err));
+    MUST(store_results_put(s, &r, 1, &err));
+    r.fold = 1;
+    MUST(store_results_put(s, &r, 1, &err));
+    r.objective = 0.5;
+    r.trial_number = 7;
+    r.run_status = "failed";
+    MUST(store_results_put(s, &r, 1, &err)); /* worse */
+    MUST(store_results_count(other, "r", "a", "success", &n, &err));
+    cr_expect_eq(n, 2);
+    r.objective = 2;
+    MUST(store_results_put(s, &r, 1, &err));
+    MUST(store_results_count(other, "r", NULL, "success", &n, &err));
+    cr_expect_eq(n, 1);
+    MUST(store_results_count(other, "q", NULL, NULL, &n, &err));
+    cr_expect_eq(n, 0);
+    MUST(store_run_end(s, "r", "success", &err));
+    REFUSED(ERR_NOTFOUND, store_run_end(s, "q", "success", &err));
+    store_destroy(s);
+    store_destroy(other);
+}
+
+Test(grpc_store, urls_that_mean_nothing_are_refused)
+{
+    struct store *s = NULL;
+    static const char *const urls[] = {"grpc://", "grpc://me:secret@host:1", "grpc://host/path",
+                                       "grpc+unix://relative", "grpc://host:1?nope=1"};
+    for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
+        REFUSED(ERR_INVALID, store_open(&s, urls[i], NULL, &err));
+        cr_expect_null(strstr(err.msg, "secret"));
+    }
+}
