@@ -247,7 +247,8 @@ static void finish_done(struct storeq_job *job)
         ev.saved = SW_SAVED_FAILED;
         study_store_lost(st, &job->err);
         log_event(LOG_ERROR, "trial_not_stored", LOG_TEXT("study", st->view.name),
-                  LOG_INT("trial", f->run->number), LOG_TEXT("error", job->err.msg));
+                  LOG_INT("trial", f->run->number), LOG_FLAG("spooled", job->spooled),
+                  LOG_TEXT("error", job->err.msg));
     }
     if (job->rc == 0 || job->rc == -ERR_FINISHED)
         st->view.counts = f->counts;

@@ -1,0 +1,70 @@
+/* The PostgreSQL server goes away, and the executor does not live to see it come back. */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+#include <libpq-fe.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/lib/postgres.h"
+#include "tests/lib/sandbox.h"
+
+static struct pg_server server;
+static char url[256];
+
+static void enter(void)
+{
+    sandbox_enter();
+    cr_assert(pg_server_start(&server));
+    (void)snprintf(url, sizeof(url), "%s", pg_url(server.dir, "postgres"));
+}
+
+static void leave(void)
+{
+    pg_server_remove(&server);
+    sandbox_leave();
+}
+
+TestSuite(spool_server, .init = enter, .fini = leave, .timeout = 240);
+
+static long count(const char *state)
+{
+    char sql[96];
+    (void)snprintf(sql, sizeof(sql), "SELECT count(*) FROM trials WHERE state='%s'", state);
+    PGconn *c = PQconnectdb(url);
+    PGresult *r = PQexec(c, sql);
+    long n = PQresultStatus(r) == PGRES_TUPLES_OK ? atol(PQgetvalue(r, 0, 0)) : -1;
+    PQclear(r);
+    PQfinish(c);
+    return n;
+}
+
+static pid_t start(const char *ms)
+{
+    return sandbox_run((const char *const[]){"--storage", url, "-v", "-n4", "-j2", "--grace=1s",
+                                             "x=float:0..1", "--", VICTIM, "log", "log", ms, NULL});
+}
+
+Test(spool_server, results_outlive_the_server_and_a_kill)
+{
+    pid_t pid = start("1500");
+    cr_assert(sandbox_await("log", "start 0\n", 60) && sandbox_await("log", "start 1\n", 60));
+    pg_server_halt(&server, SIGKILL);
+    cr_assert(sandbox_await("log", "end 0\n", 60) && sandbox_await("log", "end 1\n", 60));
+    cr_assert(sandbox_await("err", "\"spooled\"", 60), "%s", sandbox_text("err"));
+    (void)sleep(3); /* the other one too */
+    (void)kill(pid, SIGKILL);
+    (void)sandbox_wait(pid, 60);
+    cr_assert(pg_server_again(&server));
+    cr_assert(eq(long, count("COMPLETE"), 0));
+    cr_expect(eq(int, sandbox_wait(start("1"), 120), 0), "%s", sandbox_text("err"));
+    cr_expect(sandbox_has("err", "\"spool_replayed\""), "%s", sandbox_text("err"));
+    cr_expect(eq(long, count("COMPLETE"), 4));
+    cr_expect(eq(long, count("FAIL"), 0));
+    const char *log = sandbox_text("log"); /* none was run again */
+    const char *first = strstr(log, "start 0\n");
+    cr_expect(first != NULL && strstr(first + 1, "start 0\n") == NULL, "%s", log);
+}
