@@ -7,6 +7,7 @@
 #define SELF(s) CONTAINER_OF(s, struct store_pg, base)
 
 const struct store_care_ops pg_care_ops = {
+    .check = pg_check,
     .study_import = pg_study_import,
     .trial_import = pg_trial_import,
 };

@@ -88,7 +88,7 @@ static int run(struct store_pg *q, struct err *err)
                ARRAY_LEN(migrations), ARRAY_LEN(migrations));
     if (sql.failed)
         return err_set(err, ERR_NOMEM, "tables of results");
-    return pipe_text(q, buf_str(&sql), err);
+    return pipe_text(q, buf_str(&sql), NULL, err);
 }
 
 int migrate_tables(struct store_pg *q, struct err *err)

@@ -126,8 +126,8 @@ int pipe_run(struct store_pg *q, enum sql id, const struct args *a, PGresult **o
 /* The next queued statement is a guard; a commit. */
 void pipe_mark_guard(struct store_pg *q);
 void pipe_mark_commit(struct store_pg *q);
-/* Runs a statement that is used once, in the transaction that is open. */
-int pipe_text(struct store_pg *q, const char *sql, struct err *err);
+/* Runs a statement that is used once, in the transaction that is open; out as in pipe_queue. */
+int pipe_text(struct store_pg *q, const char *sql, PGresult **out, struct err *err);
 /* The operation failed with statements on their way: nobody takes their results any more. */
 void pipe_forget(struct store_pg *q);
 /* Runs SQL text of several statements, outside of a transaction of ours. */

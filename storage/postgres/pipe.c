@@ -321,13 +321,13 @@ int pipe_round(struct store_pg *q, struct err *err)
     return rc;
 }
 
-int pipe_text(struct store_pg *q, const char *sql, struct err *err)
+int pipe_text(struct store_pg *q, const char *sql, PGresult **out, struct err *err)
 {
     if (q->c == NULL)
         return lost(q, err);
     if (PQsendQueryParams(q->c, sql, 0, NULL, NULL, NULL, NULL, 0) != 1)
         return send_failed(q, err);
-    int rc = note_wait(q, &(const struct pg_wait){0}, err);
+    int rc = note_wait(q, &(const struct pg_wait){.out = out}, err);
     return rc < 0 ? rc : pipe_round(q, err);
 }
 

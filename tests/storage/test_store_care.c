@@ -53,26 +53,25 @@ static char *problems(const char *path)
 
 Test(store_care, a_sound_store_has_no_problem)
 {
-    ONLY_FOR_FILES();
     AUTO_FREE char *found = problems(sound());
     cr_expect_str_eq(found, "");
 }
 
 Test(store_care, each_damage_is_named_with_its_row)
 {
-    ONLY_FOR_FILES();
-    static const char *const cases[][2] = {
+    static const char *const cases[][3] = {
         {"UPDATE trials SET number=NULL WHERE trial_id=2", "broken trials.number 2: is missing"},
         {"UPDATE trials SET number=0 WHERE trial_id=2", "broken trials.number 2: stands twice"},
         {"UPDATE trials SET number=5 WHERE trial_id=3", "broken trials.number 0: the study's num"},
         {"UPDATE trials SET number=2-number", "note trials.number 2: is not in the order"},
-        {"UPDATE trials SET state='complete' WHERE trial_id=1", "broken trials.state 1: is no sta"},
+        {"UPDATE trials SET state='complete' WHERE trial_id=1", "broken trials.state 1: is no sta",
+         "files"},
         {"UPDATE trials SET datetime_complete=NULL WHERE trial_id=1",
          "broken trials.datetime_start 1: the trial has ended and lacks a time"},
         {"UPDATE trials SET datetime_start='yesterday' WHERE trial_id=3",
-         "broken trials.datetime_start 3: is no time: yesterday"},
+         "broken trials.datetime_start 3: is no time: yesterday", "files"},
         {"UPDATE trials SET datetime_complete=12345 WHERE trial_id=3",
-         "broken trials.datetime_complete 3: is no time: 12345"},
+         "broken trials.datetime_complete 3: is no time: 12345", "files"},
         {"UPDATE trials SET state='RUNNING' WHERE trial_id=1",
          "note trial_values.value 1: a trial that failed, runs or waits has values"},
         {"UPDATE trials SET datetime_complete='2001-01-01 00:00:00' WHERE trial_id=1",
@@ -92,12 +91,14 @@ Test(store_care, each_damage_is_named_with_its_row)
         {"UPDATE trial_user_attributes SET value_json='{' WHERE trial_id=3",
          "broken trial_user_attributes.value_json 3: is not JSON: {"},
         {"UPDATE study_directions SET direction='up'",
-         "broken study_directions.direction 1: is nei"},
+         "broken study_directions.direction 1: is nei", "files"},
         {"DELETE FROM study_directions", "broken study_directions.study_id 1: the study has no"},
         {"DELETE FROM trials WHERE trial_id=3",
-         "note trial_params.trial_id 3: its trials is not there"},
+         "note trial_params.trial_id 3: its row in trials is not there", "files"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        if (cases[i][2] != NULL && !store_speaks_sqlite()) /* a server's types and keys refuse it */
+            continue;
         const char *path = sound();
         harm(path, cases[i][0]);
         AUTO_FREE char *found = problems(path);
