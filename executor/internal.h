@@ -143,6 +143,8 @@ struct slot {
     bool pruning;                  /* it is being stopped because the pruner said so */
     bool sent_signal;              /* TERM or KILL came from us */
     bool complained;               /* about a message: once a worker */
+    bool hearing;                  /* what its channel had is being taken */
+    bool untold;                   /* its worker does not know of the trial yet */
     struct evidence_job *evidence; /* being collected; NULL: none */
     struct run *hung;              /* of which; counted */
     struct verdict verdict;        /* what it said */
@@ -366,6 +368,8 @@ void slot_release(struct slot *s);
 void slot_prune(struct slot *s);
 void slot_say(struct slot *s, const char *line);
 void slot_end_trial(struct slot *s);
+/* Takes what the worker has printed so far. */
+void slot_hear_output(struct slot *s);
 /* A line of the trial's output: it may give away why it fails. */
 void slot_classify(struct slot *s, const char *line, size_t n);
 

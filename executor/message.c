@@ -189,6 +189,8 @@ static void on_event(struct slot *s, const json_t *m, const char *line, size_t n
 /* The trial is over, the worker perhaps not. */
 static void trial_over(struct slot *s)
 {
+    if (s->trials_left > 0)
+        slot_hear_output(s); /* it is this trial's, not the next one's */
     slot_feed(s, WK_EV_RESULT);
     if (s->trials_left <= 0)
         slot_release(s);
@@ -234,8 +236,8 @@ int message_line(void *slot, const char *line, size_t n)
 {
     struct slot *s = slot;
     struct err err;
-    if (s->run == NULL || s->run->ended)
-        return 0; /* after the result: nobody listens */
+    if (s->run == NULL || s->run->ended || s->untold)
+        return 0; /* after the result: nobody listens, not for the next trial either */
     AUTO_JSON json_t *m = json_read(line, n, &err);
     const char *op = json_string_value(json_object_get(m, "op"));
     if (op == NULL)

@@ -383,15 +383,21 @@ static void send_replies(struct slot *s)
     s->reply_waits = waits;
 }
 
+static void tell_trial(struct slot *s);
+
 static void on_channel(struct slot *s, uint32_t events)
 {
     if ((events & EPOLLOUT) != 0)
         send_replies(s);
     forks_hello(s);
+    s->hearing = true;
     if ((events & ~(uint32_t)EPOLLOUT) != 0)
         pump(s, FD_CHANNEL, s->proc.channel, NULL, &s->channel_lines, message_line);
+    s->hearing = false;
     if (s->channel_lines.dropped > 0)
         message_dropped(s);
+    if (s->untold)
+        tell_trial(s);
 }
 
 void slot_say(struct slot *s, const char *line)
@@ -422,6 +428,12 @@ static void drain(struct slot *s, int fd, struct capture *log, struct lines *lin
     (void)lines_end(lines, fn, s);
 }
 
+void slot_hear_output(struct slot *s)
+{
+    drain(s, s->proc.out_fd, &s->out_log, &s->out_lines, stdout_line);
+    drain(s, s->proc.err_fd, &s->err_log, &s->err_lines, stderr_line);
+}
+
 /* Collects the process; the raw call, because the wrapper does not tell its resource usage. */
 static void collect(struct slot *s, int *status, int *sig)
 {
@@ -447,8 +459,7 @@ static void on_process_end(struct slot *s)
     drain(s, s->proc.channel, NULL, &s->channel_lines, message_line);
     if (s->channel_lines.dropped > 0)
         message_dropped(s);
-    drain(s, s->proc.out_fd, &s->out_log, &s->out_lines, stdout_line);
-    drain(s, s->proc.err_fd, &s->err_log, &s->err_lines, stderr_line);
+    slot_hear_output(s);
     s->alive = false;
     guardian_tell(&s->ex->guardian, s->index, 0);
     end_evidence(s);
@@ -575,6 +586,21 @@ static void say_trial(struct slot *s, const struct run *r)
     buf_free(&b);
 }
 
+/* A worker that goes on learns of its next trial. What is in the channel until then was said before
+ * it could know of it, and is nobody's. */
+static void tell_trial(struct slot *s)
+{
+    char said[READ_SIZE];
+    s->untold = false;
+    for (size_t n = 0; n < DRAIN_LIMIT; n += sizeof(said)) {
+        if (read(s->proc.channel, said, sizeof(said)) <= 0)
+            break;
+    }
+    lines_free(&s->channel_lines);
+    lines_init(&s->channel_lines, MESSAGE_LIMIT);
+    say_trial(s, s->run);
+}
+
 /* The slot could not run its trial: it fails with the reason, and the slot is free again. */
 static void start_failed(struct slot *s, const struct err *err)
 {
@@ -635,8 +661,9 @@ void slot_start(struct slot *s)
     log_event(LOG_DEBUG, "trial_start", LOG_TEXT("study", r->study->view.name),
               LOG_INT("trial", r->number), LOG_INT("pid", s->proc.pid), LOG_INT("slot", s->index));
     slot_feed(s, WK_EV_TRIAL);
-    if (reused)
-        say_trial(s, r);
+    s->untold = reused;
+    if (reused && !s->hearing)
+        tell_trial(s);
     capture_open(&s->out_log); /* not when the output comes, which may be the trial's end */
     start_spare(s);
 }

@@ -293,6 +293,23 @@ Test(workers, one_that_dies_between_its_trials_is_replaced)
     cr_expect(eq(int, sandbox_count(TRIAL_COMPLETE), 200));
 }
 
+Test(workers, what_one_says_after_its_result_is_not_taken_for_the_next_trial)
+{
+    struct sandbox_trial t[30];
+    cr_expect(eq(int,
+                 RUN(100, "-n30", "-j1", "run.trials_per_worker=1000", "x=float:0..1", "--", VICTIM,
+                     "twice"),
+                 0));
+    cr_assert(eq(int, sandbox_trials(t, 30), 30));
+    for (int i = 0; i < 30; i++) {
+        char path[64], line[64];
+        (void)snprintf(path, sizeof(path), "runs/s/%d/stdout.log", i);
+        (void)snprintf(line, sizeof(line), "this is trial %d\n", i);
+        cr_expect(eq(dbl, t[i].value, i));
+        cr_expect(eq(str, (char *)(uintptr_t)sandbox_text(path), (char *)line));
+    }
+}
+
 Test(workers, a_program_that_does_not_exist_is_a_mistake_in_the_spec)
 {
     cr_expect(eq(int, TRY("--", "./no-such-program"), 2));

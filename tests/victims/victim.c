@@ -354,6 +354,32 @@ static int run_serve(char **args)
     return 0;
 }
 
+/* For each trial it prints whose turn it is, and says its result, the trial's number, and in the
+ * same breath that it was another. */
+static int run_twice(char **args)
+{
+    static char answer[65536];
+    const char *number = getenv("FORKLESS_TRIAL");
+    long trial = number != NULL ? atol(number) : -1;
+    (void)args;
+    for (ssize_t n; trial >= 0;) {
+        char line[160];
+        (void)snprintf(line, sizeof(line), "this is trial %ld\n", trial);
+        put_text(STDOUT_FILENO, line);
+        (void)snprintf(line, sizeof(line),
+                       "{\"op\":\"result\",\"values\":[%ld]}\n"
+                       "{\"op\":\"result\",\"values\":[-1]}\n",
+                       trial);
+        put_text(channel(), line);
+        if ((n = read(channel(), answer, sizeof(answer) - 1)) <= 0)
+            break;
+        answer[n] = '\0';
+        const char *next = strstr(answer, "\"number\":");
+        trial = next != NULL ? atol(next + strlen("\"number\":")) : -1;
+    }
+    return 0;
+}
+
 /* The next answer of the executor; "" when there is none. */
 static const char *answer(void)
 {
@@ -501,39 +527,23 @@ int main(int argc, char **argv)
         int n_args;
         int (*run)(char **args);
     } modes[] = {
-        {"ok", 0, run_ok},
-        {"kill-spare", 0, run_kill_spare},
-        {"tick", 1, run_tick},
-        {"log", 2, run_log},
-        {"sleep", 0, run_sleep},
-        {"tree", 1, run_tree},
-        {"daemon", 0, run_daemon},
-        {"hold", 0, run_hold},
-        {"flood", 1, run_flood},
-        {"long-line", 1, run_long_line},
-        {"binary", 0, run_binary},
-        {"halves", 0, run_halves},
-        {"nul", 0, run_nul},
-        {"utf8", 0, run_utf8},
-        {"close", 0, run_close},
-        {"garbage", 0, run_garbage},
-        {"huge", 1, run_huge},
-        {"ask", 0, run_ask},
-        {"eat", 1, run_eat},
-        {"segv", 0, run_segv},
-        {"exit", 1, run_exit},
-        {"print", 1, run_print},
-        {"hang", 0, run_hang},
-        {"burn", 1, run_burn},
-        {"bomb", 1, run_bomb},
-        {"fork", 0, run_fork},
-        {"zombies", 0, run_zombies},
-        {"serve", 1, run_serve},
-        {"suggest", 1, run_suggest},
-        {"report", 1, run_report},
-        {"rows", 1, run_rows},
-        {"say", 1, run_say},
-        {"ignore-term", 1, run_ignore_term},
+        {"ok", 0, run_ok},           {"kill-spare", 0, run_kill_spare},
+        {"tick", 1, run_tick},       {"log", 2, run_log},
+        {"sleep", 0, run_sleep},     {"tree", 1, run_tree},
+        {"daemon", 0, run_daemon},   {"hold", 0, run_hold},
+        {"flood", 1, run_flood},     {"long-line", 1, run_long_line},
+        {"binary", 0, run_binary},   {"halves", 0, run_halves},
+        {"nul", 0, run_nul},         {"utf8", 0, run_utf8},
+        {"close", 0, run_close},     {"garbage", 0, run_garbage},
+        {"huge", 1, run_huge},       {"ask", 0, run_ask},
+        {"eat", 1, run_eat},         {"segv", 0, run_segv},
+        {"exit", 1, run_exit},       {"print", 1, run_print},
+        {"hang", 0, run_hang},       {"burn", 1, run_burn},
+        {"bomb", 1, run_bomb},       {"fork", 0, run_fork},
+        {"zombies", 0, run_zombies}, {"serve", 1, run_serve},
+        {"twice", 0, run_twice},     {"suggest", 1, run_suggest},
+        {"report", 1, run_report},   {"rows", 1, run_rows},
+        {"say", 1, run_say},         {"ignore-term", 1, run_ignore_term},
     };
     for (size_t i = 0; argc > 1 && i < sizeof(modes) / sizeof(modes[0]); i++) {
         if (strcmp(modes[i].name, argv[1]) == 0 && argc >= 2 + modes[i].n_args)
