@@ -352,16 +352,14 @@ static uint64_t key_of(const struct slot *s, enum fd_of which)
     return (uint64_t)s->life << 32 | ((uint64_t)s->index * FDS + which);
 }
 
-/* A descriptor that became readable. It has no end while we hold the other side (SPAWN_HOLD), but a
- * socket can be shut down; then it is not asked again. */
-static void pump(struct slot *s, enum fd_of which, int fd, struct capture *log, struct lines *lines,
-                 line_fn *fn)
+/* A descriptor that became readable. Returns whether it has ended: not while we hold the other side
+ * (SPAWN_HOLD), but a socket can be shut down. */
+static bool pump(struct slot *s, int fd, struct capture *log, struct lines *lines, line_fn *fn)
 {
     ssize_t n = take(s, fd, log, lines, fn);
-    if (n == 0)
-        watchset_change(&s->ex->workers, fd, key_of(s, which), 0);
-    else if (n > 0 && s->alive)
+    if (n > 0 && s->alive)
         slot_feed(s, WK_EV_ACTIVITY);
+    return n == 0;
 }
 
 static void send_replies(struct slot *s)
@@ -385,19 +383,34 @@ static void send_replies(struct slot *s)
 
 static void tell_trial(struct slot *s);
 
+/* It says no more, but may read what it was answered. */
+static void on_channel_end(struct slot *s)
+{
+    send_replies(s);
+    watchset_change(&s->ex->workers, s->proc.channel, key_of(s, FD_CHANNEL),
+                    s->reply_waits ? EPOLLOUT : 0);
+}
+
+static void hear_channel(struct slot *s)
+{
+    s->hearing = true;
+    bool ended = pump(s, s->proc.channel, NULL, &s->channel_lines, message_line);
+    s->hearing = false;
+    if (ended)
+        on_channel_end(s);
+    if (s->channel_lines.dropped > 0)
+        message_dropped(s);
+    if (s->untold)
+        tell_trial(s);
+}
+
 static void on_channel(struct slot *s, uint32_t events)
 {
     if ((events & EPOLLOUT) != 0)
         send_replies(s);
     forks_hello(s);
-    s->hearing = true;
     if ((events & ~(uint32_t)EPOLLOUT) != 0)
-        pump(s, FD_CHANNEL, s->proc.channel, NULL, &s->channel_lines, message_line);
-    s->hearing = false;
-    if (s->channel_lines.dropped > 0)
-        message_dropped(s);
-    if (s->untold)
-        tell_trial(s);
+        hear_channel(s);
 }
 
 void slot_say(struct slot *s, const char *line)
@@ -487,10 +500,12 @@ void slot_ready(void *ctx, uint64_t key, uint32_t events)
         on_process_end(s);
         break;
     case FD_OUT:
-        pump(s, FD_OUT, s->proc.out_fd, &s->out_log, &s->out_lines, stdout_line);
+        if (pump(s, s->proc.out_fd, &s->out_log, &s->out_lines, stdout_line))
+            watchset_change(&ex->workers, s->proc.out_fd, key, 0);
         break;
     case FD_ERR:
-        pump(s, FD_ERR, s->proc.err_fd, &s->err_log, &s->err_lines, stderr_line);
+        if (pump(s, s->proc.err_fd, &s->err_log, &s->err_lines, stderr_line))
+            watchset_change(&ex->workers, s->proc.err_fd, key, 0);
         break;
     case FD_CHANNEL:
         on_channel(s, events);

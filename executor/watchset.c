@@ -47,7 +47,7 @@ void watchset_close(struct watchset *w)
 int watchset_add(struct watchset *w, int fd, uint64_t key, uint32_t events, struct err *err)
 {
     struct epoll_event e = {.events = events, .data.u64 = key};
-    if (epoll_ctl(w->epoll, EPOLL_CTL_ADD, fd, &e) < 0)
+    if (epoll_ctl(w->epoll, EPOLL_CTL_ADD, fd, &e) < 0 && errno != EEXIST)
         return err_sys(err, errno, "watch a worker");
     return 0;
 }

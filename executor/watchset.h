@@ -24,7 +24,8 @@ struct watchset {
 int watchset_open(struct watchset *w, uv_loop_t *loop, watchset_fn *fn, void *ctx, struct err *err);
 /* w lives until the loop has closed its handle. */
 void watchset_close(struct watchset *w);
-/* Errors: ERR_IO (the system's limit of watched descriptors), ERR_NOMEM. */
+/* One that is there already stays. Errors: ERR_IO (the system's limit of watched descriptors),
+ * ERR_NOMEM. */
 int watchset_add(struct watchset *w, int fd, uint64_t key, uint32_t events, struct err *err);
 /* Other events from now on; 0: none, and it may stay open. */
 void watchset_change(struct watchset *w, int fd, uint64_t key, uint32_t events);

@@ -135,6 +135,12 @@ Test(workers, one_that_asks_and_never_reads_is_ended)
     expect_small();
 }
 
+Test(workers, one_that_ends_its_side_of_the_channel_gets_its_answers_still)
+{
+    cr_expect(eq(int, TRY("--stall=5s", "retry.stalled=0", "--", VICTIM, "half", "40000"), 0));
+    expect_good();
+}
+
 Test(workers, a_grandchild_that_holds_stdout_is_not_waited_for)
 {
     cr_expect(eq(int, TRY("--", VICTIM, "hold"), 0));

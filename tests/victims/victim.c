@@ -416,6 +416,28 @@ static int run_report(char **args)
     return good();
 }
 
+/* half N: so many reports; no more is said then, and only now are the answers read. */
+static int run_half(char **args)
+{
+    char line[128];
+    long left = atol(args[0]);
+    for (long i = 0; i < left; i++) {
+        int n = snprintf(line, sizeof(line), "{\"op\":\"report\",\"step\":%ld,\"value\":1}\n", i);
+        put(channel(), line, (size_t)n);
+    }
+    (void)shutdown(channel(), SHUT_WR);
+    nap_ms(300);
+    while (left > 0) {
+        const char *said = answer();
+        if (said[0] == '\0')
+            return 9;
+        for (; *said != '\0'; said++)
+            left -= *said == '\n';
+        nap_ms(1);
+    }
+    return good();
+}
+
 /* rows N: so many rows of 1 KiB. */
 static int run_rows(char **args)
 {
@@ -527,23 +549,41 @@ int main(int argc, char **argv)
         int n_args;
         int (*run)(char **args);
     } modes[] = {
-        {"ok", 0, run_ok},           {"kill-spare", 0, run_kill_spare},
-        {"tick", 1, run_tick},       {"log", 2, run_log},
-        {"sleep", 0, run_sleep},     {"tree", 1, run_tree},
-        {"daemon", 0, run_daemon},   {"hold", 0, run_hold},
-        {"flood", 1, run_flood},     {"long-line", 1, run_long_line},
-        {"binary", 0, run_binary},   {"halves", 0, run_halves},
-        {"nul", 0, run_nul},         {"utf8", 0, run_utf8},
-        {"close", 0, run_close},     {"garbage", 0, run_garbage},
-        {"huge", 1, run_huge},       {"ask", 0, run_ask},
-        {"eat", 1, run_eat},         {"segv", 0, run_segv},
-        {"exit", 1, run_exit},       {"print", 1, run_print},
-        {"hang", 0, run_hang},       {"burn", 1, run_burn},
-        {"bomb", 1, run_bomb},       {"fork", 0, run_fork},
-        {"zombies", 0, run_zombies}, {"serve", 1, run_serve},
-        {"twice", 0, run_twice},     {"suggest", 1, run_suggest},
-        {"report", 1, run_report},   {"rows", 1, run_rows},
-        {"say", 1, run_say},         {"ignore-term", 1, run_ignore_term},
+        {"ok", 0, run_ok},
+        {"kill-spare", 0, run_kill_spare},
+        {"tick", 1, run_tick},
+        {"log", 2, run_log},
+        {"sleep", 0, run_sleep},
+        {"tree", 1, run_tree},
+        {"daemon", 0, run_daemon},
+        {"hold", 0, run_hold},
+        {"flood", 1, run_flood},
+        {"long-line", 1, run_long_line},
+        {"binary", 0, run_binary},
+        {"halves", 0, run_halves},
+        {"nul", 0, run_nul},
+        {"utf8", 0, run_utf8},
+        {"close", 0, run_close},
+        {"garbage", 0, run_garbage},
+        {"huge", 1, run_huge},
+        {"ask", 0, run_ask},
+        {"eat", 1, run_eat},
+        {"segv", 0, run_segv},
+        {"exit", 1, run_exit},
+        {"print", 1, run_print},
+        {"hang", 0, run_hang},
+        {"burn", 1, run_burn},
+        {"bomb", 1, run_bomb},
+        {"fork", 0, run_fork},
+        {"zombies", 0, run_zombies},
+        {"serve", 1, run_serve},
+        {"half", 1, run_half},
+        {"twice", 0, run_twice},
+        {"suggest", 1, run_suggest},
+        {"report", 1, run_report},
+        {"rows", 1, run_rows},
+        {"say", 1, run_say},
+        {"ignore-term", 1, run_ignore_term},
     };
     for (size_t i = 0; argc > 1 && i < sizeof(modes) / sizeof(modes[0]); i++) {
         if (strcmp(modes[i].name, argv[1]) == 0 && argc >= 2 + modes[i].n_args)
