@@ -592,6 +592,9 @@ static void tear_down(struct executor *ex)
     for (size_t i = 0; i < ex->n_config_env; i++)
         free(ex->config_env[i]);
     free(ex->config_env);
+    for (size_t i = 0; i < ex->n_spools_left; i++)
+        free(ex->spools_left[i]);
+    free(ex->spools_left);
     free(ex->orphans.inherited);
     free(ex->stub);
     (void)uv_run(&ex->loop, UV_RUN_NOWAIT); /* what a set-up that failed has begun to close */

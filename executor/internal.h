@@ -171,6 +171,11 @@ struct executor {
     struct storeq *storeq;
     struct spool
         *spool; /* what the store has not taken is kept there; NULL: it could not be made */
+    /* the store thread's: spools that stay, for what is in them is not for this store; and whether
+     * somebody else replays one now */
+    char **spools_left;
+    size_t n_spools_left, cap_spools_left;
+    bool spool_taken;
     struct sweep *sweep;
     struct sw_study_conf *sweep_studies;
     unsigned rungs[FALLBACK_RUNGS_MAX]; /* of the fallback ladder: bits of classes */
@@ -253,8 +258,9 @@ void lost_tell_waiting(struct study *st);
 
 /* spool/adopt.c */
 /* Stores what executors of this run directory that are gone have left in their spools; on the
- * store's thread, outside of a transaction. Errors: trouble. */
-int spool_adopt(const struct executor *ex, struct err *err);
+ * store's thread, outside of a transaction. Trials of which somebody else is storing the outcome so
+ * are not taken for lost meanwhile. Errors: trouble. */
+int spool_adopt(struct executor *ex, struct err *err);
 /* The same as a job of its own. */
 void spool_adopt_later(struct executor *ex);
 

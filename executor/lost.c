@@ -75,6 +75,8 @@ int lost_reap(const struct study *st, struct store *s, struct err *err)
 {
     struct lost l = {.self = st->ex->owner,
                      .beats_s = 3.0 * (double)st->spec->report.heartbeat_ms / 1000.0};
+    if (st->ex->spool_taken) /* they may be finished in a moment */
+        return 0;
     int rc = store_running_each(s, st->id, note_lost, &l, err);
     for (size_t i = 0; rc == 0 && i < l.n; i++) {
         rc = fail_lost(st, s, l.ids[i], err);

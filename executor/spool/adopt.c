@@ -1,12 +1,15 @@
 /* Spools that executors left behind: what they hold goes to the store before their trials are taken
  * for lost. */
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/array.h"
 #include "base/log.h"
 #include "executor/internal.h"
+#include "executor/owner.h"
 
 struct adoption {
-    const struct executor *ex;
+    struct executor *ex;
     struct store *s; /* opened when there is something to replay */
 };
 
@@ -20,6 +23,26 @@ static void tell(const struct spool_file *f, const struct spool_report *r)
               LOG_INT("damaged_lines", r->damaged), LOG_FLAG("torn", r->torn));
 }
 
+/* One that stays is looked at and told of once. */
+static bool is_left(const struct executor *ex, const char *path)
+{
+    for (size_t i = 0; i < ex->n_spools_left; i++) {
+        if (strcmp(ex->spools_left[i], path) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void leave(struct executor *ex, const char *path)
+{
+    char *copy = strdup(path);
+    if (copy != NULL && array_reserve(&ex->spools_left, &ex->cap_spools_left, ex->n_spools_left + 1,
+                                      sizeof(*ex->spools_left)))
+        ex->spools_left[ex->n_spools_left++] = copy;
+    else
+        free(copy);
+}
+
 /* A file that one of us cannot read or replay must not stop the sweep: its trials are run again,
  * and the file stays for people. A store that is away stops it, as it does elsewhere. */
 static int adopt(void *ctx, struct spool_file *f, enum spool_owner owner, int rc,
@@ -28,9 +51,13 @@ static int adopt(void *ctx, struct spool_file *f, enum spool_owner owner, int rc
     struct adoption *a = ctx;
     struct spool_report report = {0};
     struct err err = {0};
-    if (owner == SPOOL_LIVES || f->damaged_name)
+    if (owner == SPOOL_LIVES && rc == 0 && f->data.owner != NULL &&
+        owner_state(f->data.owner) == OWNER_DEAD)
+        a->ex->spool_taken = true; /* who has its lock replays it */
+    if (owner == SPOOL_LIVES || f->damaged_name || is_left(a->ex, f->path))
         return 0;
     if (rc < 0) {
+        leave(a->ex, f->path);
         log_event(LOG_ERROR, "spool_not_read", LOG_TEXT("file", f->path),
                   LOG_TEXT("error", why->msg));
         return 0;
@@ -46,14 +73,17 @@ static int adopt(void *ctx, struct spool_file *f, enum spool_owner owner, int rc
     else if (!away)
         log_event(LOG_ERROR, "spool_not_replayed", LOG_TEXT("file", f->path),
                   LOG_TEXT("error", err.msg));
+    if (!away && (rc < 0 || report.missing > 0))
+        leave(a->ex, f->path);
     return away ? rc : 0;
 }
 
 /* With a connection of its own: for the executor's what is replayed is done by others, and learnt
  * from. */
-int spool_adopt(const struct executor *ex, struct err *err)
+int spool_adopt(struct executor *ex, struct err *err)
 {
     struct adoption a = {.ex = ex};
+    ex->spool_taken = false;
     int rc = spool_each(ex->spec->run.dir, adopt, &a, err);
     store_destroy(a.s);
     if (rc == -ERR_BUSY || rc == -ERR_UNAVAILABLE)

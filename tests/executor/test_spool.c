@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -189,6 +190,36 @@ Test(spool, an_executor_of_the_same_run_takes_over_what_a_dead_one_spooled)
     cr_expect(eq(int, sandbox_wait(pid, 120), 0), "%s", sandbox_text("err"));
     cr_expect(eq(int, sandbox_count(TRIAL_COMPLETE), 4), "%s", err.msg);
     cr_expect(eq(int, sandbox_count(TRIAL_FAIL), 0));
+}
+
+Test(spool, trials_are_not_lost_while_somebody_else_stores_their_outcomes)
+{
+    spool_two(SIGKILL);
+    AUTO_CLOSE int fd = open(spool_file(".spool"), O_RDONLY | O_CLOEXEC);
+    cr_assert(fd >= 0 && flock(fd, LOCK_EX) == 0);
+    pid_t pid =
+        sandbox_run((const char *const[]){"-v", "-n4", "-j1", "report.heartbeat=1s", "x=float:0..1",
+                                          "--", VICTIM, "log", "log", "300", NULL});
+    cr_assert(sandbox_await("err", "\"hpo_heartbeat\"", 60));
+    cr_assert(eq(int, flock(fd, LOCK_UN), 0)); /* it gave up: the next one takes over */
+    cr_expect(eq(int, sandbox_wait(pid, 120), 0), "%s", sandbox_text("err"));
+    cr_expect(eq(int, sandbox_count(TRIAL_COMPLETE), 4));
+    cr_expect(eq(int, sandbox_count(TRIAL_FAIL), 0));
+}
+
+Test(spool, one_that_is_not_for_this_store_is_told_once_and_stays)
+{
+    spool_two(SIGKILL);
+    cr_expect(eq(int,
+                 RUN(120, "-v", "--storage", "sqlite:///other.db", "-n12", "-j1",
+                     "report.heartbeat=1s", "x=float:0..1", "--", VICTIM, "log", "log", "300"),
+                 0),
+              "%s", sandbox_text("err"));
+    const char *told = strstr(sandbox_text("err"), "\"spool_replayed\"");
+    cr_assert(told != NULL);
+    cr_expect(strstr(told + 1, "\"hpo_heartbeat\"") != NULL);
+    cr_expect(strstr(told + 1, "\"spool_replayed\"") == NULL);
+    cr_expect(spool_file(".spool") != NULL);
 }
 
 Test(spool, a_full_disk_holds_what_was_reserved)
