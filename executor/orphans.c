@@ -133,11 +133,22 @@ static void look(struct executor *ex)
         search_free(s);
 }
 
+static bool nobody(void *ctx, pid_t pid)
+{
+    (void)ctx;
+    (void)pid;
+    return false;
+}
+
+/* While a search waits for a process that cannot be asked, those that are over are collected still.
+ */
 static void on_timer(uv_timer_t *t)
 {
     struct executor *ex = CONTAINER_OF(t, struct executor, orphans.timer);
     ex->orphans.again = ex->orphans.search != NULL;
-    if (!ex->orphans.again)
+    if (ex->orphans.again)
+        (void)proc_reap_orphans(is_known, nobody, ex);
+    else
         look(ex);
 }
 

@@ -169,7 +169,8 @@ static json_t *words(const char *text)
     return json_read(buf_str(&b), b.len, NULL);
 }
 
-/* A line with all that an offline analysis needs; one write, for several processes may append. */
+/* A line with all that an offline analysis needs; one write, for several processes may append. A
+ * file that would have us wait (a pipe that nobody reads) goes without. */
 static void append_to_log(const struct run *r, const char *path)
 {
     const struct study *st = r->study;
@@ -186,7 +187,7 @@ static void append_to_log(const struct run *r, const char *path)
     AUTO(buf_free) struct buf line = BUF_INIT;
     if (text != NULL)
         buf_printf(&line, "%s\n", text);
-    AUTO_CLOSE int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+    AUTO_CLOSE int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0644);
     if (fd < 0 || line.failed || write(fd, buf_str(&line), line.len) != (ssize_t)line.len)
         log_event(LOG_WARNING, "failure_log_not_written", LOG_TEXT("file", path),
                   LOG_TEXT("error", strerrordesc_np(errno)));

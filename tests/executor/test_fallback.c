@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -189,6 +190,17 @@ Test(fallback, failed_trainings_are_appended_to_the_failure_log)
     const char *const why[] = {FORKLESS, "why", "1", "s", "--storage", "sqlite:///s.db", NULL};
     cr_expect_eq(sandbox_wait(sandbox_start(why), 60), 0);
     cr_expect(sandbox_has("out", "fallback  step 1: asked for g=4.5\n"), "%s", sandbox_text("out"));
+}
+
+Test(fallback, a_failure_log_that_nobody_reads_holds_nobody_up)
+{
+    write_sweep("45", "");
+    enqueue(4.5);
+    cr_assert_eq(mkfifo("f.log", 0644), 0);
+    const char *const argv[] = {
+        FORKLESS, "run", "-v", "--dir", "runs", "t.yaml", "report.failure_log=f.log", NULL};
+    cr_assert_eq(sandbox_wait(sandbox_start(argv), 60), 0, "%s", sandbox_text("err"));
+    cr_expect(sandbox_has("err", "\"failure_log_not_written\""), "%s", sandbox_text("err"));
 }
 
 Test(fallback, soft_labels_are_never_tried_again)
