@@ -538,6 +538,11 @@ static void on_gone(struct sweep *s, const struct sw_event *ev)
     if (slot->state == SLOT_CLAIMING)
         return;
     slot->state = SLOT_FREE;
+    if (slot->held == HELD_READY && !s->admit && busy_slots(s) > 0) {
+        slot->held = HELD_NONE; /* whoever has memory may take it */
+        give_back(s, ev->slot);
+        return;
+    }
     (void)go_on(s, ev->slot, ev->now_ms);
 }
 

@@ -9,7 +9,8 @@
  *                   └────────────────CLAIM───────────────┘
  *
  * While trials are short the next one is claimed when one starts: it is held beside the running one
- * and starts as soon as the slot can take it. A stop gives what is held back.
+ * and starts as soon as the slot can take it. What is held is given back by a stop, and when the
+ * slot needs a new worker for which there is no memory.
  *
  * The store decides: a claim is refused as soon as the study has its promised trials finished,
  * running or queued, over all processes. So the sweep keeps no truth of its own, only what the

@@ -1,7 +1,7 @@
 /* Drives the sweep and the worker machines with a virtual clock through random sweeps: workers that
- * die, hang, ignore SIGTERM or linger; a store that is slow or gives up; signals; executors that
- * are killed and started again, also two on one study. After every event the design's invariants
- * are checked.
+ * die, hang, ignore SIGTERM or linger; a store that is slow or gives up; memory that is short at
+ * times; signals; executors that are killed and started again, also two on one study. After every
+ * event the design's invariants are checked.
  *
  *   sim [SWEEPS [SEED]]      SWEEPS random sweeps from SEED (printed)
  *   sim -v SEED              replays one, with its trace */
@@ -66,6 +66,9 @@ struct executor {
     struct sim_worker workers[MAX_SLOTS];
     int claimed[MAX_SLOTS]; /* trial claimed for the slot, to be started */
     int started[MAX_SLOTS]; /* the one that was started in it last */
+    bool asks[MAX_SLOTS];   /* a claim for it is under way */
+    bool tight;             /* there is no memory for another worker, as the sweep was told last */
+    bool by_gone;           /* the sweep takes a worker's end */
     uint64_t store_free;
     bool signalled, over;
     uint64_t signal_ms;
@@ -109,7 +112,7 @@ static struct {
     struct wk_conf wk_conf;
     struct executor executors[MAX_EXECUTORS];
     int n_executors, reuse;
-    int p_fail, p_hang, p_store_fail, p_start_fail, p_taken, p_refused; /* per mille */
+    int p_fail, p_hang, p_store_fail, p_start_fail, p_taken, p_refused, p_tight; /* per mille */
     enum fail_class start_fail;
     bool friendly; /* no fault that could prevent the target */
     bool proof_fails;
@@ -470,6 +473,15 @@ static void check_answered(const struct sw_action *a, const struct model_trial *
     CHECK(a->rung == (a->state == TRIAL_FAIL ? first : 0), "rung %d, not %d", a->rung, first);
 }
 
+static bool others_busy(const struct executor *x, int slot)
+{
+    for (int i = 0; i < w.conf.slots; i++) {
+        if (i != slot && (x->workers[i].alive || x->unaware[i] || x->claimed[i] >= 0 || x->asks[i]))
+            return true;
+    }
+    return false;
+}
+
 static void obey(int executor, const struct sw_action *a, bool *failed_start)
 {
     struct executor *x = &w.executors[executor];
@@ -478,11 +490,17 @@ static void obey(int executor, const struct sw_action *a, bool *failed_start)
     switch (a->type) {
     case SW_DO_CLAIM:
         CHECK(!x->signalled, "a claim after the signal");
+        CHECK(!x->asks[a->slot] && x->claimed[a->slot] < 0, "slot %d asks for two", a->slot);
+        CHECK(!x->tight || (x->workers[a->slot].alive && !a->ahead) || !others_busy(x, a->slot),
+              "a place is filled for which there is no memory");
+        x->asks[a->slot] = true;
         store_action(executor, STORE_CLAIM, a, -1);
         break;
     case SW_DO_START:
         CHECK(!x->signalled, "a start after the signal");
         CHECK(x->claimed[a->slot] >= 0, "slot %d starts without a trial", a->slot);
+        CHECK(!x->tight || !x->by_gone || !others_busy(x, a->slot),
+              "a held trial starts a worker for which there is no memory");
         x->started[a->slot] = x->claimed[a->slot];
         x->claimed[a->slot] = -1;
         if (!x->workers[a->slot].alive && per_mille(w.p_start_fail))
@@ -574,6 +592,24 @@ static void feed_sweep(int executor, struct sw_event ev)
     schedule_tick(executor, sw_due(x->sweep));
 }
 
+/* As the shell does before a worker's end, and with its ticks. */
+static void look_at_memory(int executor)
+{
+    struct executor *x = &w.executors[executor];
+    x->tight = per_mille(w.p_tight);
+    feed_sweep(executor, (struct sw_event){.type = SW_EV_ADMIT, .admit = !x->tight});
+}
+
+static void feed_gone(int executor, int slot)
+{
+    struct executor *x = &w.executors[executor];
+    look_at_memory(executor);
+    x->unaware[slot] = false;
+    x->by_gone = true;
+    feed_sweep(executor, (struct sw_event){.type = SW_EV_GONE, .slot = slot});
+    x->by_gone = false;
+}
+
 static void end_trial(int executor, int slot, enum trial_state state, enum fail_class fail,
                       bool goes_on)
 {
@@ -619,8 +655,7 @@ static void worker_exit(int executor, int slot)
     x->unaware[slot] = true;
     if (k->has_trial)
         end_trial(executor, slot, TRIAL_FAIL, classes[k->fsm.reason], false);
-    x->unaware[slot] = false;
-    feed_sweep(executor, (struct sw_event){.type = SW_EV_GONE, .slot = slot});
+    feed_gone(executor, slot);
 }
 
 static void worker_outcome(int executor, int slot)
@@ -636,8 +671,7 @@ static void worker_outcome(int executor, int slot)
         k->alive = false;
         w.executors[executor].unaware[slot] = true;
         end_trial(executor, slot, state, fail, false);
-        w.executors[executor].unaware[slot] = false;
-        feed_sweep(executor, (struct sw_event){.type = SW_EV_GONE, .slot = slot});
+        feed_gone(executor, slot);
         return;
     }
     bool goes_on = k->trials_left > 0 && per_mille(900);
@@ -688,6 +722,8 @@ static void deliver(const struct event *e)
         return;
     switch (e->what) {
     case TO_SWEEP:
+        if (e->ev.type == SW_EV_CLAIMED)
+            x->asks[e->slot] = false;
         feed_sweep(e->executor, e->ev);
         break;
     case STORE_CLAIM: {
@@ -754,6 +790,7 @@ static void deliver(const struct event *e)
             if (x->workers[i].alive && wk_due(&x->workers[i].fsm) <= w.now)
                 feed_worker(e->executor, i, WK_EV_TICK);
         }
+        look_at_memory(e->executor);
         if (sw_due(x->sweep) <= w.now)
             feed_sweep(e->executor, (struct sw_event){.type = SW_EV_TICK});
         break;
@@ -795,6 +832,7 @@ static void draw_world(uint64_t seed, bool verbose)
     w.start_fail = per_mille(500) ? FAIL_LOST : FAIL_EXIT;
     w.p_taken = w.friendly || per_mille(800) ? 0 : 20;
     w.p_refused = w.friendly || per_mille(800) ? 0 : 50;
+    w.p_tight = per_mille(500) ? 0 : (int)below(1001);
     w.n_executors = per_mille(800) ? 1 : 2;
     w.wk_conf = (struct wk_conf){.stall_ms = per_mille(900) ? 20000 : 0,
                                  .deadlock_ms = per_mille(500) ? 1 + below(15000) : 0,
