@@ -25,7 +25,7 @@ ALPHA, GAMMA, SMOOTHING = 0.25, 2.0, 0.1
 
 
 def load(path):
-    bars = pd.read_csv(path)
+    bars = pd.read_csv(path).rename(columns=str.lower)
     close, volume = bars["close"], bars["volume"]
     step = np.log(close / close.shift(1))
     columns = {"bar_return": step, "bar_range": (bars["high"] - bars["low"]) / close,

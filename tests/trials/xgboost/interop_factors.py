@@ -1,7 +1,7 @@
-"""Every factor of forkless-xgboost against the same pipeline in Python (bench/peers/ftf.py), on the same bars, folds
-and parameters and with Python's XGBoost library on both sides.
+"""Every factor of forkless-xgboost against the same pipeline in Python (bench/peers/ftf.py), on the same real
+prices, folds and parameters and with Python's XGBoost library on both sides.
 
-    interop_factors.py FORKLESS_XGBOOST PEER.py
+    interop_factors.py FORKLESS_XGBOOST PEER.py PRICES.csv
 """
 import glob
 import importlib.util
@@ -23,24 +23,11 @@ from sklearn.calibration import _SigmoidCalibration
 from sklearn.isotonic import IsotonicRegression
 from sklearn.model_selection import KFold
 
-PROGRAM, PEER = sys.argv[1:3]
+PROGRAM, PEER, BARS = sys.argv[1:4]
 ROUNDS = 80  # so that few rows fall into the same leaves of all trees: cleanlab takes any of those that tie
 spec = importlib.util.spec_from_file_location("ftf", PEER)
 peer = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(peer)
-
-
-def write_bars(path, n=4000):
-    rng = np.random.default_rng(5)
-    x, lines = 0.0, ["open,high,low,close,volume"]
-    for _ in range(n):
-        first = 100 * np.exp(x)
-        x = 0.985 * x + 0.006 * rng.normal()
-        last = 100 * np.exp(x)
-        high, low = max(first, last) * (1 + 0.002 * rng.random()), min(first, last) * (1 - 0.002 * rng.random())
-        lines.append(f"{first:.6f},{high:.6f},{low:.6f},{last:.6f},{rng.integers(1, 10000)}")
-    with open(path, "w") as f:
-        f.write("\n".join(lines) + "\n")
 
 
 def environment(work):
@@ -51,10 +38,10 @@ def environment(work):
     return os.environ | {"LD_LIBRARY_PATH": ":".join([work] + needs)}
 
 
-def ours(work, bars, env, **settings):
+def ours(work, env, **settings):
     path = os.path.join(work, "run.json")
     with open(path, "w") as f:
-        json.dump({"data": bars, "cache": work, "rounds": ROUNDS, "folds": {"walk_forward": peer.FOLDS},
+        json.dump({"data": BARS, "cache": work, "rounds": ROUNDS, "folds": {"walk_forward": peer.FOLDS},
                    "prices": {"windows": list(peer.WINDOWS), "horizon": peer.HORIZON, "threshold": peer.BUY},
                    "fixed": {"tree_method": "hist", "eta": 0.1, "max_depth": 4, "base_score": 0.5}} | settings, f)
     out = subprocess.run([PROGRAM, "--config", path], check=True, capture_output=True, text=True, env=env).stdout
@@ -77,26 +64,26 @@ def calibrated(x, y, gain, kind):
         model = xgb.train(peer.PARAMS, xgb.DMatrix(x[train], y[train]), ROUNDS)
         by = _SigmoidCalibration() if kind == "platt" else IsotonicRegression(out_of_bounds="clip")
         by.fit(score(prob), y[train])
-        folds.append(peer.evaluate(y[test], by.predict(score(model.predict(xgb.DMatrix(x[test])))), gain[test]))
+        # single precision, as the program has it: isotonic says 0 and 1, which log_loss clips by the type
+        p = by.predict(score(model.predict(xgb.DMatrix(x[test])))).astype("float32")
+        folds.append(peer.evaluate(y[test], p, gain[test]))
     return {name: np.mean([f[name] for f in folds]) for name in ("auc", "brier", "logloss")}
 
 
 def main():
     with tempfile.TemporaryDirectory(prefix="forkless-factors-") as work:
-        bars = os.path.join(work, "bars.csv")
-        write_bars(bars)
         env = environment(work)
-        x, y, gain = peer.load(bars)
+        x, y, gain = peer.load(BARS)
         seen = set()
         for factor in "baseline", "cleanlab", "focal_loss", "label_smoothing":
             want = peer.trial(factor, x, y, gain, ROUNDS, {})
-            got = ours(work, bars, env, factor=factor)["auc"]
+            got = ours(work, env, factor=factor)["auc"]
             assert abs(got - want) < 1e-3, (factor, got, want)
             seen.add(round(got, 9))
             print("ok", factor, got, got - want, flush=True)
         assert len(seen) == 4, "factors that do not differ"
         for kind in "platt", "isotonic":
-            want, got = calibrated(x, y, gain, kind), ours(work, bars, env, factor="baseline", calibrate=kind)
+            want, got = calibrated(x, y, gain, kind), ours(work, env, factor="baseline", calibrate=kind)
             for name in want:
                 assert abs(got[name] - want[name]) < 1e-3, (kind, name, got[name], want[name])
             print("ok", kind, got["brier"], got["brier"] - want["brier"], flush=True)
