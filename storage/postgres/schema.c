@@ -34,7 +34,7 @@ static const char tables[] =
     "CREATE TABLE IF NOT EXISTS studies (study_id serial NOT NULL,"
     " study_name varchar(512) NOT NULL, PRIMARY KEY (study_id));"
     "CREATE UNIQUE INDEX IF NOT EXISTS ix_studies_study_name ON studies (study_name);"
-    "CREATE TABLE IF NOT EXISTS version_info (version_info_id serial NOT NULL,"
+    "CREATE TABLE IF NOT EXISTS version_info (version_info_id integer NOT NULL,"
     " schema_version integer, library_version varchar(256), PRIMARY KEY (version_info_id),"
     " CHECK (version_info_id = 1));"
     "CREATE TABLE IF NOT EXISTS study_directions (study_direction_id serial NOT NULL,"
