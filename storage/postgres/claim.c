@@ -1,4 +1,5 @@
 /* Who runs what: taking the next trial, and queueing one again after it failed. */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +79,7 @@ static int claim_queued(struct store_pg *q, struct trial_index *ix, const struct
         rc = read_claimed(q, &claim, err);
     if (rc < 0)
         return rc;
+    assert(claim.trial != NULL);
     *won = PQntuples(r) == 1;
     if (!*won) {
         index_changed(ix, due->id, claim.trial->state);

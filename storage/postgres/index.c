@@ -1,5 +1,6 @@
 #include "storage/postgres/index.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -428,6 +429,7 @@ static int get(struct store_pg *q, int64_t study, struct trial_index **out, bool
     int rc = id_fits(study) ? index_slot(q, study, out, err) : no_study(study, err);
     if (rc < 0)
         return rc;
+    assert(*out != NULL);
     *now = !(*out)->loaded;
     return (*out)->loaded ? 0 : load(q, *out, err);
 }
