@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "executor/internal.h"
+#include "storage/ftf.h"
 
 static int make_dirs(char *path, struct err *err)
 {
@@ -151,6 +152,7 @@ struct open_job {
     struct storeq_job job;
     struct study *st;
     bool entered; /* the run has its row */
+    bool keeps;   /* the store keeps trainings */
     struct executor_study view;
 };
 
@@ -278,6 +280,7 @@ static int open_run(struct storeq_job *job, struct store *s, struct err *err)
                                            .want = WANT_USER_ATTRS};
     o->view = st->view;
     o->view.interrupted = 0;
+    o->keeps = store_keeps_trainings(s);
     int rc = spool_adopt(st->ex, err);
     if (rc == 0)
         rc = enter_study(st, s, err);
@@ -317,6 +320,9 @@ static void open_done(struct storeq_job *job)
         executor_feed(st->ex, (struct sw_event){.type = SW_EV_LOST});
         return;
     }
+    if (st->training && !o->keeps && st->index == 0)
+        executor_notice(st->ex, "this store keeps no training_runs: forkless triage will not see "
+                                "these trainings");
     st->view = o->view;
     st->view.done_before = study_done(st);
     log_event(LOG_INFO, "study_open", LOG_TEXT("study", st->view.name),

@@ -20,6 +20,11 @@ static int check(const struct store *s, bool write, struct err *err)
     return 0;
 }
 
+bool store_keeps_trainings(const struct store *s)
+{
+    return s->ops->ftf != NULL;
+}
+
 static int check_object(const char *what, const char *json, struct err *err)
 {
     if (json == NULL)

@@ -7,6 +7,9 @@
 
 #include "storage/storage.h"
 
+/* Whether the store keeps such tables; one behind a proxy does not. */
+bool store_keeps_trainings(const struct store *s);
+
 /* ---- training_runs ---- */
 
 struct store_training {

@@ -174,6 +174,31 @@ Test(fallback, the_xgboost_worker_goes_down_to_the_baseline)
     cr_expect_str_eq(buf_str(&results), "- baseline:rolled_back rolled_back;");
 }
 
+Test(fallback, behind_a_proxy_the_ladder_works_and_missing_trainings_are_told)
+{
+    const char *const serve[] = {FORKLESS,   "serve",       "--storage", "sqlite:///s.db",
+                                 "--listen", "unix:p.sock", NULL};
+    char url[200], setting[250], *cwd = getcwd(NULL, 0);
+    if (access(FORKLESS "-serve", X_OK) < 0)
+        cr_skip_test("built without gRPC");
+    write_sweep("345", "");
+    enqueue(4.5);
+    pid_t proxy = sandbox_start(serve);
+    for (int i = 0; i < 600 && sandbox_size("p.sock") < 0; i++)
+        (void)usleep(100000);
+    (void)snprintf(url, sizeof(url), "grpc+unix://%s/p.sock", cwd);
+    (void)snprintf(setting, sizeof(setting), "study.storage=%s", url);
+    free(cwd);
+    const char *const run[] = {FORKLESS, "run", "--dir", "runs", "t.yaml", setting, NULL};
+    cr_assert_eq(sandbox_wait(sandbox_start(run), 60), 0, "%s", sandbox_text("err"));
+    cr_expect(sandbox_has("err", "this store keeps no training_runs"), "%s", sandbox_text("err"));
+    struct sandbox_trial t[4];
+    cr_assert_eq(sandbox_trials(t, 4), 3);
+    cr_expect(t[2].state == TRIAL_COMPLETE && t[2].value == 2.5);
+    (void)kill(proxy, SIGTERM);
+    cr_expect_eq(sandbox_wait(proxy, 60), 0);
+}
+
 Test(fallback, failed_trainings_are_appended_to_the_failure_log)
 {
     write_sweep("45", "");
