@@ -297,7 +297,8 @@ static int settle_factor(const struct trial_conf *t, const json_t *sampled, stru
     if (t->calibrate != CALIBRATE_NONE && o->task != TASK_BINARY && o->labels != LABEL_UNIT)
         return err_set(err, ERR_INVALID, "calibrate goes with binary objectives, not with %s",
                        o->name);
-    if (json_object_get(sampled, "label_smoothing") != NULL && t->factor != FACTOR_NONE &&
+    if (json_object_get(sampled, "label_smoothing") != NULL &&
+        json_object_get(sampled, "factor") == NULL && t->factor != FACTOR_NONE &&
         t->factor != FACTOR_LABEL_SMOOTHING)
         return err_set(err, ERR_INVALID,
                        "parameter label_smoothing has no effect with factor %s: give it `when: "
@@ -354,6 +355,10 @@ static int make(struct trial_conf *t, const struct config *config, const json_t 
     take_environment(t, &config->factor);
     if (rc == 0 && sampled != NULL)
         rc = take_all(t, sampled, err);
+    /* a trial with a factor of its own may carry what belongs to another one, as when it falls back
+     */
+    if (json_object_get(sampled, "factor") != NULL && t->factor != FACTOR_LABEL_SMOOTHING)
+        t->smoothing = 0;
     if (rc == 0)
         rc = refuse_idle_focal(t, config, sampled, err);
     if (rc == 0)

@@ -93,6 +93,18 @@ Test(factors, one_may_be_a_parameter_of_the_trial)
                                       "\"label_smoothing\":0.3}"));
 }
 
+Test(factors, a_trial_that_falls_back_to_the_baseline_keeps_its_other_parameters)
+{
+    double baseline = value_of("", PARAMS);
+    cr_expect_eq(
+        baseline,
+        value_of(",\"factor\":\"focal_loss\"",
+                 "{\"eta\":0.1,\"max_depth\":3,\"focal_gamma\":4,\"factor\":\"baseline\"}"));
+    cr_expect_eq(baseline, value_of(",\"factor\":\"label_smoothing\"",
+                                    "{\"eta\":0.1,\"max_depth\":3,\"label_smoothing\":0.3,"
+                                    "\"factor\":\"baseline\"}"));
+}
+
 Test(factors, smoothing_by_nothing_is_the_baseline)
 {
     cr_expect_eq(value_of("", PARAMS), value_of(",\"label_smoothing\":0", PARAMS));
