@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "executor/spool/spool.h"
 #include "executor/storeq.h"
 
 #define JOBS 400
@@ -26,6 +27,7 @@ struct test {
     struct storeq *q;
     int64_t study;
     int done, refused, troubles, recoveries;
+    int broken;
     int created;    /* trials, by jobs that went well */
     int last_write; /* writes come back in the order in which they went in */
     uv_timer_t timer;
@@ -37,6 +39,7 @@ struct job {
     struct test *t;
     int number;
     int64_t trial;
+    struct spool_chain chain;
 };
 
 /* It fails when it has written already. */
@@ -58,6 +61,14 @@ static int run(struct storeq_job *j, struct store *s, struct err *err)
     return rc == 0 && breaks(job) ? err_set(err, ERR_NOMEM, "half way") : rc;
 }
 
+/* While the store refuses; on either of the queue's threads. */
+static void put_spool(struct storeq_job *j, unsigned generation, struct buf *out)
+{
+    struct job *job = CONTAINER_OF(j, struct job, job);
+    const struct entry e = {.study = "s", .number = job->number};
+    spool_put(out, &e, spool_chain_next(&job->chain, generation));
+}
+
 static void done(struct storeq_job *j)
 {
     AUTO_FREE struct job *job = CONTAINER_OF(j, struct job, job);
@@ -72,6 +83,7 @@ static void done(struct storeq_job *j)
         t->refused++;
     } else if (breaks(job)) {
         CHECK(j->rc == -ERR_NOMEM && strcmp(j->err.msg, "half way") == 0);
+        t->broken++;
     } else {
         CHECK(j->rc == 0);
         t->created += j->kind != STOREQ_READ;
@@ -97,6 +109,8 @@ static void push_some(uv_timer_t *timer)
         struct job *job = calloc(1, sizeof(*job));
         CHECK(job != NULL);
         job->job = (struct storeq_job){.kind = kinds[t->pushed % 5], .run = run, .done = done};
+        if (job->job.kind == STOREQ_WRITE || job->job.kind == STOREQ_DURABLE)
+            job->job.spool = put_spool;
         job->t = t;
         job->number = t->pushed;
         storeq_push(t->q, &job->job);
@@ -105,16 +119,18 @@ static void push_some(uv_timer_t *timer)
         uv_close((uv_handle_t *)timer, NULL);
 }
 
-/* Somebody else: holds the write lock for a while, again and again. */
+/* Somebody else: holds the write lock for a while, again and again, once for longer than the queue
+ * waits before it tells. */
 static void *lock_it(void *url)
 {
     struct err err;
     struct store *s = NULL;
-    const struct timespec hold = {.tv_nsec = 150000000};
+    const struct timespec hold = {.tv_nsec = 150000000},
+                          long_hold = {.tv_sec = 1, .tv_nsec = 400000000};
     CHECK(store_open(&s, url, NULL, &err) == 0);
     for (int i = 0; i < 5; i++) {
         CHECK(store_begin(s, &err) == 0);
-        (void)nanosleep(&hold, NULL);
+        (void)nanosleep(i == 0 ? &long_hold : &hold, NULL);
         store_rollback(s);
     }
     store_destroy(s);
@@ -155,8 +171,11 @@ int main(void)
     (void)snprintf(url, sizeof(url), "sqlite:///%s/s.db", dir);
     t.study = make_study(url);
     CHECK(uv_loop_init(&t.loop) == 0);
+    struct spool *spool = NULL;
+    const struct spool_conf keep = {.run_dir = dir, .storage = url, .run_id = "r", .owner = "me"};
+    CHECK(spool_create(&spool, &keep, &err) == 0);
     const struct storeq_conf conf = {
-        .url = url, .patience_ms = 60000, .on_trouble = on_trouble, .ctx = &t};
+        .url = url, .spool = spool, .patience_ms = 60000, .on_trouble = on_trouble, .ctx = &t};
     CHECK(storeq_start(&t.q, &t.loop, &conf, &err) == 0);
     CHECK(pthread_create(&other, NULL, lock_it, url) == 0);
     CHECK(uv_timer_init(&t.loop, &t.timer) == 0 && uv_timer_start(&t.timer, push_some, 0, 20) == 0);
@@ -166,8 +185,13 @@ int main(void)
     CHECK(t.done == JOBS);
     CHECK(t.refused == JOBS / 10);
     check_trials(url, &t);
-    CHECK(t.troubles == t.recoveries);
-    static const char *const files[] = {"s.db", "s.db-wal", "s.db-shm", ""};
+    CHECK(t.troubles > 0 && t.troubles == t.recoveries);
+    CHECK(spool_left(spool) <= t.broken); /* what the store has not taken for good */
+    AUTO_FREE char *left = strdup(spool_path(spool));
+    spool_destroy(spool);
+    if (left != NULL)
+        (void)unlink(left);
+    static const char *const files[] = {"s.db", "s.db-wal", "s.db-shm", SPOOL_DIR, ""};
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
         (void)snprintf(path, sizeof(path), "%s/%s", dir, files[i]);
         (void)remove(path);
