@@ -10,6 +10,8 @@
 
 /* More than that are several transactions, so that nobody waits for a thousand others. */
 enum { BATCH_MAX = 256 };
+/* How often one is tried that another's lock, or the news that a trial was taken away, undid. */
+enum { TRIES = 3 };
 
 struct queue {
     struct lane_job *head, **tail;
@@ -81,7 +83,7 @@ static void write_singly(struct lane *l, struct queue *writes)
 }
 
 /* The writes in one transaction. Returns false when one broke it: none is stored. */
-static bool write_together(struct lane *l, struct queue *writes, struct err *err)
+static bool write_once(struct lane *l, struct queue *writes, struct err *err)
 {
     int rc = store_begin(l->store, err);
     if (rc < 0)
@@ -97,6 +99,20 @@ static bool write_together(struct lane *l, struct queue *writes, struct err *err
     else
         rc = store_commit(l->store, true, err);
     return rc == 0;
+}
+
+/* A deadlock with another server, or one client's trial that was taken away, is no trouble of all
+ * the others, who do not ask a second time. */
+static bool write_together(struct lane *l, struct queue *writes, struct err *err)
+{
+    bool done = false;
+    for (int i = 0; i < TRIES && !done; i++) {
+        *err = (struct err){0};
+        done = write_once(l, writes, err);
+        if (err->code != ERR_BUSY)
+            break;
+    }
+    return done;
 }
 
 /* What breaks a transaction may be one client's alone (a row of its study that cannot be read), so
