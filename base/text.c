@@ -272,8 +272,12 @@ char *text_mask_url(const char *url, char *out, size_t size)
 {
     const char *user = strstr(url, "://");
     user = user == NULL ? NULL : user + 3;
-    const char *end = user == NULL ? NULL : user + strcspn(user, "/?#");
-    const char *at = user == NULL ? NULL : memrchr(user, '@', (size_t)(end - user));
+    if (user != NULL && *user == '/') /* it names no host */
+        user = NULL;
+    /* a password with a slash or a question mark is a mistake, whose message must not show it */
+    const char *at = user == NULL ? NULL : memrchr(user, '@', strcspn(user, "?"));
+    if (user != NULL && at == NULL)
+        at = strrchr(user, '@');
     const char *colon = at == NULL ? NULL : memchr(user, ':', (size_t)(at - user));
     if (colon == NULL)
         (void)snprintf(out, size, "%s", url);

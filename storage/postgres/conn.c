@@ -27,6 +27,15 @@ static const char *option(const PQconninfoOption *all, const char *keyword)
     return NULL;
 }
 
+/* Whether a password in it holds a @ or / that is not escaped: libpq would take what is behind for
+ * the host, port or database, and quote it. */
+static bool splits_password(const char *after_scheme)
+{
+    const char *rest = after_scheme + strcspn(after_scheme, "@/");
+    rest = *rest == '@' ? rest + 1 : after_scheme;
+    return memchr(rest, '@', strcspn(rest, "?")) != NULL;
+}
+
 /* What libpq says of a url that it cannot read may quote it, password and all: it is not passed on.
  */
 int conn_read_url(struct store_pg *q, const char *url, struct err *err)
@@ -35,12 +44,13 @@ int conn_read_url(struct store_pg *q, const char *url, struct err *err)
     const char *rest = strstr(url, "://");
     if (asprintf(&q->url, "postgresql%s", rest) < 0)
         return err_set(err, ERR_NOMEM, "storage url");
-    PQconninfoOption *all = PQconninfoParse(q->url, NULL);
+    PQconninfoOption *all =
+        splits_password(rest + strlen("://")) ? NULL : PQconninfoParse(q->url, NULL);
     if (all == NULL)
         return err_set(err, ERR_INVALID,
                        "storage '%.200s' is not understood: "
                        "postgresql://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=require, with %%40 "
-                       "for @ in a password",
+                       "for @ and %%2F for / in a password",
                        text_mask_url(url, shown, sizeof(shown)));
     const char *db = option(all, "dbname"), *host = option(all, "host");
     if (db == NULL || *db == '\0')

@@ -97,6 +97,10 @@ Test(text, a_password_in_a_url_is_masked)
     static const char *const cases[][2] = {
         {"postgresql://u:secret@h:5432/db", "postgresql://u:***@h:5432/db"},
         {"postgresql://u:p@ss:w@h/db?x=a@b:c", "postgresql://u:***@h/db?x=a@b:c"},
+        {"postgresql://u:p@ss/w@h/db", "postgresql://u:***@h/db"},
+        {"postgresql://u:ss/w@h/db", "postgresql://u:***@h/db"},
+        {"postgresql://u:s?s#w@h/db", "postgresql://u:***@h/db"},
+        {"postgresql://h:5432/db?host=a", "postgresql://h:5432/db?host=a"},
         {"postgresql://u@h:5432/db", "postgresql://u@h:5432/db"},
         {"postgresql://u@h/db?password=se&sslpassword=long&x=password",
          "postgresql://u@h/db?password=**&sslpassword=***&x=password"},
