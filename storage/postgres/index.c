@@ -123,6 +123,7 @@ int index_created(struct trial_index *ix, const struct open_trial *t, struct err
     struct open_trial *there = index_find(ix, t->id);
     if (there != NULL) { /* the look at what is new has found it */
         there->own = true;
+        there->lost = false;
         there->start_us = t->start_us;
         return 0;
     }
@@ -149,6 +150,7 @@ void index_claimed(struct trial_index *ix, int64_t trial, int64_t start_us)
     struct open_trial *t = index_find(ix, trial);
     if (t != NULL) {
         t->own = true;
+        t->lost = false;
         t->start_us = start_us;
     }
 }
@@ -239,7 +241,10 @@ static int take_changed(struct store_pg *q, struct trial_index *ix, const PGresu
             return rc;
         if (t == NULL)
             continue;
-        t->own = t->own && state != TRIAL_WAITING; /* put back into the queue: it is anybody's */
+        if (state == TRIAL_WAITING) { /* put back into the queue: it is anybody's but ours */
+            t->lost = t->lost || t->own;
+            t->own = false;
+        }
         set_state(ix, t, state);
     }
     return 0;
@@ -282,6 +287,8 @@ static int take_load(struct store_pg *q, struct trial_index *ix, const PGresult 
         rc = field_state(q, r, i, 2, t.id, &t.state, err);
         t.not_before_us = not_before(r, i, 4);
         t.own = known != NULL && known->own && t.state == TRIAL_RUNNING;
+        t.lost = known != NULL && (known->lost || (known->own && known->state == TRIAL_RUNNING &&
+                                                   t.state == TRIAL_WAITING));
         t.start_us = known != NULL ? known->start_us : 0;
         if (rc == 0)
             rc = add_trial(ix, &t, err);

@@ -15,7 +15,8 @@ struct open_trial {
     int64_t not_before_us; /* WAITING: not to be claimed before, UTC; 0 = at once */
     int64_t start_us;      /* own: as we wrote it. A trial that was taken over has another one */
     enum trial_state state;
-    bool own; /* claimed or created through this handle */
+    bool own;  /* claimed or created through this handle */
+    bool lost; /* it was, and then somebody else put it back into the queue */
 };
 
 /* One change of ours in the transaction that is open, to be taken back with it. */

@@ -476,8 +476,10 @@ static int learn_state(struct store_pg *q, int64_t study, int64_t trial, enum tr
     else
         index_changed(ix, trial, state);
     struct open_trial *open = index_find(ix, trial);
-    if (open != NULL)
+    if (open != NULL) {
         open->own = state == TRIAL_RUNNING;
+        open->lost = false;
+    }
     return 0;
 }
 

@@ -59,7 +59,8 @@ static int queue_begin(struct store_pg *q, struct err *err)
 }
 
 /* A lock on a study stops everybody's claims, and is held until the commit has reached the disk: so
- * such a transaction does not wait for the disk, but one behind it does, which makes both durable. */
+ * such a transaction does not wait for the disk, but one behind it does, which makes both durable.
+ */
 static int queue_commit(struct store_pg *q, struct err *err)
 {
     int rc = 0;
@@ -253,8 +254,9 @@ static int lock_trial(struct store_pg *q, int64_t trial, const struct open_trial
                        trial, trial_state_name(state));
     }
     bool ours = known != NULL && known->own && known->state == TRIAL_RUNNING;
-    if (ours &&
-        (state != TRIAL_RUNNING || !field_time(r, 0, 3, &start_us) || start_us != known->start_us))
+    bool lost = known != NULL && known->lost;
+    if (lost || (ours && (state != TRIAL_RUNNING || !field_time(r, 0, 3, &start_us) ||
+                          start_us != known->start_us)))
         return err_set(err, ERR_CONFLICT,
                        "trial id %" PRId64 " is not ours any more: it was put back into the queue, "
                        "and is %s now",

@@ -230,6 +230,27 @@ Test(postgres, a_trial_that_was_put_back_and_taken_by_others_is_theirs)
     store_destroy(other);
 }
 
+Test(postgres, a_trial_that_was_taken_over_is_theirs_although_we_looked_meanwhile)
+{
+    struct store *zombie = must_open(url), *other = must_open(url);
+    int64_t study = must_study(zombie, "a"), counts[TRIAL_STATES];
+    int64_t trial = must_claim(zombie, study, -1, CLAIM_NEW).id;
+    const double v = 3;
+    MUST(store_trial_state(other, trial, TRIAL_WAITING, NULL, 0, NULL, &err));
+    MUST(store_study_counts(zombie, study, counts, &err)); /* it sees the trial wait */
+    REFUSED(ERR_CONFLICT, store_trial_finish(zombie, trial, TRIAL_COMPLETE, &v, 1, &err));
+    cr_expect_eq(must_claim(other, study, -1, CLAIM_QUEUED).id, trial);
+    REFUSED(ERR_CONFLICT, store_trial_finish(zombie, trial, TRIAL_COMPLETE, &v, 1, &err));
+    MUST(store_study_counts(zombie, study, counts, &err)); /* and run */
+    cr_expect_eq(finish_in_batch(zombie, trial), -ERR_CONFLICT);
+    cr_expect_eq(ask("SELECT count(*) FROM trials WHERE state='RUNNING'"), 1);
+    MUST(store_trial_state(other, trial, TRIAL_WAITING, NULL, 0, NULL, &err));
+    cr_expect_eq(must_claim(zombie, study, -1, CLAIM_QUEUED).id, trial);
+    MUST(store_trial_finish(zombie, trial, TRIAL_COMPLETE, &v, 1, &err)); /* ours again */
+    store_destroy(zombie);
+    store_destroy(other);
+}
+
 /* --- locks of others ---------------------------------------------------------------------------
  */
 
