@@ -196,7 +196,8 @@ int store_trial_finish(struct store *s, int64_t trial, enum trial_state state, c
 /* Sets a trial's state as Optuna's storages do: WAITING -> RUNNING starts it now and is a claim
  * that one caller alone wins; RUNNING of a trial that does not wait changes nothing (*changed =
  * false); a final state is store_trial_finish; WAITING puts a running trial back into the queue,
- * without a start and an owner.
+ * without a start and an owner, unless it was ours and is somebody else's by now (*changed =
+ * false).
  * values may stand only with COMPLETE and PRUNED. changed may be NULL. Errors: as
  * store_trial_finish. */
 int store_trial_state(struct store *s, int64_t trial, enum trial_state state, const double *values,

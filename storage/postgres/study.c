@@ -192,6 +192,8 @@ int pg_study_look(struct store *s, const int64_t *study, store_study_fn *fn, voi
     struct store_pg *q = SELF(s);
     AUTO_RESULT PGresult *rows = NULL;
     struct args a = {0};
+    if (study != NULL && !id_fits(*study))
+        return no_study(*study, err);
     if (study != NULL)
         arg_int(&a, *study);
     else
@@ -206,6 +208,8 @@ static int delete (struct store_pg *q, int64_t study, struct err *err)
 {
     AUTO_RESULT PGresult *lock = NULL;
     struct args a = {0};
+    if (!id_fits(study))
+        return no_study(study, err);
     arg_int(&a, study);
     int rc = pipe_run(q, SQL_STUDY_LOCK, &a, &lock, err);
     if (rc == 0 && PQntuples(lock) == 0)
@@ -249,6 +253,8 @@ static int read_attrs(struct store_pg *q, int64_t study, enum attr_kind kind, co
                       PGresult **out, struct err *err)
 {
     struct args a = {0};
+    if (!id_fits(study))
+        return no_study(study, err);
     arg_int(&a, study);
     arg_text(&a, key);
     return look(q, kind == ATTR_USER ? SQL_STUDY_USER_ATTRS : SQL_STUDY_SYSTEM_ATTRS, &a, out, err);

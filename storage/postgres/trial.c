@@ -483,18 +483,22 @@ static int learn_state(struct store_pg *q, int64_t study, int64_t trial, enum tr
     return 0;
 }
 
-/* Under its lock the trial's state is what was read until the commit. */
+/* Under its lock the trial's state is what was read until the commit. Who puts back what they run
+ * has perhaps done it already, in a commit that was lost; if somebody else runs it by now, it stays
+ * theirs. */
 static int set_state(struct store_pg *q, int64_t trial, enum trial_state state, bool *changed,
                      struct err *err)
 {
     struct trial_head head;
     struct args a = {0};
     int64_t study, now = clock_utc_us();
-    int rc = tx_lock_trial(q, trial, &study, err);
-    if (rc != 0)
+    int rc = state == TRIAL_WAITING ? tx_check_trial(q, trial, &study, err)
+                                    : tx_lock_trial(q, trial, &study, err);
+    bool theirs = rc == -ERR_CONFLICT;
+    if (rc != 0 && !theirs)
         return rc < 0 ? rc : 0;
     rc = pg_trial_look(&q->base, trial, &head, err);
-    if (rc < 0)
+    if (rc < 0 || (theirs && head.state != TRIAL_WAITING))
         return rc;
     *changed = state == TRIAL_WAITING || head.state == TRIAL_WAITING;
     if (state == head.state)

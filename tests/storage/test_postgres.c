@@ -180,6 +180,29 @@ Test(postgres, a_study_whose_creation_was_not_answered_is_ours)
     cut_stop(relay);
 }
 
+Test(postgres, a_return_that_was_not_answered_puts_nothing_of_others_back)
+{
+    struct cut_relay *relay = cut_start(server.dir);
+    struct store *s = open_with(pg_url(cut_dir(relay), "postgres"), 20000);
+    struct store *other = must_open(url);
+    int64_t study = must_study(s, "a");
+    int64_t trial = must_claim(s, study, -1, CLAIM_NEW).id;
+    const double v = 1;
+    bool changed = true;
+    MUST(store_begin(s, &err));
+    MUST(store_trial_state(s, trial, TRIAL_WAITING, NULL, 0, NULL, &err));
+    cut_next(relay, CUT_ANSWER);
+    REFUSED(ERR_UNAVAILABLE, store_commit(s, true, &err));
+    cr_expect_eq(must_claim(other, study, -1, CLAIM_QUEUED).id, trial);
+    MUST(store_trial_state(s, trial, TRIAL_WAITING, NULL, 0, &changed, &err));
+    cr_expect_not(changed);
+    cr_expect_eq(ask("SELECT count(*) FROM trials WHERE state='RUNNING'"), 1);
+    MUST(store_trial_finish(other, trial, TRIAL_COMPLETE, &v, 1, &err));
+    store_destroy(s);
+    store_destroy(other);
+    cut_stop(relay);
+}
+
 /* --- taken over --------------------------------------------------------------------------------
  */
 
@@ -249,6 +272,20 @@ Test(postgres, a_trial_that_was_taken_over_is_theirs_although_we_looked_meanwhil
     MUST(store_trial_finish(zombie, trial, TRIAL_COMPLETE, &v, 1, &err)); /* ours again */
     store_destroy(zombie);
     store_destroy(other);
+}
+
+Test(postgres, an_id_with_more_than_32_bits_is_of_no_study)
+{
+    const int64_t far = INT64_C(1) << 40;
+    struct store *s = must_open(url);
+    REFUSED(ERR_NOTFOUND, store_study_look(s, far, NULL, NULL, &err));
+    REFUSED(ERR_NOTFOUND, store_study_delete(s, far, &err));
+    REFUSED(ERR_NOTFOUND, store_study_attr_set(s, far, ATTR_USER, "k", "1", &err));
+    char *json;
+    REFUSED(ERR_NOTFOUND, store_study_attr_get(s, far, ATTR_USER, "k", &json, &err));
+    const struct store_each_opts after = {.after_id = far, .want = WANT_ALL};
+    MUST(store_trials_each(s, must_study(s, "a"), &after, NULL, NULL, &err));
+    store_destroy(s);
 }
 
 /* --- locks of others ---------------------------------------------------------------------------
