@@ -62,6 +62,33 @@ Test(signals, trials_that_end_within_half_the_grace_are_kept)
     cr_expect(eq(int, sandbox_count(TRIAL_FAIL), 0));
 }
 
+/* Twenty short trials, so that one is held beside the long one that follows. */
+Test(signals, a_trial_claimed_ahead_is_given_back_without_a_trace_and_run_later)
+{
+    struct sandbox_trial t[40];
+    pid_t pid =
+        START("-n30", "-j1", "--grace=2s", "x=float:0..1", "--", "/bin/sh", "-c",
+              "[ $FORKLESS_TRIAL -lt 20 ] && exec " VICTIM " ok; exec " VICTIM " log log 600000");
+    await_start(20);
+    for (int i = 0; i < 200 && sandbox_count(TRIAL_RUNNING) < 2; i++)
+        (void)usleep(10000);
+    int held = sandbox_count(TRIAL_RUNNING) - 1;
+    (void)kill(pid, SIGTERM);
+    cr_expect(eq(int, sandbox_wait(pid, 60), 75));
+    if (held == 0)
+        cr_skip_test("no trial here was short: nothing was claimed ahead");
+    cr_assert(eq(int, sandbox_trials(t, 40), 23)); /* the last one is the retry of 20 */
+    cr_expect(eq(int, (int)t[20].state, TRIAL_FAIL));
+    cr_expect(eq(int, (int)t[21].state, TRIAL_WAITING));
+    cr_expect(eq(int, sandbox_count(TRIAL_RUNNING), 0));
+    cr_expect(eq(int, access("runs/s/21", F_OK), -1));
+    cr_expect(eq(int, RUN(60, "-n30", "-j1", "x=float:0..1", "--", VICTIM, "ok"), 0));
+    cr_assert(eq(int, sandbox_trials(t, 40), 31));
+    cr_expect(eq(int, (int)t[21].state, TRIAL_COMPLETE));
+    cr_expect(eq(int, sandbox_count(TRIAL_COMPLETE), 30));
+    cr_expect(eq(int, access("runs/s/21/params.json", F_OK), 0));
+}
+
 Test(signals, the_second_ctrl_c_stops_at_once)
 {
     pid_t pid = START("-n1", "--grace=10m", "x=float:0..1", "--", VICTIM, "ignore-term", "log");
