@@ -39,6 +39,7 @@ struct job {
     struct test *t;
     int number;
     int64_t trial;
+    int committed; /* on the writer's thread; nobody else looks before the job is done */
     struct spool_chain chain;
 };
 
@@ -69,11 +70,17 @@ static void put_spool(struct storeq_job *j, unsigned generation, struct buf *out
     spool_put(out, &e, spool_chain_next(&job->chain, generation));
 }
 
+static void committed(struct storeq_job *j)
+{
+    CONTAINER_OF(j, struct job, job)->committed++;
+}
+
 static void done(struct storeq_job *j)
 {
     AUTO_FREE struct job *job = CONTAINER_OF(j, struct job, job);
     struct test *t = job->t;
     t->done++;
+    CHECK(job->committed == (j->rc == 0)); /* once, and before */
     if (j->kind == STOREQ_WRITE || j->kind == STOREQ_DURABLE) {
         CHECK(job->number > t->last_write);
         t->last_write = job->number;
@@ -102,13 +109,15 @@ static void on_trouble(void *ctx, bool trouble, const struct err *err)
 
 static void push_some(uv_timer_t *timer)
 {
-    static const enum storeq_kind kinds[] = {STOREQ_WRITE, STOREQ_DURABLE, STOREQ_READ,
-                                             STOREQ_CLAIM, STOREQ_WRITE};
+    static const enum storeq_kind kinds[] = {
+        STOREQ_WRITE,       STOREQ_DURABLE, STOREQ_READ,        STOREQ_CLAIM,       STOREQ_WRITE,
+        STOREQ_CLAIM_AHEAD, STOREQ_DURABLE, STOREQ_CLAIM_AHEAD, STOREQ_CLAIM_AHEAD, STOREQ_WRITE};
     struct test *t = CONTAINER_OF(timer, struct test, timer);
     for (int i = 0; i < 20 && t->pushed < JOBS; i++, t->pushed++) {
         struct job *job = calloc(1, sizeof(*job));
         CHECK(job != NULL);
-        job->job = (struct storeq_job){.kind = kinds[t->pushed % 5], .run = run, .done = done};
+        job->job = (struct storeq_job){
+            .kind = kinds[t->pushed % 10], .run = run, .committed = committed, .done = done};
         if (job->job.kind == STOREQ_WRITE || job->job.kind == STOREQ_DURABLE)
             job->job.spool = put_spool;
         job->t = t;
