@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -232,15 +231,6 @@ static void put_names(struct fork_call *f, const struct others *o)
                                 i > 0 ? ", " : "", o->names[i].text, o->names[i].n);
 }
 
-/* Without reading anything: a directory has a link for each one in it, and two. */
-static int count_threads(pid_t tid)
-{
-    char path[64];
-    struct stat st;
-    (void)snprintf(path, sizeof(path), "/proc/%d/task", (int)tid);
-    return stat(path, &st) == 0 && st.st_nlink > 2 ? (int)st.st_nlink - 2 : 0;
-}
-
 static pid_t process_of(pid_t tid)
 {
     char path[64], text[2048];
@@ -278,7 +268,7 @@ static bool look_known(struct fork_call *f, const struct fork_call *last)
 static void look(struct fork_call *f, const struct fork_call *last)
 {
     struct others o = {.call = f};
-    f->threads = count_threads(f->tid);
+    f->threads = proc_count_threads(f->tid);
     f->pid = f->threads == 1 ? f->tid : process_of(f->tid);
     if (f->threads < 2 || f->pid == 0)
         return; /* alone: most forks end here */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +18,9 @@
 /* Deeper trees than this are somebody's fork bomb: what lies deeper is met again after its parents
  * died. */
 #define MAX_DEPTH 64
+
+/* Of the list of a thread's children; those beyond are met when others have ended. */
+#define MAX_CHILDREN_BYTES 65536
 
 ssize_t proc_read(const char *path, char *out, size_t n)
 {
@@ -42,8 +46,20 @@ static void cleanup_dir(DIR **d)
         (void)closedir(*d);
 }
 
+int proc_count_threads(pid_t tid)
+{
+    char path[64];
+    struct stat st;
+    (void)snprintf(path, sizeof(path), "/proc/%d/task", (int)tid);
+    return stat(path, &st) == 0 && st.st_nlink > 2 ? (int)st.st_nlink - 2 : 0;
+}
+
 void proc_each_thread(pid_t pid, void (*visit)(void *ctx, pid_t pid, pid_t tid), void *ctx)
 {
+    if (proc_count_threads(pid) == 1) { /* as most have: the first thread is there to the end */
+        visit(ctx, pid, pid);
+        return;
+    }
     char path[64];
     (void)snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
     AUTO(cleanup_dir) DIR *dir = opendir(path);
@@ -77,13 +93,19 @@ static void walk_tree(struct walk *w, pid_t pid)
 static void walk_children(void *ctx, pid_t pid, pid_t tid)
 {
     struct walk *w = ctx;
-    char path[64];
-    AUTO_FREE char *list = malloc(65536);
+    char path[64], few[512], *rest;
+    AUTO_FREE char *many = NULL;
     (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)tid);
-    if (list == NULL || proc_read(path, list, 65536) <= 0)
+    ssize_t n = proc_read(path, few, sizeof(few));
+    if (n == (ssize_t)sizeof(few) -
+                 1) { /* most have none: memory for a crowd costs more than all else */
+        many = malloc(MAX_CHILDREN_BYTES);
+        n = many != NULL ? proc_read(path, many, MAX_CHILDREN_BYTES) : 0;
+    }
+    if (n <= 0)
         return;
-    char *rest;
-    for (char *word = strtok_r(list, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
+    for (char *word = strtok_r(many != NULL ? many : few, " ", &rest); word != NULL;
+         word = strtok_r(NULL, " ", &rest)) {
         if (w->depth == 0)
             w->visit(w->ctx, (pid_t)atoi(word));
         else

@@ -29,6 +29,10 @@ uint64_t proc_ticks_ms(unsigned long long ticks);
 /* Reads a file of /proc, at most n-1 bytes, and ends it with a NUL; -1 when it cannot be opened. */
 ssize_t proc_read(const char *path, char *out, size_t n);
 
+/* Threads of the process that has this one, without reading anything: a directory has a link for
+ * each one in it, and two. 0: it is gone. */
+int proc_count_threads(pid_t tid);
+
 void proc_each_thread(pid_t pid, void (*visit)(void *ctx, pid_t pid, pid_t tid), void *ctx);
 
 void proc_each_child(pid_t pid, void (*visit)(void *ctx, pid_t pid), void *ctx);
