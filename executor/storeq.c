@@ -543,6 +543,14 @@ static int start_threads(struct storeq *q)
     return sys;
 }
 
+/* As PID 1 we hold such signals back until the loop runs. */
+static bool stop_waits(void)
+{
+    sigset_t pending;
+    return sigpending(&pending) == 0 &&
+           (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
+}
+
 /* Others may hold the lock while they make the tables, or for longer. */
 static int open_patiently(struct store **out, const char *url, const struct store_opts *opts,
                           struct err *err)
@@ -551,7 +559,7 @@ static int open_patiently(struct store **out, const char *url, const struct stor
     int rc;
     do
         rc = store_open(out, url, opts, err);
-    while (rc == -ERR_BUSY && clock_mono_ms() - start < OPEN_PATIENCE_MS);
+    while (rc == -ERR_BUSY && !stop_waits() && clock_mono_ms() - start < OPEN_PATIENCE_MS);
     return rc;
 }
 

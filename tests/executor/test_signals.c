@@ -2,11 +2,13 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "tests/lib/sandbox.h"
 
@@ -184,6 +186,24 @@ Test(signals, pid_1_obeys_sigterm)
     (void)kill(pid, SIGTERM);
     cr_expect(eq(int, sandbox_wait(pid, 60), 75));
     cr_expect(eq(int, sandbox_count(TRIAL_WAITING), 1));
+}
+
+Test(signals, pid_1_obeys_sigterm_while_the_store_cannot_be_opened)
+{
+    /* what SQLite locks of an empty file to make tables in it */
+    const struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0x40000000, .l_len = 512};
+    AUTO_CLOSE int fd = open("s.db", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    cr_assert(fd >= 0 && fcntl(fd, F_SETLK, &lock) == 0);
+    as_pid_1();
+    pid_t pid = START("-n1", "x=float:0..1", "--", VICTIM, "ok");
+    for (int i = 0; i < 1000 && access("runs/s", F_OK) < 0; i++) {
+        if (sandbox_has("err", "launch: "))
+            cr_skip_test("no PID namespace here: %s", sandbox_text("err"));
+        (void)usleep(10000);
+    }
+    (void)kill(pid, SIGTERM);
+    cr_expect(eq(int, sandbox_wait(pid, 20), 6), "%s", sandbox_text("err"));
 }
 
 Test(signals, pid_1_leaves_no_zombie)
