@@ -16,6 +16,7 @@
 #include "cli/options.h"
 #include "integration/prometheus/scrape.h"
 #include "storage/grpc/server/proxy.h"
+#include "storage/grpc/token.h"
 
 static const char *const synopsis[] = {"serve [OPTION …]", NULL};
 
@@ -60,28 +61,15 @@ static const char *default_storage(void)
     return url != NULL && *url != '\0' ? url : "sqlite:///forkless.db";
 }
 
-/* The first line of the file, or the variable; neither: *out stays NULL. */
+/* Short ones can be guessed. */
 static int read_token(const char *path, char **out, struct err *err)
 {
-    char line[1024];
-    const char *set = getenv("FORKLESS_PROXY_TOKEN");
-    if (path == NULL && set == NULL)
-        return 0;
-    if (path != NULL) {
-        AUTO_FCLOSE FILE *f = fopen(path, "re");
-        if (f == NULL)
-            return err_sys(err, errno, "%s", path);
-        if (fgets(line, sizeof(line), f) == NULL)
-            line[0] = '\0';
-        line[strcspn(line, "\r\n")] = '\0';
-        set = line;
-    }
-    if (strlen(set) < 16)
-        return err_set(err, ERR_INVALID, "%s holds a token of %zu characters: use 16 or more",
-                       path != NULL ? path : "FORKLESS_PROXY_TOKEN", strlen(set));
-    *out = strdup(set);
-    explicit_bzero(line, sizeof(line));
-    return *out == NULL ? err_set(err, ERR_NOMEM, "a token") : 0;
+    enum { LEAST = 16 };
+    int rc = token_read(out, path, err);
+    if (rc < 0 || *out == NULL || strlen(*out) >= LEAST)
+        return rc;
+    return err_set(err, ERR_INVALID, "%s holds a token of %zu characters: use %d or more",
+                   path != NULL ? path : "FORKLESS_PROXY_TOKEN", strlen(*out), LEAST);
 }
 
 static void put_metrics(void *ctx, struct buf *out)

@@ -15,6 +15,7 @@
 
 #include "base/text.h"
 #include "storage/grpc/client/client.h"
+#include "storage/grpc/token.h"
 #include "storage/module.h"
 
 enum { TIMEOUT_MS = 60000 };
@@ -213,21 +214,15 @@ static int read_file(char **out, const char *path, struct err *err)
 /* The token as clients send it. */
 static int read_token(struct store_grpc *g, const struct address *a, struct err *err)
 {
-    AUTO_FREE char *file = NULL;
-    const char *token = getenv("FORKLESS_PROXY_TOKEN");
-    int rc = a->token_file != NULL ? read_file(&file, a->token_file, err) : 0;
-    if (rc < 0)
+    AUTO_FREE char *token = NULL;
+    int rc = token_read(&token, a->token_file, err);
+    if (rc < 0 || token == NULL)
         return rc;
-    if (file != NULL) {
-        file[strcspn(file, "\r\n")] = '\0';
-        token = file;
-    }
-    if (token != NULL && asprintf(&g->token, "Bearer %s", token) < 0) {
+    if (asprintf(&g->token, "Bearer %s", token) < 0) {
         g->token = NULL;
         rc = err_set(err, ERR_NOMEM, "a token");
     }
-    if (file != NULL)
-        explicit_bzero(file, strlen(file));
+    explicit_bzero(token, strlen(token));
     return rc;
 }
 

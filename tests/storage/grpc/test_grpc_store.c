@@ -108,6 +108,21 @@ Test(grpc_store, rows_of_results_are_counted_and_the_best_stays)
     store_destroy(other);
 }
 
+Test(grpc_store, a_token_that_no_header_can_carry_is_refused)
+{
+    static const char *const tokens[] = {"", "p\xc3\xa4ssword-of-the-proxy", "two words of it",
+                                         "a\tb"};
+    const char *url = fresh_path();
+    struct store *s = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(tokens); i++) {
+        (void)setenv("FORKLESS_PROXY_TOKEN", tokens[i], 1);
+        REFUSED(ERR_INVALID, store_open(&s, url, NULL, &err));
+        cr_expect_null(strstr(err.msg, "word"), "%s", err.msg);
+    }
+    (void)setenv("FORKLESS_PROXY_TOKEN", "a-token-from-a-file-with-its-line-end\n", 1);
+    store_destroy(must_open(url));
+}
+
 Test(grpc_store, urls_that_mean_nothing_are_refused)
 {
     struct store *s = NULL;

@@ -350,6 +350,14 @@ def test_an_open_address_needs_tls_or_a_word(folder):
             Server(url, listen=f"127.0.0.1:{server.port}")
     with pytest.raises(RuntimeError, match="16 or more"):
         Server(url, env={"FORKLESS_PROXY_TOKEN": "short"})
+    with pytest.raises(RuntimeError, match="visible ASCII"):
+        Server(url, env={"FORKLESS_PROXY_TOKEN": "a token with its spaces"})
+    token = "a-token-of-the-proxy"  # secrets in variables often end with a line end
+    with serving(url, env={"FORKLESS_PROXY_TOKEN": token + "\n"}) as server:
+        with server.channel() as channel:
+            api_pb2_grpc.StorageServiceStub(channel).GetAllStudies(
+                api_pb2.GetAllStudiesRequest(), metadata=[("authorization", f"Bearer {token}")],
+                timeout=20)
     with pytest.raises(RuntimeError, match="no directory"):
         Server(f"sqlite:///{folder}/not/there/s.db")
 
