@@ -135,6 +135,12 @@ static void stop_servers(void)
         (void)kill(servers[--n_servers], SIGKILL);
 }
 
+void signal_server(int sig)
+{
+    cr_assert_gt(n_servers, 0);
+    cr_assert_eq(kill(servers[n_servers - 1], sig), 0);
+}
+
 /* Starts a proxy for the file on the socket, and waits until it listens. */
 static void start_server(const char *file, const char *listen)
 {

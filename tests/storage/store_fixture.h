@@ -59,6 +59,8 @@ void outside(const char *path, const char *sql);
 int try_outside(const char *path, const char *sql);
 /* The same for what the store's trigger would not let pass. */
 void harm(const char *path, const char *sql);
+/* To the proxy that the last fresh_path has started. */
+void signal_server(int sig);
 /* Starts the helper program with these arguments (NULL at the end); its pid, *out its stdout. */
 int helper(FILE **out, const char *const *args);
 /* Waits for it; its exit status. */

@@ -179,6 +179,16 @@ static void settle(struct mirror *m)
     m->doubt = NULL;
 }
 
+/* Until it is known what became of the claim, it stays in doubt. */
+static int verify_doubt(struct store_grpc *g, struct mirror *m, const struct store_claim_opts *opts,
+                        int64_t trial, struct store_claim *out, struct err *err)
+{
+    int rc = verify(g, m, opts, trial, CLAIM_NEW, out, err);
+    if (rc == 0)
+        settle(m);
+    return rc;
+}
+
 /* A new trial with its owner, in one call. Nobody's trial has no name either: there is nobody who
  * would claim again. */
 static int claim_new(struct store_grpc *g, struct mirror *m, const struct store_claim_opts *opts,
@@ -203,8 +213,7 @@ static int claim_new(struct store_grpc *g, struct mirror *m, const struct store_
     rc = client_create(g, m->study, &t, &id, err);
     if (rc < 0)
         return rc;
-    settle(m);
-    return verify(g, m, opts, id, CLAIM_NEW, out, err);
+    return verify_doubt(g, m, opts, id, out, err);
 }
 
 static int claim(struct store_grpc *g, struct mirror *m, const struct store_claim_opts *opts,
@@ -214,9 +223,10 @@ static int claim(struct store_grpc *g, struct mirror *m, const struct store_clai
     if (rc == 0)
         rc = mirror_freshen(g, m, err);
     struct known *found = rc == 0 ? find_doubt(m) : NULL;
-    settle(m);
     if (found != NULL)
-        return verify(g, m, opts, found->id, CLAIM_NEW, out, err);
+        return verify_doubt(g, m, opts, found->id, out, err);
+    if (rc == 0)
+        settle(m);
     while (rc == 0) {
         int64_t free_places = room(m, opts);
         struct queue queue = look_queue(m, clock_utc_us());

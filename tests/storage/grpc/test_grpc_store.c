@@ -1,5 +1,8 @@
 /* What a client of a proxy does with what the protocol has. */
+#include <signal.h>
+#include <sqlite3.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/storage/store_fixture.h"
 
@@ -45,6 +48,37 @@ Test(grpc_store, many_that_claim_at_once_never_end_above_the_target)
     cr_expect_eq(counts[TRIAL_COMPLETE], TARGET);
     for (int i = 0; i < CLIENTS; i++)
         store_destroy(s[i]);
+}
+
+/* The call goes on at the server after the client has given it up. */
+Test(grpc_store, a_claim_without_an_answer_is_found_when_the_server_is_back)
+{
+    const char *url = fresh_path();
+    char slow[160];
+    (void)snprintf(slow, sizeof(slow), "%s?timeout=1", url);
+    struct store *s = must_open(slow);
+    int64_t study = must_study(s, "a");
+    struct store_claim c;
+    MUST(store_trial_claim(s, study, &of_two, &c, &err));
+    const char *path = strstr(url, "://") + 3;
+    char file[160];
+    (void)snprintf(file, sizeof(file), "%.*s.db", (int)strlen(path) - 5, path);
+    sqlite3 *db = NULL;
+    cr_assert_eq(sqlite3_open(file, &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    REFUSED(ERR_UNAVAILABLE, store_trial_claim(s, study, &of_two, &c, &err));
+    cr_assert_eq(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+    (void)sqlite3_close(db);
+    while (strcmp(rows(url, "SELECT count(*) FROM trials"), "2") != 0)
+        (void)usleep(1000);
+    signal_server(SIGSTOP);
+    REFUSED(ERR_UNAVAILABLE, store_trial_claim(s, study, &of_two, &c, &err));
+    signal_server(SIGCONT);
+    MUST(store_trial_claim(s, study, &of_two, &c, &err));
+    cr_expect_eq(c.kind, CLAIM_NEW);
+    cr_expect_eq(c.number, 1);
+    cr_expect_str_eq(rows(url, "SELECT count(*) FROM trials"), "2");
+    store_destroy(s);
 }
 
 static int take_age(void *ctx, const struct store_running *r)
