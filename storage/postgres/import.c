@@ -54,8 +54,8 @@ static int import_trial(struct store_pg *q, int64_t study, const struct trial *t
     if (rc != -ERR_NOTFOUND)
         return rc;
     arg_int(&id, t->id);
-    rc = trial_write(q, ix, t, t->id, true, &open, err);
-    return rc < 0 ? rc : pipe_queue(q, SQL_TRIAL_IDS_BEHIND, &id, NULL, err);
+    rc = pipe_queue(q, SQL_TRIAL_IDS_BEHIND, &id, NULL, err);
+    return rc < 0 ? rc : trial_write(q, ix, t, t->id, true, &open, err);
 }
 
 int pg_trial_import(struct store *s, int64_t study, const struct trial *t, struct err *err)

@@ -17,10 +17,11 @@
 
 #define HEAD "trial_id, number, state, datetime_start, datetime_complete"
 
-/* No id up to $1 is drawn any more. */
+/* No id up to $1 is drawn any more. Where that is so already the sequence is left alone: others
+ * draw from it meanwhile, and it must not go back. */
 #define IDS_BEHIND(table, column)                                                                  \
-    "SELECT setval(pg_get_serial_sequence('" table "', '" column "'),"                             \
-    " greatest($1::bigint, nextval(pg_get_serial_sequence('" table "', '" column "'))))"
+    "SELECT setval(s, $1::bigint) FROM (SELECT pg_get_serial_sequence('" table "', '" column       \
+    "')::regclass AS s) sequence WHERE coalesce(pg_sequence_last_value(s), 0) < $1::bigint"
 
 /* Not a FOR UPDATE, which would also stop rows of others that only refer to this one; Optuna's FOR
  * UPDATE and this one exclude each other. */

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "storage/care.h"
 #include "tests/lib/cut.h"
 #include "tests/lib/postgres.h"
 #include "tests/storage/store_fixture.h"
@@ -285,6 +286,26 @@ Test(postgres, an_id_with_more_than_32_bits_is_of_no_study)
     REFUSED(ERR_NOTFOUND, store_study_attr_get(s, far, ATTR_USER, "k", &json, &err));
     const struct store_each_opts after = {.after_id = far, .want = WANT_ALL};
     MUST(store_trials_each(s, must_study(s, "a"), &after, NULL, NULL, &err));
+    store_destroy(s);
+}
+
+Test(postgres, an_import_of_old_ids_draws_none_and_one_of_new_ids_is_passed)
+{
+    struct store *s = must_open(url);
+    const enum direction minimize = DIRECTION_MINIMIZE;
+    const struct study_info b = {
+        .id = 100, .name = "b", .directions = &minimize, .n_directions = 1};
+    struct trial t = {.id = 7, .state = TRIAL_FAIL, .start_us = 1, .complete_us = 2};
+    int64_t study = must_study(s, "a");
+    (void)ask("SELECT max(nextval('trials_trial_id_seq')) FROM generate_series(1, 9)");
+    MUST(store_study_import(s, &b, &err));
+    MUST(store_trial_import(s, b.id, &t, &err));
+    cr_expect_eq(ask("SELECT last_value FROM trials_trial_id_seq"), 9);
+    t.id = 20;
+    t.number = 1;
+    MUST(store_trial_import(s, b.id, &t, &err));
+    cr_expect_eq(must_claim(s, study, -1, CLAIM_NEW).id, 21);
+    cr_expect_eq(must_study(s, "c"), 101);
     store_destroy(s);
 }
 
