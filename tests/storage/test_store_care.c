@@ -53,12 +53,14 @@ static char *problems(const char *path)
 
 Test(store_care, a_sound_store_has_no_problem)
 {
+    ONLY_WITH_TABLES();
     AUTO_FREE char *found = problems(sound());
     cr_expect_str_eq(found, "");
 }
 
 Test(store_care, each_damage_is_named_with_its_row)
 {
+    ONLY_WITH_TABLES();
     static const char *const cases[][3] = {
         {"UPDATE trials SET number=NULL WHERE trial_id=2", "broken trials.number 2: is missing"},
         {"UPDATE trials SET number=0 WHERE trial_id=2", "broken trials.number 2: stands twice"},
