@@ -1,5 +1,6 @@
 #include "storage/grpc/service.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/array.h"
@@ -275,6 +276,25 @@ static int get_trial(struct call *c)
     return store_trial_get(c->store, q->trial_id, WANT_ALL, put_trial, c, c->err);
 }
 
+static int by_id(const void *a, const void *b)
+{
+    const int64_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* Sorts the ids and leaves each once: a reply must not grow with how often one is named. */
+static size_t unique_ids(int64_t *ids, size_t n)
+{
+    size_t kept = 0;
+    if (n > 0)
+        qsort(ids, n, sizeof(ids[0]), by_id);
+    for (size_t i = 0; i < n; i++) {
+        if (kept == 0 || ids[kept - 1] != ids[i])
+            ids[kept++] = ids[i];
+    }
+    return kept;
+}
+
 static int get_trials(struct call *c)
 {
     const Optuna__GetTrialsRequest *q = c->request;
@@ -282,7 +302,7 @@ static int get_trials(struct call *c)
         .after_id = q->trial_id_greater_than > 0 ? q->trial_id_greater_than : 0,
         .want = WANT_ALL,
         .also = q->included_trial_ids,
-        .n_also = q->n_included_trial_ids};
+        .n_also = unique_ids(q->included_trial_ids, q->n_included_trial_ids)};
     return store_trials_each(c->store, q->study_id, &opts, put_trial, c, c->err);
 }
 

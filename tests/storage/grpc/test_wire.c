@@ -222,6 +222,11 @@ Test(service, trials_are_those_asked_for)
     r = ask(s, WIRE_GET_TRIALS, &q);
     cr_assert(r != NULL && r->n_trials == 2);
     cr_expect(r->trials[0]->number == 0 && r->trials[1]->number == 3);
+    int64_t again[] = {ids[1], ids[0], ids[1], ids[0], ids[1]};
+    q.included_trial_ids = again;
+    q.n_included_trial_ids = ARRAY_LEN(again);
+    r = ask(s, WIRE_GET_TRIALS, &q);
+    cr_assert(r != NULL && r->n_trials == 3, "each once");
     q.study_id = 99;
     cr_expect_eq(status_of(s, WIRE_GET_TRIALS, &q), 5);
     store_destroy(s);
