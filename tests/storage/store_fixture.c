@@ -138,7 +138,10 @@ static void stop_servers(void)
 void signal_server(int sig)
 {
     cr_assert_gt(n_servers, 0);
-    cr_assert_eq(kill(servers[n_servers - 1], sig), 0);
+    pid_t pid = servers[n_servers - 1];
+    cr_assert_eq(kill(pid, sig), 0);
+    if (sig == SIGSTOP) /* until its last thread stands still */
+        cr_assert_eq(waitpid(pid, NULL, WUNTRACED), pid);
 }
 
 /* Starts a proxy for the file on the socket, and waits until it listens. */

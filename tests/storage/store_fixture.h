@@ -59,7 +59,7 @@ void outside(const char *path, const char *sql);
 int try_outside(const char *path, const char *sql);
 /* The same for what the store's trigger would not let pass. */
 void harm(const char *path, const char *sql);
-/* To the proxy that the last fresh_path has started. */
+/* To the proxy that the last fresh_path has started; SIGSTOP has stopped it. */
 void signal_server(int sig);
 /* Starts the helper program with these arguments (NULL at the end); its pid, *out its stdout. */
 int helper(FILE **out, const char *const *args);
