@@ -24,8 +24,9 @@ static const char examples[] =
     "same crypto and fold: median of the differences, Wilcoxon's signed-rank test (two-sided, "
     "exact\n"
     "up to 60 pairs).\n"
-    "  lock            p < 0.05 and better, in 4 of 5 cryptos at least, 50 BUY signals in each "
-    "fold\n"
+    "  lock            p < 0.05 and better, in 4 of 5 cryptos at least (of 3 or more), 50 BUY "
+    "signals\n"
+    "                  in each fold that counts them\n"
     "  abandon         p < 0.05 and worse; or no better, and in fewer than 2 of 5 cryptos\n"
     "  keep available  anything else: not shown to be either\n"
     "Exit code 1: there is nothing to compare yet.\n";
@@ -43,17 +44,32 @@ struct compare {
 
 /* ---- reading ---- */
 
-static bool less_is_better(const struct compare *c)
+/* Sets minimize from the metric's name. False when nobody knows: a wrong guess would turn every
+ * verdict round. */
+static bool settle_direction(struct compare *c)
 {
     static const char *const more[] = {"auc",    "aucpr", "accuracy", "precision",
                                        "recall", "f1",    "r2",       "expectancy"};
-    if (c->minimize || c->maximize)
-        return c->minimize;
-    for (size_t i = 0; i < ARRAY_LEN(more); i++) {
-        if (strcmp(c->metric, more[i]) == 0)
-            return false;
-    }
-    return true;
+    static const char *const less[] = {"logloss", "brier", "ece",   "error", "rmse",     "mse",
+                                       "mae",     "mape",  "rmsle", "mphe",  "mlogloss", "merror"};
+    bool known = c->minimize || c->maximize;
+    for (size_t i = 0; !known && i < ARRAY_LEN(more); i++)
+        known = strcmp(c->metric, more[i]) == 0;
+    for (size_t i = 0; !known && i < ARRAY_LEN(less); i++)
+        known = c->minimize = strcmp(c->metric, less[i]) == 0;
+    return known;
+}
+
+static int check_options(struct compare *c)
+{
+    if (c->minimize && c->maximize)
+        cli_error("compare: --minimize or --maximize, not both");
+    else if (!settle_direction(c))
+        cli_error("compare: is more or less of '%s' better? say --maximize or --minimize",
+                  c->metric);
+    else
+        return CLI_GO_ON;
+    return EXIT_USAGE;
 }
 
 static int note_run(void *ctx, const struct store_result *r)
@@ -157,7 +173,7 @@ static void print(const struct compare *c, const struct gate_group *groups, size
     char run[256];
     (void)snprintf(run, sizeof(run), "%s", c->run);
     (void)printf("run %s, %s (%s is better), against %s\n", text_clean(run), c->metric,
-                 less_is_better(c) ? "less" : "more", c->baseline);
+                 c->minimize ? "less" : "more", c->baseline);
     for (size_t i = 0; i < n; i++)
         print_group(&t, &groups[i]);
     table_print(&t);
@@ -207,7 +223,7 @@ static void print_json(const struct compare *c, const struct gate_group *groups,
     buf_printf(&b,
                ",\"less_is_better\":%s,\"failed\":%" PRId64 ",\"rolled_back\":%" PRId64
                ",\"without_metric\":%" PRId64 ",\"factors\":[",
-               less_is_better(c) ? "true" : "false", c->failed, c->rolled_back, c->without);
+               c->minimize ? "true" : "false", c->failed, c->rolled_back, c->without);
     for (size_t i = 0; i < n; i++) {
         buf_puts(&b, i > 0 ? "," : "");
         put_group(&b, &groups[i]);
@@ -251,7 +267,7 @@ static int compare(struct compare *c)
         return reading_failed(&err);
     if (c->gate.n == 0)
         return nothing(c);
-    const struct gate_rules rules = {c->baseline, less_is_better(c), 0.05};
+    const struct gate_rules rules = {c->baseline, c->minimize, 0.05};
     rc = gate_judge(&c->gate, &rules, &groups, &n, &err);
     if (rc == -ERR_NOTFOUND)
         cli_error("%s in run '%s': name another one with --baseline", err.msg, c->run);
@@ -303,6 +319,8 @@ int compare_main(int argc, char **argv)
         cli_error("compare takes no word, found '%s': a run is named by --run", args.words.v[0]);
         code = EXIT_USAGE;
     }
+    if (code == CLI_GO_ON)
+        code = check_options(&c);
     if (code == CLI_GO_ON)
         code = reading_open(&r, false);
     if (code != CLI_GO_ON)

@@ -68,13 +68,14 @@ struct scratch {
 
 static void describe(const struct gate *g, struct gate_group *out, const struct scratch *s)
 {
-    out->buys = INT64_MAX;
+    out->buys = -1;
     for (size_t i = 0; i < g->n; i++) {
         const struct gate_result *r = &g->results[i];
         if (strcmp(r->group, out->name) != 0)
             continue;
         s->a[out->n++] = r->value;
-        out->buys = r->buys < out->buys ? r->buys : out->buys;
+        if (r->buys >= 0 && (out->buys < 0 || r->buys < out->buys))
+            out->buys = r->buys;
     }
     out->median = rank_quantile(s->a, out->n, 0.5);
     out->q1 = rank_quantile(s->a, out->n, 0.25);
@@ -120,13 +121,21 @@ static void count_cryptos(const struct gate *g, const struct gate_rules *rules,
     }
 }
 
-static void judge(const struct gate_rules *rules, struct gate_group *out)
+/* The ranks say which way a significant difference goes: the median is 0 where most pairs are
+ * alike.
+ */
+static void judge(const struct gate_rules *rules, const struct rank_test *test,
+                  struct gate_group *out)
 {
-    bool significant = out->p < rules->alpha, better = is_better(rules, out->difference);
+    bool significant = out->p < rules->alpha,
+         better = is_better(rules, significant ? test->plus - test->minus : out->difference);
     size_t cryptos = out->cryptos, agree = out->cryptos_better;
     out->verdict = GATE_KEEP;
     if (out->pairs < GATE_PAIRS) {
         (void)snprintf(out->why, sizeof(out->why), "%zu pairs are too few to tell", out->pairs);
+    } else if (test->n == 0) {
+        (void)snprintf(out->why, sizeof(out->why),
+                       "the same as the baseline in every fold: was the factor in effect?");
     } else if (significant && !better) {
         out->verdict = GATE_ABANDON;
         (void)snprintf(out->why, sizeof(out->why), "significantly worse");
@@ -136,6 +145,9 @@ static void judge(const struct gate_rules *rules, struct gate_group *out)
                        cryptos);
     } else if (!significant) {
         (void)snprintf(out->why, sizeof(out->why), "no significant difference");
+    } else if (cryptos < GATE_CRYPTOS) {
+        (void)snprintf(out->why, sizeof(out->why), "better, but %zu crypto%s alone cannot tell",
+                       cryptos, cryptos > 1 ? "s" : "");
     } else if (agree * 5 < cryptos * 4) {
         (void)snprintf(out->why, sizeof(out->why), "better, but in %zu of %zu cryptos only", agree,
                        cryptos);
@@ -153,11 +165,11 @@ static void judge(const struct gate_rules *rules, struct gate_group *out)
 static int compare(const struct gate *g, const struct gate_rules *rules, struct gate_group *out,
                    const struct scratch *s, struct err *err)
 {
-    struct rank_test test;
+    struct rank_test test = {.p = 1};
     out->pairs = differences(g, rules, out->name, NULL, s->a);
     if (out->pairs == 0) {
         out->p = 1;
-        judge(rules, out);
+        judge(rules, &test, out);
         return 0;
     }
     int rc = rank_test(s->a, out->pairs, &test, err);
@@ -169,7 +181,7 @@ static int compare(const struct gate *g, const struct gate_rules *rules, struct 
     out->exact = test.exact;
     out->difference = rank_quantile(s->a, out->pairs, 0.5);
     count_cryptos(g, rules, out, s->b);
-    judge(rules, out);
+    judge(rules, &test, out);
     return 0;
 }
 

@@ -2,10 +2,12 @@
  * the baseline on the same crypto and fold. Pure.
  *
  *   lock            significantly better (two-sided p below alpha), in at least 4 of 5 cryptos by
- *                   their median, and every fold of it has GATE_BUYS BUY signals or more
+ *                   their median and of GATE_CRYPTOS at least, and every fold of it that counts BUY
+ *                   signals has GATE_BUYS or more
  *   abandon         significantly worse; or its median is no better, and fewer than 2 of 5 cryptos
  *                   are
- *   keep_available  anything else: not shown to be either
+ *   keep_available  anything else: not shown to be either; also a factor that is the baseline to
+ *                   the last digit, for it can hardly have been in effect
  *
  * Folds of one crypto follow each other in time and are not independent, so p is too small rather
  * than too large: that is why most cryptos must agree as well. */
@@ -17,7 +19,11 @@
 
 #include "base/err.h"
 
-enum { GATE_BUYS = 50, GATE_PAIRS = 6 /* fewer cannot be significant at 5 % */ };
+enum {
+    GATE_BUYS = 50,
+    GATE_PAIRS = 6,   /* fewer cannot be significant at 5 % */
+    GATE_CRYPTOS = 3, /* fewer cannot agree: folds of one are no independent witnesses */
+};
 
 struct gate_result {
     char *group, *crypto; /* owned */
@@ -42,7 +48,7 @@ struct gate_group {
     const char *name; /* the gate's */
     size_t n;
     double median, q1, q3; /* of its results */
-    int64_t buys;          /* the fewest of a fold; negative: unknown */
+    int64_t buys;          /* the fewest of a fold that tells; negative: none does */
 
     size_t pairs;      /* crypto × fold that the baseline has too */
     double difference; /* median of the paired differences; positive: larger than the baseline */

@@ -1,6 +1,7 @@
 #include "trials/rank_test.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +11,7 @@
 struct size {
     double abs;
     bool positive;
-    unsigned twice_rank; /* a mean of ranks is a whole or a half */
+    uint64_t twice_rank; /* a mean of ranks is a whole or a half */
 };
 
 static int by_size(const void *a, const void *b)
@@ -40,13 +41,13 @@ static double rank(struct size *s, size_t n)
         double t = (double)(end - i);
         ties += t * t * t - t;
         for (size_t k = i; k < end; k++)
-            s[k].twice_rank = (unsigned)(i + 1 + end);
+            s[k].twice_rank = i + 1 + end;
     }
     return ties;
 }
 
 /* The share of all settings of signs whose (doubled) positive rank sum is at most `most`. */
-static int share_below(const struct size *s, size_t n, unsigned most, double *out, struct err *err)
+static int share_below(const struct size *s, size_t n, uint64_t most, double *out, struct err *err)
 {
     size_t total = n * (n + 1);
     AUTO_FREE double *share = calloc(total + 1, sizeof(*share)); /* by rank sum */
@@ -80,13 +81,13 @@ int rank_test(const double *diff, size_t n, struct rank_test *out, struct err *e
         return err_set(err, ERR_NOMEM, "rank test of %zu pairs", n);
     t.n = take(diff, n, s);
     double ties = rank(s, t.n);
-    unsigned twice_plus = 0, twice_minus = 0;
+    uint64_t twice_plus = 0, twice_minus = 0;
     for (size_t i = 0; i < t.n; i++)
         *(s[i].positive ? &twice_plus : &twice_minus) += s[i].twice_rank;
-    t.plus = twice_plus / 2.0;
-    t.minus = twice_minus / 2.0;
+    t.plus = (double)twice_plus / 2;
+    t.minus = (double)twice_minus / 2;
     t.exact = t.n <= RANK_TEST_EXACT;
-    unsigned less = twice_plus < twice_minus ? twice_plus : twice_minus;
+    uint64_t less = twice_plus < twice_minus ? twice_plus : twice_minus;
     if (t.n > 0 && t.exact) { /* the distribution is symmetric: one tail gives both */
         double tail;
         int rc = share_below(s, t.n, less, &tail, err);
@@ -94,7 +95,7 @@ int rank_test(const double *diff, size_t n, struct rank_test *out, struct err *e
             return rc;
         t.p = fmin(1, 2 * tail);
     } else if (t.n > 0) {
-        t.p = normal_p(t.n, less / 2.0, ties);
+        t.p = normal_p(t.n, (double)less / 2, ties);
     }
     *out = t;
     return 0;

@@ -173,21 +173,22 @@ Test(operate, factors_are_compared_and_what_was_rolled_back_is_left_out)
 {
     AUTO_STORE struct store *s = open_store();
     const struct store_run run = {.run_id = "r1", .config = "{}"};
-    static const char *const factors[] = {"baseline", "focal_loss"}, *const cryptos[] = {"A", "B"};
+    static const char *const factors[] = {"baseline", "focal_loss"}, *const cryptos[] = {"A", "B",
+                                                                                         "C"};
     cr_expect_eq(SAY("compare"), EXIT_UNMET);
     EXPECT("err", "there is no run with results yet");
     MUST(store_run_start(s, &run, &err));
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < 24; i++) {
         char study[32], metrics[64];
-        bool focal = i >= 10;
-        const char *factor = factors[focal], *crypto = cryptos[i % 2];
+        bool focal = i >= 12;
+        const char *factor = factors[focal], *crypto = cryptos[i % 3];
         (void)snprintf(study, sizeof(study), "%s-%s", crypto, factor);
         (void)snprintf(metrics, sizeof(metrics), "{\"auc\": %g}",
-                       0.6 + 0.01 * (i % 10) + (focal ? 0.02 + 0.001 * (i % 10) : 0));
+                       0.6 + 0.01 * (i % 12) + (focal ? 0.02 + 0.001 * (i % 12) : 0));
         const struct store_result r = {.run_id = "r1",
                                        .study = study,
                                        .variant = factor,
-                                       .fold = i % 10 / 2,
+                                       .fold = i % 12 / 3,
                                        .crypto_symbol = crypto,
                                        .factor = factor,
                                        .objective = 0.5,
@@ -203,14 +204,19 @@ Test(operate, factors_are_compared_and_what_was_rolled_back_is_left_out)
     }
     cr_expect_eq(SAY("compare"), EXIT_OK, "%s", sandbox_text("err"));
     EXPECT("out", "run r1, auc (more is better), against baseline");
-    EXPECT("out", "10/10      2/2  0.0020  lock");
-    EXPECT("out", "left out: 0 failed, 20 rolled back, 0 without auc");
+    EXPECT("out", "12/12      3/3  0.0005  lock");
+    EXPECT("out", "left out: 0 failed, 24 rolled back, 0 without auc");
     cr_expect_eq(SAY("compare", "--json"), EXIT_OK);
-    EXPECT("out", "\"factor\":\"focal_loss\",\"rows\":10,");
-    EXPECT("out", "\"pairs\":10,\"better\":10,\"cryptos\":2,\"cryptos_better\":2,\"p\":0.001953125,"
-                  "\"exact\":true");
-    cr_expect_eq(SAY("compare", "--metric", "gain"), EXIT_UNMET);
-    EXPECT("err", "no row of run 'r1' has the metric 'gain'");
+    EXPECT("out", "\"factor\":\"focal_loss\",\"rows\":12,");
+    EXPECT("out",
+           "\"pairs\":12,\"better\":12,\"cryptos\":3,\"cryptos_better\":3,\"p\":0.00048828125,"
+           "\"exact\":true");
+    cr_expect_eq(SAY("compare", "--metric", "sharpe"), EXIT_USAGE);
+    EXPECT("err", "is more or less of 'sharpe' better? say --maximize or --minimize");
+    cr_expect_eq(SAY("compare", "--metric", "sharpe", "--maximize"), EXIT_UNMET);
+    EXPECT("err", "no row of run 'r1' has the metric 'sharpe'");
+    cr_expect_eq(SAY("compare", "--metric", "brier"), EXIT_UNMET);
+    cr_expect_eq(SAY("compare", "--minimize", "--maximize"), EXIT_USAGE);
 }
 
 Test(operate, a_store_that_is_not_there_is_not_made_by_looking)

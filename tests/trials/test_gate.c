@@ -150,6 +150,47 @@ Test(gate, a_few_pairs_or_no_difference_keep_it_available)
     cr_expect_eq(judge(false).verdict, GATE_KEEP);
 }
 
+/* Seven pairs alike and six better: the median is 0, but what differs is better each time. */
+Test(gate, the_ranks_say_which_way_a_difference_goes)
+{
+    static const char *const cryptos[] = {"A", "B", "C", "D"};
+    for (int i = 0; i < 13; i++) {
+        double more = i % 2 == 1 ? 0.001 * (i + 1) : 0;
+        cr_assert_eq(gate_add(&g, "baseline", cryptos[i % 4], i, 0.6, 80, &err), 0);
+        cr_assert_eq(gate_add(&g, "x", cryptos[i % 4], i, 0.6 + more, 80, &err), 0);
+    }
+    struct gate_group x = judge(false);
+    cr_expect(x.p < 0.05 && x.difference == 0);
+    cr_expect_eq(x.verdict, GATE_KEEP, "%s", x.why);
+    cr_expect_not_null(strstr(x.why, "better, but in 2 of 4"), "%s", x.why);
+    x = judge(true);
+    cr_expect(x.verdict == GATE_ABANDON && strcmp(x.why, "significantly worse") == 0);
+}
+
+Test(gate, a_factor_that_changed_nothing_is_doubted)
+{
+    add_all("baseline", none, 3, 80);
+    add_all("x", none, 3, 80);
+    struct gate_group x = judge(false);
+    cr_expect(x.verdict == GATE_KEEP && strstr(x.why, "in effect?") != NULL, "%s", x.why);
+}
+
+Test(gate, one_crypto_locks_nothing_and_folds_that_do_not_tell_hide_no_others)
+{
+    add("baseline", "A", 0, 9, 80);
+    add("x", "A", 0.02, 9, 80);
+    struct gate_group x = judge(false);
+    cr_expect(x.p < 0.05 && x.verdict == GATE_KEEP, "%s", x.why);
+    cr_expect_not_null(strstr(x.why, "1 crypto alone"), "%s", x.why);
+    gate_free(&g);
+    add_all("baseline", none, 5, 80);
+    add_all("x", up, 5, -1);
+    cr_expect_eq(judge(false).verdict, GATE_LOCK);
+    cr_assert_eq(gate_add(&g, "x", "F", 0, 0.7, 3, &err), 0);
+    x = judge(false);
+    cr_expect(x.buys == 3 && x.verdict == GATE_KEEP, "%s", x.why);
+}
+
 Test(gate, what_cannot_be_compared_is_told)
 {
     const struct gate_rules rules = {"baseline", false, 0.05};
