@@ -28,7 +28,9 @@ static const char examples[] =
     "of the loss function or of gamma, whichever is later. A crypto over 50 % failures: roll back\n"
     "(path A). Failures that are mostly numerical, or 20-50 % and some numerical: lower gamma by "
     "1\n"
-    "(path B). Else: investigate (path C). All of five cryptos over 50 %: page (P1).\n"
+    "(path B). Else: investigate (path C). All of five cryptos over 50 %, or trainings without "
+    "the\n"
+    "focal loss: page (P1). A rate takes three trainings, of a crypto or of all together.\n"
     "\n"
     "Exit code 0: nothing to do, or --apply has done it; 1: the verdict asks for something.\n";
 
@@ -193,10 +195,10 @@ static void print_cryptos(const struct look *l)
         (void)puts("no trainings");
 }
 
-static void print(const struct look *l)
+static void print(struct look *l)
 {
     char at[CLOCK_TEXT_MAX];
-    const struct triage_verdict *v = &l->verdict;
+    struct triage_verdict *v = &l->verdict;
     (void)printf("trainings since %.19s UTC", clock_sql(l->since_us, at));
     if (l->changed_us != 0)
         (void)printf(", when %s changed ftf_config", text_clean((char *)l->changed_by));
@@ -209,12 +211,12 @@ static void print(const struct look *l)
                          : "unknown",
                      l->now.version);
     if (l->latest[0] != '\0')
-        (void)printf("latest   %s\n", l->latest);
+        (void)printf("latest   %s\n", text_clean(l->latest));
     if (v->has_pattern)
         (void)printf("pattern  %s\n", triage_mode_name(v->pattern));
     (void)printf("verdict  %s%s\n", v->page ? "P1, page the DRI now; " : "",
                  path_sentence(v->path));
-    (void)printf("because  %s\n", v->why);
+    (void)printf("because  %s\n", text_clean(v->why));
     if (advice(v) != NULL)
         (void)printf("hint     %s\n", advice(v));
     if (l->applied[0] != '\0')

@@ -1,6 +1,7 @@
 #include "trials/base_env.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,19 +11,19 @@
 /* Above it the Hessian of the focal loss is next to nothing wherever the model is nearly right. */
 #define GAMMA_STEEP 6.0
 
-static const char *const losses[] = {"focal", "binary:logistic", "binary:logitraw", "binary:hinge",
-                                     NULL};
+static const char *const losses[] = {"focal", "binary:logistic", "binary:hinge", NULL};
 static const char *const modes[] = {"off", "prune", "weight", "relabel", NULL};
 
 static const struct key {
     const char *name, *param;
     const char *const *words; /* NULL: a number */
     double low, high;
+    bool inside; /* neither end of the range is allowed */
 } keys[] = {
-    {BASE_ENV_LOSS, "objective", losses, 0, 0},
-    {BASE_ENV_GAMMA, "focal_gamma", NULL, 0, 100},
-    {BASE_ENV_ALPHA, "focal_alpha", NULL, 0, 1},
-    {BASE_ENV_CLEANLAB, "cleanlab_mode", modes, 0, 0},
+    {BASE_ENV_LOSS, "objective", losses, 0, 0, false},
+    {BASE_ENV_GAMMA, "focal_gamma", NULL, 0, 100, false},
+    {BASE_ENV_ALPHA, "focal_alpha", NULL, 0, 1, true},
+    {BASE_ENV_CLEANLAB, "cleanlab_mode", modes, 0, 0, false},
 };
 
 const char *const base_env_keys[] = {BASE_ENV_LOSS, BASE_ENV_GAMMA, BASE_ENV_ALPHA,
@@ -74,9 +75,11 @@ int base_env_check(const char *key, const char *value, char *note, size_t n_note
         return unknown_key(key, err);
     if (k->words != NULL)
         return check_word(k, value, err);
-    if (!text_double(value, &number) || !(number >= k->low && number <= k->high))
-        return err_set(err, ERR_INVALID, "%s: expected a number from %g to %g, found '%.60s'",
-                       k->name, k->low, k->high, value);
+    bool fits = text_double(value, &number) && number >= k->low && number <= k->high;
+    if (!fits || (k->inside && (number == k->low || number == k->high)))
+        return err_set(err, ERR_INVALID, "%s: expected a number %s %g %s %g, found '%.60s'",
+                       k->name, k->inside ? "between" : "from", k->low, k->inside ? "and" : "to",
+                       k->high, value);
     if (strcmp(key, BASE_ENV_GAMMA) == 0 && number > GAMMA_STEEP)
         (void)snprintf(note, n_note,
                        "%s=%s is over %g: \"Hessian not positive definite\" becomes likely, lower "

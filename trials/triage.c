@@ -90,32 +90,57 @@ double triage_rate(int64_t failed, int64_t succeeded)
 /* ---- the verdict ---- */
 
 struct sums {
-    int64_t failed, modes[TRIAGE_MODES];
+    int64_t failed, succeeded, others_failed, others_succeeded, modes[TRIAGE_MODES];
     size_t trained, widespread; /* cryptos with the focal loss; of them over 50 % */
-    double worst, others_worst;
+    size_t helped;              /* of those, by doing without it */
+    double worst;               /* rate of a crypto, however few its trainings */
+    double solid, others_solid; /* of those with enough trainings, and of all together */
     const char *worst_symbol, *others_symbol;
+    int64_t worst_failed, worst_trained;
 };
+
+/* The rate where there are enough trainings for one, else 0. */
+static double solid_rate(int64_t failed, int64_t succeeded)
+{
+    return failed + succeeded >= TRIAGE_LEAST ? triage_rate(failed, succeeded) : 0;
+}
+
+static void add_crypto(const struct triage_crypto *c, struct sums *s)
+{
+    double rate = triage_rate(c->failed, c->succeeded),
+           others = solid_rate(c->others_failed, c->others_succeeded);
+    s->failed += c->failed;
+    s->succeeded += c->succeeded;
+    s->others_failed += c->others_failed;
+    s->others_succeeded += c->others_succeeded;
+    for (int m = 0; m < TRIAGE_MODES; m++)
+        s->modes[m] += c->modes[m];
+    s->trained += c->failed + c->succeeded > 0;
+    s->widespread += rate > WIDESPREAD;
+    s->helped += rate > WIDESPREAD && !(others > WIDESPREAD);
+    s->solid = fmax(s->solid, solid_rate(c->failed, c->succeeded));
+    if (rate > s->worst) {
+        s->worst = rate;
+        s->worst_symbol = c->symbol;
+        s->worst_failed = c->failed;
+        s->worst_trained = c->failed + c->succeeded;
+    }
+    if (others > s->others_solid) {
+        s->others_solid = others;
+        s->others_symbol = c->symbol;
+    }
+}
 
 static void add_up(const struct triage *t, struct sums *s)
 {
     *s = (struct sums){0};
-    for (size_t i = 0; i < t->n; i++) {
-        const struct triage_crypto *c = &t->cryptos[i];
-        double rate = triage_rate(c->failed, c->succeeded);
-        double others = triage_rate(c->others_failed, c->others_succeeded);
-        s->failed += c->failed;
-        for (int m = 0; m < TRIAGE_MODES; m++)
-            s->modes[m] += c->modes[m];
-        s->trained += c->failed + c->succeeded > 0;
-        s->widespread += rate > WIDESPREAD;
-        if (rate > s->worst) {
-            s->worst = rate;
-            s->worst_symbol = c->symbol;
-        }
-        if (others > s->others_worst) {
-            s->others_worst = others;
-            s->others_symbol = c->symbol;
-        }
+    for (size_t i = 0; i < t->n; i++)
+        add_crypto(&t->cryptos[i], s);
+    double others = solid_rate(s->others_failed, s->others_succeeded);
+    s->solid = fmax(s->solid, solid_rate(s->failed, s->succeeded));
+    if (others > s->others_solid) {
+        s->others_solid = others;
+        s->others_symbol = "all together";
     }
 }
 
@@ -142,7 +167,7 @@ static void judge_baseline(const struct sums *s, struct triage_verdict *out)
     (void)snprintf(out->why, sizeof(out->why),
                    "%s fails at %d %% without the focal loss: the loss function is not the cause; "
                    "suspect cluster, image or a dependency",
-                   s->others_symbol, percent(s->others_worst));
+                   s->others_symbol, percent(s->others_solid));
 }
 
 static void lower_gamma(const struct sums *s, double gamma, struct triage_verdict *out)
@@ -162,6 +187,20 @@ static void lower_gamma(const struct sums *s, double gamma, struct triage_verdic
                    (long long)numerical, (long long)s->failed, s->worst_symbol, percent(s->worst));
 }
 
+static void investigate(const struct sums *s, struct triage_verdict *out)
+{
+    out->path = TRIAGE_INVESTIGATE;
+    if (s->worst_trained < TRIAGE_LEAST)
+        (void)snprintf(out->why, sizeof(out->why),
+                       "%s fails most, %lld of %lld: too few to act upon", s->worst_symbol,
+                       (long long)s->worst_failed, (long long)s->worst_trained);
+    else
+        (void)snprintf(out->why, sizeof(out->why), "%s fails most, at %d %%, %s", s->worst_symbol,
+                       percent(s->worst),
+                       out->has_pattern ? "and not for a numerical cause"
+                                        : "without a clear pattern");
+}
+
 void triage_judge(const struct triage *t, const struct triage_config *now,
                   struct triage_verdict *out)
 {
@@ -171,24 +210,24 @@ void triage_judge(const struct triage *t, const struct triage_config *now,
     find_pattern(&s, out);
     out->worst = s.worst;
     int64_t numerical = s.modes[TRIAGE_HESSIAN] + s.modes[TRIAGE_NUMERICAL];
-    if (s.failed == 0 && s.others_worst > WIDESPREAD) {
+    bool rollback = s.solid > WIDESPREAD, others = s.others_solid > WIDESPREAD;
+    if (others && (!rollback || s.helped == 0)) {
         judge_baseline(&s, out);
     } else if (s.failed == 0) {
-        (void)snprintf(out->why, sizeof(out->why), "nothing fails with the focal loss");
-    } else if (s.worst > WIDESPREAD) {
+        (void)snprintf(out->why, sizeof(out->why), "%s",
+                       t->n > 0 ? "nothing fails with the focal loss"
+                                : "no training ended: does any run?");
+    } else if (rollback) {
         out->path = TRIAGE_ROLLBACK;
-        out->page = s.trained >= ALL_CRYPTOS && s.widespread == s.trained;
+        out->page = others || (s.trained >= ALL_CRYPTOS && s.widespread == s.trained);
         (void)snprintf(out->why, sizeof(out->why),
                        "%zu of %zu cryptos fail at over 50 %%, %s at %d %%", s.widespread,
                        s.trained, s.worst_symbol, percent(s.worst));
-    } else if (numerical * 2 > s.failed || (s.worst >= SPARSE && numerical > 0)) {
+    } else if ((numerical >= 2 && numerical * 2 > s.failed) ||
+               (s.solid >= SPARSE && numerical > 0)) {
         lower_gamma(&s, now->gamma, out);
     } else {
-        out->path = TRIAGE_INVESTIGATE;
-        (void)snprintf(out->why, sizeof(out->why), "%s fails most, at %d %%, %s", s.worst_symbol,
-                       percent(s.worst),
-                       out->has_pattern ? "and not for a numerical cause"
-                                        : "without a clear pattern");
+        investigate(&s, out);
     }
 }
 

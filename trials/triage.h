@@ -5,14 +5,18 @@
  *   a crypto's trainings and some are numerical       cannot be lowered any more, path A
  *   else                                              investigate, change nothing (path C)
  *
- * Numerical are the modes "hessian" and "numerical". Who is paged: when all of five cryptos or more
- * fail at over 50 %, or when trainings fail at over 50 % without the focal loss, after a rollback
- * for example. */
+ * Numerical are the modes "hessian" and "numerical". Rates count from TRIAGE_LEAST trainings on,
+ * of a crypto or of all together: one that failed of one says nothing, of five cryptos one each do;
+ * and of numerical failures it takes two. Somebody is paged when all of five cryptos or more fail
+ * at over 50 %, or when trainings fail at over 50 % without the focal loss, after a rollback for
+ * example: then a rollback is advised only if a crypto that fails with it does not fail without. */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+enum { TRIAGE_LEAST = 3 };
 
 enum triage_mode {
     TRIAGE_CALIBRATION, /* in the runbook's order of priority */

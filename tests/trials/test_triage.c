@@ -94,11 +94,59 @@ Test(triage, failing_on_after_a_rollback_is_paged)
         cr_assert(triage_add(&t, "OPUSDC", false, i < 3, "dependency"));
     struct triage_verdict v = judge(&t, false, 4);
     cr_expect(v.page && v.path == TRIAGE_INVESTIGATE);
-    add(&t, "OPUSDC", 3, 0, "hessian"); /* a spec of its own asks for the focal loss */
+    add(&t, "ARBUSDC", 3, 0, "hessian"); /* a spec of its own asks for the focal loss */
     v = judge(&t, false, 4);
     cr_expect(!v.page && v.path == TRIAGE_ROLLBACK);
     const struct triage_config baseline = {.focal = false}, focal = {.focal = true};
     cr_expect(triage_applies(&v, &focal) && !triage_applies(&v, &baseline));
+}
+
+static void add_others(struct triage *t, const char *symbol, int failed, int succeeded)
+{
+    for (int i = 0; i < failed + succeeded; i++)
+        cr_assert(triage_add(t, symbol, false, i < failed, i < failed ? "dependency" : NULL));
+}
+
+/* A rollback would lead to what fails as well. */
+Test(triage, what_fails_without_the_focal_loss_too_is_paged_and_not_rolled_back)
+{
+    struct triage t = {0};
+    add(&t, "OPUSDC", 6, 1, "dependency");
+    add_others(&t, "OPUSDC", 6, 1);
+    struct triage_verdict v = judge(&t, true, 4);
+    cr_expect(v.page && v.path == TRIAGE_INVESTIGATE, "%s", v.why);
+    add(&t, "OPUSDC", 1, 99, "oom");
+    add_others(&t, "OPUSDC", 6, 1);
+    v = judge(&t, true, 4);
+    cr_expect(v.page && v.path == TRIAGE_INVESTIGATE, "%s", v.why);
+    add(&t, "OPUSDC", 6, 1, "dependency");
+    add_others(&t, "OPUSDC", 6, 1);
+    add(&t, "ARBUSDC", 6, 1, "hessian"); /* is helped */
+    v = judge(&t, true, 4);
+    cr_expect(v.page && v.path == TRIAGE_ROLLBACK, "%s", v.why);
+}
+
+Test(triage, one_failure_of_one_is_no_rate_but_of_five_cryptos_one_each_is)
+{
+    struct triage t = {0};
+    add(&t, "OPUSDC", 1, 0, "oom");
+    struct triage_verdict v = judge(&t, true, 4);
+    cr_expect(!v.page && v.path == TRIAGE_INVESTIGATE && v.worst == 1);
+    cr_expect_str_eq(v.why, "OPUSDC fails most, 1 of 1: too few to act upon");
+    add(&t, "OPUSDC", 1, 0, "hessian");
+    add(&t, "ARBUSDC", 0, 99, NULL);
+    cr_expect_eq(judge(&t, true, 4).path, TRIAGE_INVESTIGATE);
+    add_others(&t, "OPUSDC", 2, 0);
+    v = judge(&t, true, 4);
+    cr_expect(!v.page && v.path == TRIAGE_HEALTHY);
+    for (int i = 0; i < 5; i++)
+        add(&t, five[i], 1, 0, "hessian");
+    v = judge(&t, true, 4);
+    cr_expect(v.page && v.path == TRIAGE_ROLLBACK, "%s", v.why);
+    for (int i = 0; i < 5; i++)
+        add_others(&t, five[i], 1, 0);
+    v = judge(&t, true, 4);
+    cr_expect(v.page && v.path == TRIAGE_INVESTIGATE, "%s", v.why);
 }
 
 Test(triage, cryptos_are_sorted_by_failures)
@@ -125,7 +173,11 @@ Test(base_env, values_are_checked_and_mistakes_told)
         {"CVN_FOCAL_GAMMA", "6.5", NULL, "is over 6"},
         {"CVN_FOCAL_GAMMA", "-1", "a number from 0 to 100", NULL},
         {"CVN_FOCAL_GAMMA", "nan", "a number from 0 to 100", NULL},
-        {"CVN_FOCAL_ALPHA", "1.5", "a number from 0 to 1", NULL},
+        {"CVN_FOCAL_ALPHA", "1.5", "a number between 0 and 1", NULL},
+        {"CVN_FOCAL_ALPHA", "0", "a number between 0 and 1", NULL}, /* as the worker has it */
+        {"CVN_FOCAL_ALPHA", "1", "a number between 0 and 1", NULL},
+        {"CVN_FOCAL_ALPHA", "0.001", NULL, ""},
+        {"CVN_LOSS_FUNCTION", "binary:logitraw", "expected one of focal, ", NULL},
         {"CVN_CLEANLAB_MODE", "off", NULL, ""},
         {"CVN_CLEANLAB_MODE", "on", "expected one of off, prune, weight, relabel", NULL},
         {"CVN_FOCAL_GAMA", "2", "did you mean 'CVN_FOCAL_GAMMA'?", NULL},
