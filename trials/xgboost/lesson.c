@@ -73,6 +73,19 @@ static int part_of(const struct lesson *l, const struct session *s, const struct
     return rc;
 }
 
+/* NaN is no probability that a label could be judged by, and would clip to a certain "no". */
+static int check_predictions(const float *pred, size_t n, enum fail_class *fail, struct err *err)
+{
+    bool nan = false; /* no early end: so the loop is vectorised */
+    for (size_t i = 0; i < n; i++)
+        nan |= isnan(pred[i]) != 0;
+    if (!nan)
+        return 0;
+    *fail = FAIL_NAN;
+    return err_set(err, ERR_INVALID,
+                   "a model inside the training part predicts NaN: lower eta or raise lambda");
+}
+
 static int predict_fold(const struct lesson *l, const struct session *s,
                         const struct trial_conf *conf, const struct fold *fold, float *prob,
                         enum fail_class *fail, struct err *err)
@@ -91,6 +104,8 @@ static int predict_fold(const struct lesson *l, const struct session *s,
         rc = boost_until(&b, conf->rounds, err);
     if (rc == 0)
         rc = xgb_predict(b.booster, test.matrix, false, &pred, &n, err);
+    if (rc == 0)
+        rc = check_predictions(pred, n, fail, err);
     if (rc == 0)
         memcpy(prob + fold->test.from, pred, n * sizeof(*prob));
     if (b.fail != FAIL_NONE)

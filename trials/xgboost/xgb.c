@@ -25,25 +25,28 @@ static void first_line(const char *message, const char **text, int *len)
     *len = (int)(end - message);
 }
 
+#define XGBOOST_SAYS "XGBoost, "
+
 int xgb_error(struct err *err, const char *doing)
 {
     const char *text;
     int len;
     first_line(XGBGetLastError(), &text, &len);
     bool memory = strstr(XGBGetLastError(), "bad_alloc") != NULL;
-    return err_set(err, memory ? ERR_NOMEM : ERR_INVALID, "XGBoost, %s: %.*s", doing, len, text);
+    return err_set(err, memory ? ERR_NOMEM : ERR_INVALID, XGBOOST_SAYS "%s: %.*s", doing, len,
+                   text);
 }
 
 enum fail_class xgb_fail_class(const struct err *err)
 {
     if (err->code == ERR_NOMEM)
         return FAIL_OOM;
-    if (strcasestr(err->msg, "hessian") != NULL ||
-        strcasestr(err->msg, "positive definite") != NULL)
+    const char *words = strstr(err->msg, XGBOOST_SAYS); /* ours may name a file hessian.csv */
+    if (words == NULL)
+        return FAIL_BAD_DATA;
+    if (strcasestr(words, "hessian") != NULL || strcasestr(words, "positive definite") != NULL)
         return FAIL_HESSIAN;
-    if (strcasestr(err->msg, "overflow") != NULL)
-        return FAIL_OVERFLOW;
-    return FAIL_BAD_DATA;
+    return strcasestr(words, "overflow") != NULL ? FAIL_OVERFLOW : FAIL_BAD_DATA;
 }
 
 int xgb_matrix(DMatrixHandle *out, const float *x, const float *label, size_t rows, size_t cols,

@@ -343,7 +343,25 @@ Test(failures, numerical_ones_have_the_class_of_their_cause)
     expect_failure(",\"factor\":\"focal_loss\"", "{\"eta\":3e38,\"lambda\":0,\"focal_gamma\":0}",
                    "overflow", "overflow");
     expect_failure("", "{\"eta\":3e38,\"lambda\":0}", "nan", "NaN");
+    expect_failure(",\"factor\":\"cleanlab\"", "{\"eta\":3e38,\"lambda\":0}", "nan",
+                   "a model inside the training part predicts NaN");
     expect_failure(",\"factor\":\"focal_loss\"", "{\"focal_gamma\":-1}", "bad_data", "focal_gamma");
+}
+
+Test(failures, a_name_with_the_word_of_a_class_is_not_the_cause)
+{
+    cr_assert_eq(system("awk -F, -v OFS=, 'NR == 300 {$4 = 0.95} {print}' data.csv > other.csv && "
+                        "mv other.csv hessian-overflow.csv"),
+                 0);
+    start("{\"data\":\"hessian-overflow.csv\",\"categorical\":[\"c\"],\"cache\":\"cache\","
+          "\"label\":\"y\",\"drop\":[\"k\",\"z\"],\"rounds\":5,\"folds\":{\"holdout\":0.25}}",
+          PARAMS);
+    struct heard h = listen_to_trial(0);
+    cr_expect_str_eq(class_of(&h), "bad_data", "%s", message_of(&h));
+    cr_expect_not_null(strstr(message_of(&h), "hessian-overflow.csv, label 'y'"), "%s",
+                       message_of(&h));
+    forget(&h);
+    expect_stop();
 }
 
 Test(failures, too_few_rows_for_the_folds_inside_the_training_part_are_told)
