@@ -12,19 +12,17 @@ static const char *const bar_names[BAR_FEATURES] = {"bar_return", "bar_range", "
 /* volume last, because not every series has it */
 static const char *const window_names[] = {"return", "volatility", "momentum", "range", "volume"};
 
-int bars_check(const struct bars *b, struct err *err)
+int bars_check(const struct bars *b, size_t i, struct err *err)
 {
-    for (size_t i = 0; i < b->n; i++) {
-        double o = b->open[i], h = b->high[i], l = b->low[i], c = b->close[i];
-        if (!(l > 0 && h < INFINITY && o >= l && o <= h && c >= l && c <= h))
-            return err_set(err, ERR_INVALID,
-                           "bar %zu: open %g, high %g, low %g, close %g: expected 0 < low <= open, "
-                           "close <= high",
-                           i + 1, o, h, l, c);
-        if (b->volume != NULL && !(b->volume[i] >= 0 && b->volume[i] < INFINITY))
-            return err_set(err, ERR_INVALID, "bar %zu: volume %g: expected 0 or more", i + 1,
-                           b->volume[i]);
-    }
+    double o = b->open[i], h = b->high[i], l = b->low[i], c = b->close[i];
+    if (!(l >= PRICES_LEAST && h <= PRICES_MOST && o >= l && o <= h && c >= l && c <= h))
+        return err_set(err, ERR_INVALID,
+                       "open %g, high %g, low %g, close %g: expected %g <= low <= open, close <= "
+                       "high <= %g",
+                       o, h, l, c, PRICES_LEAST, PRICES_MOST);
+    if (b->volume != NULL && !(b->volume[i] >= 0 && b->volume[i] <= PRICES_VOLUME_MOST))
+        return err_set(err, ERR_INVALID, "volume %g: expected 0 to %g", b->volume[i],
+                       PRICES_VOLUME_MOST);
     return 0;
 }
 

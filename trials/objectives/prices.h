@@ -29,9 +29,14 @@ struct prices_conf {
     double threshold; /* of the return over the horizon, above which it was a buy */
 };
 
-/* Checks one bar at a time what all below relies on: numbers, and low <= open, close <= high.
- * Errors: ERR_INVALID with the bar (the first is 1). */
-int bars_check(const struct bars *b, struct err *err);
+/* Bounds of a price and of a volume: no quotient of two leaves the range of a float. */
+#define PRICES_LEAST 1e-15
+#define PRICES_MOST 1e15
+#define PRICES_VOLUME_MOST 1e30
+
+/* Checks of bar i what all below relies on: numbers in these bounds, and low <= open, close <=
+ * high. Errors: ERR_INVALID, without the bar's place. */
+int bars_check(const struct bars *b, size_t i, struct err *err);
 
 size_t prices_columns(const struct prices_conf *c, const struct bars *b);
 /* The name of a feature, into name[size]. */

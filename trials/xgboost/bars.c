@@ -146,7 +146,7 @@ static bool begins(struct reader *r, size_t column, const char *name)
 {
     size_t len, n = strlen(name);
     const char *text = csv_cell_text(&r->cells[column], &r->scratch, &len);
-    return len > n && strncasecmp(text, name, n) == 0 && strchr(" _(", text[n]) != NULL;
+    return len > n && strncasecmp(text, name, n) == 0 && memchr(" _(", text[n], 3) != NULL;
 }
 
 static int find_columns(struct reader *r, struct err *err)
@@ -200,12 +200,22 @@ static bool grow(struct reader *r)
     return true;
 }
 
+/* Whether it begins with the digits of a year or more. */
+static bool has_year(const char *text, size_t len)
+{
+    for (size_t i = 0; i < 4; i++) {
+        if (i == len || text[i] < '0' || text[i] > '9')
+            return false;
+    }
+    return true;
+}
+
 /* Times that compare as text (ISO 8601, or numbers of one length) must go one way. */
 static int check_time(struct reader *r, size_t line, struct err *err)
 {
     size_t len;
     const char *text = csv_cell_text(&r->cells[r->time], &r->scratch, &len);
-    bool iso = len >= 8 && len < sizeof(r->last) && strspn(text, "0123456789") >= 4;
+    bool iso = len >= 8 && len < sizeof(r->last) && has_year(text, len);
     size_t before = strlen(r->last);
     if (iso && before == len) {
         int order = strncmp(r->last, text, len);
@@ -217,6 +227,13 @@ static int check_time(struct reader *r, size_t line, struct err *err)
     }
     (void)snprintf(r->last, sizeof(r->last), "%.*s", iso ? (int)len : 0, text);
     return 0;
+}
+
+static struct bars bars_of(const struct reader *r)
+{
+    return (struct bars){
+        r->v[OPEN], r->v[HIGH], r->v[LOW], r->v[CLOSE], r->at[VOLUME] >= 0 ? r->v[VOLUME] : NULL,
+        r->n};
 }
 
 static int add_bar(struct reader *r, size_t line, struct err *err)
@@ -232,6 +249,10 @@ static int add_bar(struct reader *r, size_t line, struct err *err)
             return err_set(err, ERR_INVALID, "%s:%zu:%d: %s is '%.*s', not a number", r->path, line,
                            r->at[i] + 1, series_names[i], len > 40 ? 40 : (int)len, text);
     }
+    struct bars b = bars_of(r);
+    int rc = bars_check(&b, r->n, err);
+    if (rc < 0)
+        return err_wrap(err, rc, "%s:%zu", r->path, line);
     r->n++;
     return r->time >= 0 ? check_time(r, line, err) : 0;
 }
@@ -307,12 +328,7 @@ static int convert(struct reader *r, const struct matrix_origin *origin, int fd,
         rc = read_bars(r, err);
     if (rc < 0)
         return rc;
-    struct bars b = {
-        r->v[OPEN], r->v[HIGH], r->v[LOW], r->v[CLOSE], r->at[VOLUME] >= 0 ? r->v[VOLUME] : NULL,
-        r->n};
-    rc = bars_check(&b, err);
-    if (rc < 0)
-        return err_wrap(err, rc, "%s", r->path);
+    struct bars b = bars_of(r);
     if (prices_end(c, &b) <= prices_first(c))
         return err_set(err, ERR_INVALID,
                        "%s has %zu bars: the longest window and the horizon need more than %zu",

@@ -17,7 +17,8 @@ int bars_read_conf(struct bars_conf *out, const json_t *v, struct err *err);
 /* As table_convert_text: the rows are the bars that have all features and a label; the label is
  * called buy. Columns are found by name, whatever their case: open, high, low, close, volume; an
  * "adj close" is not read. Errors: ERR_INVALID "file: …" for a missing column, "file:line:column:
- * …" for a cell, for rows out of order where the file has a date, and for too few bars. */
+ * …" for a cell, "file:line: …" for prices that cannot be and rows out of order where the file has
+ * a date; for too few bars. */
 int bars_convert_text(const struct bars_conf *conf, const char *path, const char *text, size_t n,
                       const struct matrix_origin *origin, int fd, struct err *err);
 /* Looks at the header alone, as table_check does. */

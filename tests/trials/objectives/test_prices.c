@@ -149,12 +149,14 @@ Test(prices, bars_that_cannot_be_are_refused)
     static struct series s;
     struct err err = {0};
     draw_from(&s, 0, 4);
-    cr_assert_eq(bars_check(&s.bars, NULL), 0);
+    cr_assert_eq(bars_check(&s.bars, 9, NULL), 0);
     s.high[9] = s.low[9] / 2;
-    cr_expect_eq(bars_check(&s.bars, &err), -ERR_INVALID);
-    cr_expect_eq(strncmp(err.msg, "bar 10: open ", 13), 0, "%s", err.msg);
-    draw_from(&s, 0, 4);
+    cr_expect_eq(bars_check(&s.bars, 9, &err), -ERR_INVALID);
+    cr_expect_eq(strncmp(err.msg, "open ", 5), 0, "%s", err.msg);
+    cr_expect_eq(bars_check(&s.bars, 8, &err), 0);
+    s.high[8] = 1e300; /* its quotients are beyond a float */
+    cr_expect_eq(bars_check(&s.bars, 8, &err), -ERR_INVALID);
     s.volume[3] = NAN;
-    cr_expect_eq(bars_check(&s.bars, &err), -ERR_INVALID);
-    cr_expect_str_eq(err.msg, "bar 4: volume nan: expected 0 or more");
+    cr_expect_eq(bars_check(&s.bars, 3, &err), -ERR_INVALID);
+    cr_expect_str_eq(err.msg, "volume nan: expected 0 to 1e+30");
 }

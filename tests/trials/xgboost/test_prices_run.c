@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "base/rng.h"
 #include "tests/trials/xgboost/program.h"
@@ -105,4 +106,24 @@ Test(prices_run, a_file_that_goes_back_in_time_is_refused_or_turned_round)
     cr_expect_not_null(strstr(message, "prices.csv:3: 2020-"), "%s", message);
     cr_expect_not_null(strstr(message, "is it prices.newest_first: true?"), "%s", message);
     forget(&h);
+}
+
+/* The line of the file, also where the file is turned round. */
+Test(prices_run, a_bar_that_cannot_be_is_told_with_its_line)
+{
+    for (int newest = 0; newest < 2; newest++) {
+        write_prices("other.csv", newest == 1);
+        cr_assert_eq(system("awk -F, -v OFS=, 'NR == 7 {$4 = 1e9} {print}' other.csv > prices.csv"),
+                     0);
+        start(newest == 1 ? PRICES(",\"newest_first\":true") : PRICES(""), "{}");
+        struct heard h = listen_to_trial(0);
+        const char *message = json_string_value(json_object_get(h.last, "message"));
+        cr_expect_not_null(strstr(message, "prices.csv:7: open "), "%s", message);
+        forget(&h);
+        say("{\"op\":\"stop\"}\n");
+        int status = exit_status();
+        cr_expect(WIFEXITED(status), "status %x", (unsigned)status);
+        (void)fclose(in);
+        cr_assert_eq(system("rm -rf trial"), 0);
+    }
 }
