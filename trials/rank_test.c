@@ -89,7 +89,7 @@ int rank_test(const double *diff, size_t n, struct rank_test *out, struct err *e
     t.exact = t.n <= RANK_TEST_EXACT;
     uint64_t less = twice_plus < twice_minus ? twice_plus : twice_minus;
     if (t.n > 0 && t.exact) { /* the distribution is symmetric: one tail gives both */
-        double tail;
+        double tail = 0;
         int rc = share_below(s, t.n, less, &tail, err);
         if (rc < 0)
             return rc;

@@ -6,8 +6,10 @@
 
 static const char *const directions[] = {"minimize", "maximize", NULL}; /* enum direction - 1 */
 static const char *const builtins[] = {"xgboost", NULL};
-static const char *const forks[] = {"off", "warn", "deny", "auto", NULL}; /* enum in spec.watch - 1 */
-static const char *const factors[] = {"baseline", "cleanlab", "focal_loss", "label_smoothing", NULL};
+static const char *const forks[] = {"off", "warn", "deny", "auto",
+                                    NULL}; /* enum in spec.watch - 1 */
+static const char *const factors[] = {"baseline", "cleanlab", "focal_loss", "label_smoothing",
+                                      NULL};
 static const char *const calibrations[] = {"none", "platt", "isotonic", NULL};
 static const char *const base_envs[] = {"ftf_config", NULL};
 static const char *const tables[] = {"finetune_results", NULL};

@@ -158,7 +158,8 @@ static int append(struct spool *sp, const struct buf *lines, int64_t n, struct e
     int sys = write_lines(sp, lines);
     if (sys != 0) {
         sp->generation++; /* who numbered its entries begins anew */
-        (void)ftruncate(sp->fd, sp->size);
+        (void)!ftruncate(sp->fd,
+                         sp->size); /* what stays is a torn line, which its checksum tells */
         (void)err_sys(err, sys, "%s", sp->path);
         if (err != NULL)
             err->code = ERR_UNAVAILABLE;
