@@ -132,7 +132,7 @@ char *text_from_double(double v, char out[static TEXT_DOUBLE_MAX])
     if (whole <= 0)
         *o++ = '0';
     for (int i = 0; i < whole; i++)
-        *o++ = i < n ? digits[i] : '0';
+        *o++ = (char)(i < n ? digits[i] : '0');
     *o++ = '.';
     for (int i = whole; i < 0; i++)
         *o++ = '0';

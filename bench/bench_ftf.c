@@ -256,7 +256,7 @@ static double find_peer(const char *dir, const double *prob, const uint32_t *lab
     FILE *f = create(dir, "samples");
     if (fwrite(size, sizeof(size), 1, f) != 1 ||
         fwrite(label, sizeof(*label), SAMPLES, f) != SAMPLES ||
-        fwrite(prob, sizeof(*prob), 2 * SAMPLES, f) != 2 * SAMPLES || fclose(f) != 0)
+        fwrite(prob, 2 * sizeof(*prob), SAMPLES, f) != SAMPLES || fclose(f) != 0)
         bench_die("write the samples");
     (void)snprintf(path, sizeof(path), "%s/samples", dir);
     (void)snprintf(times, sizeof(times), "%d", TIMES);

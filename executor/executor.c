@@ -119,9 +119,11 @@ static void obey(struct executor *ex, const struct sw_action *a)
         slot_start(s);
         break;
     case SW_DO_FINISH:
+        assert(s != NULL);
         record_outcome(TAKE(s->run), a);
         break;
     case SW_DO_RETURN:
+        assert(s != NULL);
         record_return(TAKE(s->claimed));
         break;
     case SW_DO_RELEASE:
@@ -374,7 +376,7 @@ static bool is_configured(const struct executor *ex, const char *entry)
 {
     size_t n = strcspn(entry, "=") + 1;
     for (size_t i = 0; i < ex->n_config_env; i++) {
-        if (strncmp(ex->config_env[i], entry, n) == 0)
+        if (ex->config_env[i] != NULL && strncmp(ex->config_env[i], entry, n) == 0)
             return true;
     }
     return false;

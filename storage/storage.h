@@ -236,12 +236,11 @@ int store_running_each(struct store *s, int64_t study,
 enum { WANT_PARAMS = 1, WANT_STEPS = 2, WANT_USER_ATTRS = 4, WANT_SYSTEM_ATTRS = 8, WANT_ALL = 15 };
 
 struct store_each_opts {
-    int64_t after_id; /* only trials with a larger id; 0 = all */
-    unsigned states;  /* STORE_STATE_BIT mask; 0 = all */
-    unsigned want;    /* WANT_ mask of what is filled in besides state, values and times */
-    const int64_t
-        *also;     /* [n_also] besides, before the others and in this order: trials with ids */
-    size_t n_also; /* up to after_id; those that are not of the study are left out */
+    int64_t after_id;    /* only trials with a larger id; 0 = all */
+    unsigned states;     /* STORE_STATE_BIT mask; 0 = all */
+    unsigned want;       /* WANT_ mask of what is filled in besides state, values and times */
+    const int64_t *also; /* [n_also] besides, before the others and in any order: trials with ids */
+    size_t n_also;       /* up to after_id; those that are not of the study are left out */
 };
 
 /* Streams the trials of a study by id, after those of `also`, from one snapshot, in constant

@@ -140,7 +140,9 @@ static const char *mask_user(struct buf *out, const char *p)
 static const char *mask_login(struct buf *out, const char *p)
 {
     const char *at = p + strspn(p, " =");
-    char quote = *at == '"' || *at == '\'' ? *at++ : '\0';
+    char quote = '\0';
+    if (*at == '"' || *at == '\'')
+        quote = *at++;
     size_t n = value_length(at, quote);
     const char *colon = memchr(at, ':', n);
     if (at == p || colon == NULL || colon + 1 == at + n)

@@ -15,6 +15,7 @@
 
 #include "base/text.h"
 #include "storage/grpc/client/client.h"
+#include "storage/grpc/local.h"
 #include "storage/grpc/token.h"
 #include "storage/module.h"
 
@@ -127,6 +128,7 @@ static const struct store_ops ops = {
 struct address {
     char *target, *ca, *cert, *key, *token_file;
     bool tls;
+    bool insecure; /* a token may go without TLS */
     int timeout_ms;
 };
 
@@ -162,9 +164,13 @@ static int read_option(struct address *a, char *option, struct err *err)
         a->timeout_ms = (int)(seconds * 1000);
         return 0;
     }
+    if (value != NULL && strcmp(option, "insecure") == 0 && strcmp(value, "yes") == 0) {
+        a->insecure = true;
+        return 0;
+    }
     return err_set(err, ERR_INVALID,
-                   "storage url: '%s' is not understood, only ca=, cert=, key=, token_file= and "
-                   "timeout=SECONDS are",
+                   "storage url: '%s' is not understood, only ca=, cert=, key=, token_file=, "
+                   "insecure=yes and timeout=SECONDS are",
                    option);
 }
 
@@ -218,7 +224,12 @@ static int read_token(struct store_grpc *g, const struct address *a, struct err 
     int rc = token_read(&token, a->token_file, err);
     if (rc < 0 || token == NULL)
         return rc;
-    if (asprintf(&g->token, "Bearer %s", token) < 0) {
+    if (!a->tls && !a->insecure && !address_is_local(a->target))
+        rc = err_set(err, ERR_INVALID,
+                     "a token would go to %s where others can read it: use grpcs://, or say "
+                     "insecure=yes in the storage url",
+                     a->target);
+    else if (asprintf(&g->token, "Bearer %s", token) < 0) {
         g->token = NULL;
         rc = err_set(err, ERR_NOMEM, "a token");
     }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "storage/grpc/local.h"
 #include "storage/grpc/server/server.h"
 
 static const char bearer[] = "Bearer ";
@@ -26,16 +27,6 @@ bool gate_admits(const struct proxy *p, const grpc_metadata_array *metadata)
         if (grpc_slice_str_cmp(key, "authorization") == 0 && n > skip &&
             strncasecmp((const char *)GRPC_SLICE_START_PTR(value), bearer, skip) == 0 &&
             same_token(p->token, GRPC_SLICE_START_PTR(value) + skip, n - skip))
-            return true;
-    }
-    return false;
-}
-
-bool gate_is_local(const char *address)
-{
-    static const char *const local[] = {"127.", "[::1]:", "localhost:", "unix:", "unix-abstract:"};
-    for (size_t i = 0; i < ARRAY_LEN(local); i++) {
-        if (strncmp(address, local[i], strlen(local[i])) == 0)
             return true;
     }
     return false;
@@ -102,7 +93,7 @@ int gate_credentials(grpc_server_credentials **out, const struct proxy_conf *con
     if (conf->cert != NULL)
         return tls_credentials(out, conf, err);
     for (size_t i = 0; i < conf->n_listen; i++) {
-        if (!conf->insecure && !gate_is_local(conf->listen[i]))
+        if (!conf->insecure && !address_is_local(conf->listen[i]))
             return err_set(err, ERR_INVALID,
                            "%s can be reached from other machines: give it --tls-cert and "
                            "--tls-key, or say --insecure",

@@ -48,8 +48,6 @@ void server_stops(struct proxy *p);
 
 /* Whether the call may be made. (gate.c) */
 bool gate_admits(const struct proxy *p, const grpc_metadata_array *metadata);
-/* Whether only this machine can reach the address. */
-bool gate_is_local(const char *address);
 /* Credentials as conf says. Errors: ERR_INVALID, ERR_IO. */
 int gate_credentials(grpc_server_credentials **out, const struct proxy_conf *conf, struct err *err);
 

@@ -157,6 +157,15 @@ Test(grpc_store, a_token_that_no_header_can_carry_is_refused)
     store_destroy(must_open(url));
 }
 
+Test(grpc_store, a_token_does_not_leave_the_machine_in_the_clear)
+{
+    struct store *s = NULL;
+    (void)setenv("FORKLESS_PROXY_TOKEN", "sesame", 1);
+    REFUSED(ERR_INVALID, store_open(&s, "grpc://127.example.com:1", NULL, &err));
+    cr_expect_not_null(strstr(err.msg, "grpcs://"), "%s", err.msg);
+    cr_expect_null(strstr(err.msg, "sesame"));
+}
+
 Test(grpc_store, urls_that_mean_nothing_are_refused)
 {
     struct store *s = NULL;

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "storage/grpc/local.h"
 #include "storage/grpc/service.h"
 #include "storage/grpc/status.h"
 #include "tests/storage/store_fixture.h"
@@ -33,6 +34,19 @@ static const Optuna__Trial *sent(const struct trial *t)
     wire_put_trial(&b, t);
     MUST(wire_unpack(&m, &optuna__trial__descriptor, pool, buf_str(&b), b.len, &err));
     return m;
+}
+
+Test(wire, addresses_of_this_machine_are_known)
+{
+    static const char *const local[] = {"127.0.0.1:1", "127.9.8.7:1", "[::1]:1", "localhost:1",
+                                        "unix:/s"};
+    static const char *const remote[] = {
+        "0.0.0.0:1",      "127.example.com:1", "127.0.0.1.nip:1", "[::]:1",
+        "localhost.de:1", "10.0.0.1:1",        "1270.0.0.1:1",    ""};
+    for (size_t i = 0; i < ARRAY_LEN(local); i++)
+        cr_expect(address_is_local(local[i]), "%s", local[i]);
+    for (size_t i = 0; i < ARRAY_LEN(remote); i++)
+        cr_expect(!address_is_local(remote[i]), "%s", remote[i]);
 }
 
 Test(wire, a_trial_is_read_as_it_was_written)
