@@ -20,6 +20,9 @@ void lesson_finish(struct lesson *l)
     free(l->label);
     free(l->weight);
     free(l->target);
+    free(l->all);
+    free(l->given);
+    free(l->place);
     session_part_finish(&l->own);
     *l = (struct lesson){0};
 }
@@ -50,27 +53,56 @@ static int list_rows(struct lesson *l, const struct session *s, const struct ran
 
 /* ---- out-of-fold probabilities ---- */
 
-/* The lesson's rows at the positions of the ranges, as a matrix. */
-static int part_of(const struct lesson *l, const struct session *s, const struct range *ranges,
-                   int n, struct part *out, struct err *err)
+static size_t all_rows(const struct lesson *l)
+{
+    return l->all != NULL ? l->n_all : l->n;
+}
+
+/* The next of the lesson's rows, from i on, whose place is `at` or later. */
+static size_t seek(const struct lesson *l, size_t i, size_t at)
+{
+    if (l->place == NULL)
+        return at;
+    while (i < l->n && l->place[i] < at)
+        i++;
+    return i;
+}
+
+/* What the lesson teaches of the rows at the places of the ranges, as a matrix. */
+static int train_part(const struct lesson *l, const struct session *s, const struct range *ranges,
+                      int n, struct part *out, struct err *err)
 {
     struct lesson some = {.row = malloc((l->n + 1) * sizeof(*some.row)),
                           .target = malloc((l->n + 1) * sizeof(*some.target)),
                           .weight = malloc((l->n + 1) * sizeof(*some.weight))};
     int rc =
         some.row != NULL && some.target != NULL && some.weight != NULL ? 0 : no_memory(l->n, err);
+    size_t i = 0;
     for (int k = 0; rc == 0 && k < n; k++) {
-        for (size_t i = ranges[k].from; i < ranges[k].to; i++, some.n++) {
+        size_t end = seek(l, i, ranges[k].to);
+        for (i = seek(l, i, ranges[k].from); i < end; i++, some.n++) {
             some.row[some.n] = l->row[i];
             some.target[some.n] = l->target != NULL ? l->target[i] : l->label[i];
             some.weight[some.n] = l->weight != NULL ? l->weight[i] : 1;
         }
     }
+    if (rc == 0 && some.n == 0)
+        rc = err_set(err, ERR_INVALID, "cleaning leaves no row of %zu to train on", all_rows(l));
     if (rc == 0)
         rc = session_part(s, some.row, some.n, some.target, l->weight != NULL ? some.weight : NULL,
                           out, err);
     lesson_finish(&some);
     return rc;
+}
+
+/* Every row of the range, cleaned or not. */
+static int test_part(const struct lesson *l, const struct session *s, const struct range *range,
+                     struct part *out, struct err *err)
+{
+    const uint32_t *row = l->all != NULL ? l->all : l->row;
+    const float *label = l->given != NULL ? l->given : l->label;
+    return session_part(s, row + range->from, range_rows(*range), label + range->from, NULL, out,
+                        err);
 }
 
 /* NaN is no probability that a label could be judged by, and would clip to a certain "no". */
@@ -95,9 +127,9 @@ static int predict_fold(const struct lesson *l, const struct session *s,
     struct boost b = {0};
     const float *pred;
     size_t n;
-    int rc = part_of(l, s, fold->train, fold->n_train, &train, err);
+    int rc = train_part(l, s, fold->train, fold->n_train, &train, err);
     if (rc == 0)
-        rc = part_of(l, s, &fold->test, 1, &test, err);
+        rc = test_part(l, s, &fold->test, &test, err);
     if (rc == 0)
         rc = boost_start(&b, conf, &none, &train, NULL, 0, err);
     if (rc == 0)
@@ -116,7 +148,7 @@ static int predict_fold(const struct lesson *l, const struct session *s,
     return rc;
 }
 
-/* prob [l->n] out, each from a model that has not seen the row. */
+/* prob [all_rows] out, each from a model that has not seen the row. */
 static int out_of_fold(const struct lesson *l, const struct session *s,
                        const struct trial_conf *given, size_t folds, int64_t rounds, float *prob,
                        enum fail_class *fail, struct err *err)
@@ -127,7 +159,7 @@ static int out_of_fold(const struct lesson *l, const struct session *s,
     struct fold_plan plan;
     conf.early_stop = 0;
     conf.rounds = rounds;
-    int rc = fold_plan_create(&plan, &kfold, l->n, err);
+    int rc = fold_plan_create(&plan, &kfold, all_rows(l), err);
     if (rc < 0)
         return err_wrap(err, rc, "folds inside the training part");
     for (size_t i = 0; rc == 0 && i < plan.n; i++)
@@ -178,12 +210,30 @@ static int judge(const struct lesson *l, const struct cleanlab_conf *conf, const
     return confident_cap(&c, j->quality, conf->cap_pct, j->issue, found->touched, err);
 }
 
+/* Before the labels are changed or rows left out. */
+static int keep_given(struct lesson *l, struct err *err)
+{
+    l->all = malloc(l->n * sizeof(*l->all));
+    l->given = malloc(l->n * sizeof(*l->given));
+    l->place = malloc(l->n * sizeof(*l->place));
+    if (l->all == NULL || l->given == NULL || l->place == NULL)
+        return no_memory(l->n, err);
+    memcpy(l->all, l->row, l->n * sizeof(*l->all));
+    memcpy(l->given, l->label, l->n * sizeof(*l->given));
+    for (size_t i = 0; i < l->n; i++)
+        l->place[i] = (uint32_t)i;
+    l->n_all = l->n;
+    return 0;
+}
+
 static void leave_out(struct lesson *l, const bool *issue)
 {
     size_t kept = 0;
     for (size_t i = 0; i < l->n; i++) {
         l->row[kept] = l->row[i];
         l->label[kept] = l->label[i];
+        if (l->place != NULL)
+            l->place[kept] = l->place[i];
         kept += !issue[i];
     }
     l->n = kept;
@@ -224,6 +274,8 @@ static int clean(struct lesson *l, const struct session *s, const struct trial_c
         rc = out_of_fold(l, s, &plain, conf->cleanlab.folds, conf->rounds, prob, fail, err);
     if (rc == 0)
         rc = judge(l, &conf->cleanlab, prob, &j, found, err);
+    if (rc == 0 && conf->calibrate != CALIBRATE_NONE)
+        rc = keep_given(l, err);
     return rc == 0 ? apply(l, conf->cleanlab.mode, &j, err) : rc;
 }
 
@@ -273,8 +325,10 @@ int lesson_calibrate(struct calibrator *out, const struct lesson *l, const struc
                      const struct trial_conf *conf, int64_t rounds, enum fail_class *fail,
                      struct err *err)
 {
-    AUTO_FREE float *score = malloc((l->n + 1) * sizeof(*score));
-    int rc = score != NULL ? calibration_check(l->label, l->n, err) : no_memory(l->n, err);
+    size_t n = all_rows(l);
+    const float *label = l->given != NULL ? l->given : l->label;
+    AUTO_FREE float *score = malloc((n + 1) * sizeof(*score));
+    int rc = score != NULL ? calibration_check(label, n, err) : no_memory(n, err);
     if (rc < 0) {
         *fail = score != NULL ? FAIL_CALIBRATION : *fail;
         return rc;
@@ -282,6 +336,6 @@ int lesson_calibrate(struct calibrator *out, const struct lesson *l, const struc
     rc = out_of_fold(l, s, conf, conf->cleanlab.folds, rounds, score, fail, err);
     if (rc < 0)
         return err_wrap(err, rc, "calibrate");
-    lesson_scores(score, l->n, score);
-    return calibrator_fit(out, conf->calibrate, score, l->label, l->n, err);
+    lesson_scores(score, n, score);
+    return calibrator_fit(out, conf->calibrate, score, label, n, err);
 }

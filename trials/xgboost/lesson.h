@@ -14,6 +14,10 @@ struct lesson {
     float *weight; /* [n]; NULL: all 1 */
     float *target; /* [n] what training sees; NULL: the labels */
     size_t n;
+    uint32_t *all;   /* [n_all] the rows before cleaning, for a calibrator; NULL: row */
+    float *given;    /* [n_all] their labels as they were; NULL: label */
+    uint32_t *place; /* [n] of the rows in all, ascending; NULL: each its own index */
+    size_t n_all;
     struct part own;          /* the matrix, where the session's cannot be used */
     const struct part *train; /* &own or the session's */
 };
@@ -35,7 +39,9 @@ void lesson_finish(struct lesson *l);
 /* Whether the trial trains on other labels, weights or rows than the session's. */
 bool lesson_is_own(const struct trial_conf *conf);
 
-/* Learns the trial's calibration from out-of-fold scores of models of `rounds` rounds.
+/* Learns the trial's calibration from out-of-fold scores of models of `rounds` rounds: models learn
+ * from cleaned labels, the calibrator from all rows with the labels that they had, for it is about
+ * what happens, noise included.
  * *fail: FAIL_CALIBRATION when the labels break the contract; as lesson_make's. */
 int lesson_calibrate(struct calibrator *out, const struct lesson *l, const struct session *s,
                      const struct trial_conf *conf, int64_t rounds, enum fail_class *fail,

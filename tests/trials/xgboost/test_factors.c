@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "base/buf.h"
+#include "base/rng.h"
 #include "tests/trials/xgboost/program.h"
 
 TestSuite(factors, .init = setup, .fini = teardown, .timeout = 100);
@@ -230,6 +231,45 @@ Test(factors, calibration_keeps_the_ranking_and_mends_probabilities)
     }
     cr_expect_float_eq(auc[1], auc[0], 1e-3);
     cr_expect(loss[1] < loss[0] && loss[2] < loss[0]);
+}
+
+/* Every fifth label is wrong, in what is validated too: a calibrator that saw cleaned labels alone
+ * would promise a certainty that there is not. */
+Test(factors, calibration_learns_from_the_labels_that_were_whatever_cleaning_did_to_them)
+{
+    static const char *const modes[] = {"prune", "relabel"};
+    struct rng rng;
+    rng_seed(&rng, 3);
+    FILE *f = fopen("noise.csv", "we");
+    cr_assert_not_null(f);
+    (void)fputs("a,b,y\n", f);
+    for (int i = 0; i < 2000; i++) {
+        double a = rng_normal(&rng), b = rng_normal(&rng);
+        (void)fprintf(f, "%g,%g,%d\n", a, b, (a + b > 0) != (rng_unit(&rng) < 0.2));
+    }
+    cr_assert_eq(fclose(f), 0);
+    for (int i = 0; i < 2; i++) {
+        char config[512];
+        (void)snprintf(
+            config, sizeof(config),
+            "{\"data\":\"noise.csv\",\"cache\":\"cache\",\"label\":\"y\",\"rounds\":40,"
+            "\"folds\":{\"walk_forward\":2},\"calibrate\":\"platt\",\"cleanlab\":{\"mode\":"
+            "\"%s\",\"cap_pct\":40}}",
+            modes[i]);
+        start(config, "{\"eta\":0.3,\"max_depth\":3}");
+        struct heard h = listen_to_trial(0);
+        const json_t *metrics = json_object_get(h.attrs, "metrics");
+        cr_assert_str_eq(h.end, "result");
+        cr_expect(number_in(event_named(&h, "cleanlab_cv_probs", 1), "touched") > 100);
+        cr_expect_lt(number_in(metrics, "logloss"), 0.6, "%s: %g", modes[i],
+                     number_in(metrics, "logloss"));
+        cr_expect_lt(number_in(metrics, "ece"), 0.12, "%s: %g", modes[i],
+                     number_in(metrics, "ece"));
+        forget(&h);
+        expect_stop();
+        (void)fclose(in);
+        cr_assert_eq(system("rm -rf trial"), 0);
+    }
 }
 
 Test(factors, weights_count_with_focal_loss_too)
