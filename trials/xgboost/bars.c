@@ -123,7 +123,8 @@ struct reader {
     int time;       /* column; -1: none */
     double *v[SERIES];
     size_t n, cap;
-    char last[40]; /* time of the row before */
+    char last[40];      /* time of the row before; "": there is none */
+    double last_number; /* the same as a number; NaN: it is text */
     struct buf scratch;
 };
 
@@ -200,32 +201,51 @@ static bool grow(struct reader *r)
     return true;
 }
 
-/* Whether it begins with the digits of a year or more. */
+/* Whether it begins with a year, as times do that sort as text. */
 static bool has_year(const char *text, size_t len)
 {
     for (size_t i = 0; i < 4; i++) {
-        if (i == len || text[i] < '0' || text[i] > '9')
+        if (i >= len || text[i] < '0' || text[i] > '9')
             return false;
     }
-    return true;
+    return len >= 8 && memchr("-/. ", text[4], 4) != NULL;
 }
 
-/* Times that compare as text (ISO 8601, or numbers of one length) must go one way. */
+/* Less than 0: the row before has the earlier time. The first row has none before it. */
+static int order_of(const struct reader *r, const char *text, size_t len, double number)
+{
+    size_t before = strlen(r->last), common = before < len ? before : len;
+    if (before == 0)
+        return 0;
+    if (!isnan(number))
+        return (r->last_number > number) - (r->last_number < number);
+    int order = strncmp(r->last, text, common);
+    return order != 0 ? order : (before > len) - (before < len);
+}
+
+/* Times that sort (ISO 8601, or numbers) must go one way. Of others, 01/31/2020 say, nobody could
+ * tell that they go back, and a label would be the past. */
 static int check_time(struct reader *r, size_t line, struct err *err)
 {
     size_t len;
+    double number = NAN;
     const char *text = csv_cell_text(&r->cells[r->time], &r->scratch, &len);
-    bool iso = len >= 8 && len < sizeof(r->last) && has_year(text, len);
-    size_t before = strlen(r->last);
-    if (iso && before == len) {
-        int order = strncmp(r->last, text, len);
-        if (r->conf->newest_first ? order < 0 : order > 0)
-            return err_set(err, ERR_INVALID, "%s:%zu: %.*s comes after %s: %s", r->path, line,
-                           (int)len, text, r->last,
-                           r->conf->newest_first ? "the file does not go back in time"
-                                                 : "is it prices.newest_first: true?");
-    }
-    (void)snprintf(r->last, sizeof(r->last), "%.*s", iso ? (int)len : 0, text);
+    bool numeric = csv_number(text, len, &number) && isfinite(number);
+    bool like_before = r->last[0] == '\0' || numeric != isnan(r->last_number);
+    if (len >= sizeof(r->last) || !like_before || !(numeric || has_year(text, len)))
+        return err_set(
+            err, ERR_INVALID,
+            "%s:%zu:%d: '%.*s' is no time that sorts: write 2020-01-31 12:00 or seconds, "
+            "or call the column otherwise where the rows are in order",
+            r->path, line, r->time + 1, len > 40 ? 40 : (int)len, text);
+    int order = order_of(r, text, len, numeric ? number : NAN);
+    if (r->conf->newest_first ? order < 0 : order > 0)
+        return err_set(err, ERR_INVALID, "%s:%zu: %.*s comes after %s: %s", r->path, line, (int)len,
+                       text, r->last,
+                       r->conf->newest_first ? "the file does not go back in time"
+                                             : "is it prices.newest_first: true?");
+    (void)snprintf(r->last, sizeof(r->last), "%.*s", (int)len, text);
+    r->last_number = numeric ? number : NAN;
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "base/cleanup.h"
 #include "base/rng.h"
 #include "tests/trials/xgboost/program.h"
 
@@ -125,5 +126,42 @@ Test(prices_run, a_bar_that_cannot_be_is_told_with_its_line)
         cr_expect(WIFEXITED(status), "status %x", (unsigned)status);
         (void)fclose(in);
         cr_assert_eq(system("rm -rf trial"), 0);
+    }
+}
+
+/* Investing.com's 01/31/2020, newest first: what is not understood is not trained on. */
+Test(prices_run, times_whose_order_cannot_be_seen_are_refused)
+{
+    static const struct {
+        const char *awk, *message; /* NULL: it is taken */
+    } cases[] = {
+        {"{split($1, d, \"[- ]\"); $1 = d[2] \"/\" d[3] \"/\" d[1]} {print}",
+         "prices.csv:2:1: '01/01/2020' is no time that sorts: write 2020-01-31 12:00"},
+        {"{$1 = 999999900 + NR} {print}", NULL}, /* the number of digits grows */
+        {"{$1 = 1000000100 - NR} {print}", "prices.csv:3: 1000000097 comes after 1000000098"},
+        {"NR == 9 {$1 = 7} {print}", "prices.csv:9:1: '7' is no time that sorts"},
+        {"NR == 9 {$1 = \"\"} {print}", "prices.csv:9:1: '' is no time that sorts"},
+    };
+    cr_assert_eq(rename("prices.csv", "good.csv"), 0);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char command[300];
+        (void)snprintf(command, sizeof(command),
+                       "rm -rf trial; awk -F, -v OFS=, 'NR == 1 {print; next} %s' good.csv > "
+                       "prices.csv",
+                       cases[i].awk);
+        cr_assert_eq(system(command), 0);
+        start(PRICES(""), "{}");
+        struct heard h = listen_to_trial(0);
+        const char *message = json_string_value(json_object_get(h.last, "message"));
+        if (cases[i].message != NULL)
+            cr_expect(message != NULL &&
+                          strncmp(message, cases[i].message, strlen(cases[i].message)) == 0,
+                      "%zu: %s", i, message);
+        else
+            cr_expect_str_eq(h.end, "result", "%s", message);
+        forget(&h);
+        say("{\"op\":\"stop\"}\n");
+        (void)exit_status();
+        (void)fclose(in);
     }
 }
