@@ -93,7 +93,8 @@ static int count(void *ctx, const struct store_training *t)
 
 static int read_all(struct look *l, struct err *err)
 {
-    l->since_us = clock_utc_us() - (int64_t)l->window_ms * 1000;
+    int64_t now = clock_utc_us(); /* before 1970 nobody trained */
+    l->since_us = l->window_ms < (uint64_t)now / 1000 ? now - (int64_t)l->window_ms * 1000 : 0;
     int rc = settings_read(l->store, &l->now, &l->env, err);
     if (rc < 0 && rc != -ERR_NOTFOUND)
         return rc;

@@ -129,6 +129,8 @@ Test(operate, old_trainings_are_outside_of_the_window)
     cr_expect_eq(SAY("triage"), EXIT_OK);
     EXPECT("out", "no trainings");
     cr_expect_eq(SAY("triage", "--window", "999999h"), EXIT_UNMET);
+    cr_expect_eq(SAY("triage", "--window", "99999999999d"), EXIT_UNMET);
+    EXPECT("out", "trainings since 1970-01-01 00:00:00 UTC");
 }
 
 static int take_config(void *ctx, const struct store_run *run)
