@@ -24,6 +24,7 @@
 #include "executor/executor.h"
 #include "executor/owner.h"
 #include "storage/ftf.h"
+#include "trials/base_env.h"
 
 struct run_options {
     struct cli_sweep sweep;
@@ -212,6 +213,13 @@ static char *config_of(const struct spec *cells, size_t n, const struct cli_args
     return buf_steal(&b);
 }
 
+static int check_base_env(const char *text, struct err *err)
+{
+    AUTO_JSON json_t *env = json_read(text, strlen(text), err);
+    int rc = env != NULL ? base_env_check_all(env, err) : -(int)err->code;
+    return rc < 0 ? err_wrap(err, rc, "ftf_config") : 0;
+}
+
 /* The settings that the run starts from, if its spec says so. Before anybody has set them, they are
  * the first values. */
 static int read_base_env(const struct spec *spec, struct store_config *out, struct err *err)
@@ -222,6 +230,8 @@ static int read_base_env(const struct spec *spec, struct store_config *out, stru
     int rc = store_open(&s, spec->study.storage, NULL, err);
     if (rc == 0)
         rc = store_config_get(s, out, err);
+    if (rc == 0)
+        rc = check_base_env(out->base_env, err);
     if (rc != -ERR_NOTFOUND)
         return rc;
     out->base_env = strdup(STORE_CONFIG_FIRST);

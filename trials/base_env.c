@@ -15,15 +15,15 @@ static const char *const losses[] = {"focal", "binary:logistic", "binary:hinge",
 static const char *const modes[] = {"off", "prune", "weight", "relabel", NULL};
 
 static const struct key {
-    const char *name, *param;
+    const char *name;
     const char *const *words; /* NULL: a number */
     double low, high;
     bool inside; /* neither end of the range is allowed */
 } keys[] = {
-    {BASE_ENV_LOSS, "objective", losses, 0, 0, false},
-    {BASE_ENV_GAMMA, "focal_gamma", NULL, 0, 100, false},
-    {BASE_ENV_ALPHA, "focal_alpha", NULL, 0, 1, true},
-    {BASE_ENV_CLEANLAB, "cleanlab_mode", modes, 0, 0, false},
+    {BASE_ENV_LOSS, losses, 0, 0, false},
+    {BASE_ENV_GAMMA, NULL, 0, 100, false},
+    {BASE_ENV_ALPHA, NULL, 0, 1, true},
+    {BASE_ENV_CLEANLAB, modes, 0, 0, false},
 };
 
 const char *const base_env_keys[] = {BASE_ENV_LOSS, BASE_ENV_GAMMA, BASE_ENV_ALPHA,
@@ -88,15 +88,32 @@ int base_env_check(const char *key, const char *value, char *note, size_t n_note
     return 0;
 }
 
+int base_env_check_all(const json_t *env, struct err *err)
+{
+    const char *name;
+    json_t *value;
+    char note[200];
+    json_object_foreach((json_t *)env, name, value)
+    {
+        int rc = 0;
+        if (strncmp(name, BASE_ENV_PREFIX, strlen(BASE_ENV_PREFIX)) != 0 || strchr(name, '='))
+            rc = err_set(err, ERR_INVALID,
+                         "'%.60s' is no setting: expected a name that begins "
+                         "with " BASE_ENV_PREFIX,
+                         name);
+        else if (!json_is_string(value))
+            rc = err_set(err, ERR_INVALID, "%.60s is no text", name);
+        else if (find(name) != NULL)
+            rc = base_env_check(name, json_string_value(value), note, sizeof(note), err);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
 double base_env_number(const json_t *env, const char *key)
 {
     double number;
     const char *text = json_string_value(json_object_get(env, key));
     return text != NULL && text_double(text, &number) ? number : NAN;
-}
-
-const char *base_env_param(const char *key)
-{
-    const struct key *k = find(key);
-    return k != NULL ? k->param : NULL;
 }

@@ -21,9 +21,12 @@ extern const size_t n_base_env_keys;
  * when nothing does. Errors: ERR_INVALID with what was expected, and a key that was meant. */
 int base_env_check(const char *key, const char *value, char *note, size_t n_note, struct err *err);
 
+/* Whether workers may have all of it in their environment: statements of SQL change base_env
+ * without asking anybody. Other names than those above are for workers that know them, and begin
+ * likewise: who may write the table must not thereby choose what LD_PRELOAD loads. Errors:
+ * ERR_INVALID. */
+#define BASE_ENV_PREFIX "CVN_"
+int base_env_check_all(const json_t *env, struct err *err);
+
 /* The number of a key; NaN when it has none. */
 double base_env_number(const json_t *env, const char *key);
-
-/* What a trial is trained with, by the names of the XGBoost worker's parameters: "objective",
- * "focal_gamma" … ; NULL when the key is nothing that it knows. */
-const char *base_env_param(const char *key);

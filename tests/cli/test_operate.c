@@ -231,6 +231,39 @@ Test(operate, a_store_that_is_not_there_is_not_made_by_looking)
     cr_expect_eq(sandbox_size("s.db"), -1);
 }
 
+/* What a statement of SQL may have put there. */
+Test(operate, a_sweep_does_not_start_from_settings_that_cannot_be)
+{
+    static const struct {
+        const char *base_env, *message;
+    } cases[] = {
+        {"{\"CVN_LOSS_FUNCTION\": \"focall\"}", "CVN_LOSS_FUNCTION: expected one of"},
+        {"{\"CVN_FOCAL_GAMMA\": 3}", "CVN_FOCAL_GAMMA is no text"},
+        {"{\"LD_PRELOAD\": \"/tmp/x.so\"}", "'LD_PRELOAD' is no setting: expected a name"},
+    };
+    AUTO_STORE struct store *s = open_store();
+    FILE *f = fopen("t.yaml", "we");
+    cr_assert_not_null(f);
+    (void)fputs("study: {name: s, metric: loss, storage: 'sqlite:///s.db'}\n"
+                "run: {command: [sh, -c, 'echo loss=1'], base_env: ftf_config}\n"
+                "budget: {trials: 1}\n",
+                f);
+    (void)fclose(f);
+    const char *const argv[] = {FORKLESS, "run", "--dir", "runs", "t.yaml", NULL};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct store_config_change c = {
+            .base_env = cases[i].base_env, .expected = -1, .who = "test"};
+        MUST(store_config_set(s, &c, NULL, &err));
+        cr_expect_eq(sandbox_wait(sandbox_start(argv), 60), EXIT_USAGE);
+        EXPECT("err", "ftf_config: ");
+        EXPECT("err", cases[i].message);
+    }
+    const struct store_config_change own = {
+        .base_env = "{\"CVN_OWN\": \"1\"}", .expected = -1, .who = "test"};
+    MUST(store_config_set(s, &own, NULL, &err));
+    cr_expect_eq(sandbox_wait(sandbox_start(argv), 60), EXIT_OK);
+}
+
 Test(operate, mistakes_in_config_are_told_and_change_nothing)
 {
     focal_config("2.0");
