@@ -63,7 +63,8 @@ static int check_margins(struct boost *b, const float *margin, size_t n, struct 
     return nan ? numerical(b, FAIL_NAN, err, "margins are NaN", b->conf->focal.gamma) : 0;
 }
 
-/* The floor may help where single rows are not convex. Where it alone is left, splits mean nothing.
+/* The floor may help where single rows are not convex. Where it alone is left, splits mean nothing;
+ * if slopes vanish too, the model has learned all there is, or in its first round nothing can be.
  */
 static int check_hessians(struct boost *b, size_t n, struct err *err)
 {
@@ -72,7 +73,7 @@ static int check_hessians(struct boost *b, size_t n, struct err *err)
         most = b->hess[i] > most ? b->hess[i] : most;
         slope = fabsf(b->grad[i]) > slope ? fabsf(b->grad[i]) : slope;
     }
-    if (most > (float)FOCAL_HESSIAN_FLOOR || slope <= (float)FOCAL_HESSIAN_FLOOR)
+    if (most > (float)FOCAL_HESSIAN_FLOOR || (b->rounds > 0 && slope <= (float)FOCAL_HESSIAN_FLOOR))
         return 0;
     return numerical(b, FAIL_HESSIAN, err,
                      "Hessian not positive definite: no row has a positive second derivative",

@@ -385,6 +385,8 @@ Test(failures, numerical_ones_have_the_class_of_their_cause)
     expect_failure("", "{\"eta\":3e38,\"lambda\":0}", "nan", "NaN");
     expect_failure(",\"factor\":\"cleanlab\"", "{\"eta\":3e38,\"lambda\":0}", "nan",
                    "a model inside the training part predicts NaN");
+    expect_failure(",\"factor\":\"focal_loss\"", "{\"focal_gamma\":100}", "hessian",
+                   "after 0 rounds: lower focal_gamma");
     expect_failure(",\"factor\":\"focal_loss\"", "{\"focal_gamma\":-1}", "bad_data", "focal_gamma");
 }
 
