@@ -31,7 +31,7 @@ static json_t *report(void)
 static int repro(const char *name, const char *method, const char *more)
 {
     const char *argv[] = {FORKLESS,       "repro", name, "--start-method", method, "--json",
-                          "--timeout=2s", more,    NULL};
+                          "--timeout=5s", more,    NULL};
     return sandbox_wait(sandbox_start(argv), 120);
 }
 
