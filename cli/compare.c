@@ -322,7 +322,7 @@ int compare_main(int argc, char **argv)
     if (code == CLI_GO_ON)
         code = check_options(&c);
     if (code == CLI_GO_ON)
-        code = reading_open(&r, false);
+        code = reading_open(&r);
     if (code != CLI_GO_ON)
         return code;
     c.store = r.store;

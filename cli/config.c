@@ -292,8 +292,8 @@ int config_main(int argc, char **argv)
         cli_error("config %s: '%s' is one word too many", action, words[n - 1]);
         return EXIT_USAGE;
     }
-    code = reading_open(&c.r, is_set);
-    if (code == CLI_GO_ON && is_rollback) /* a store that is not there is not made */
+    code = reading_open(&c.r);
+    if (code == CLI_GO_ON && (is_set || is_rollback))
         code = reading_reopen(&c.r);
     if (code != CLI_GO_ON)
         return code;

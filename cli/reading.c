@@ -117,9 +117,9 @@ static int pick(struct reading *r, const char *name)
     return name == NULL && s.n > 1 ? name_one(&s, r->url) : CLI_GO_ON;
 }
 
-int reading_open(struct reading *r, bool write)
+int reading_open(struct reading *r)
 {
-    return open_store(r, r->storage, write);
+    return open_store(r, r->storage, false);
 }
 
 int reading_reopen(struct reading *r)

@@ -37,10 +37,10 @@ enum reading_words {
  * Returns CLI_GO_ON, or an exit_code after it said why. *args is the caller's to free. */
 int reading_begin(struct reading *r, const struct cli_usage *usage, int argc, char **argv,
                   enum reading_words words, struct cli_args *args);
-/* Opens r's store and picks no study; for writing, it may have to make the file. As reading_begin.
- */
-int reading_open(struct reading *r, bool write);
-/* The same store again, for writing. As reading_begin. */
+/* Opens r's store for reading and picks no study. As reading_begin. */
+int reading_open(struct reading *r);
+/* The same store again, for writing: a store that is not there was refused by reading_open, so that
+ * none is made in a wrong directory. As reading_begin. */
 int reading_reopen(struct reading *r);
 /* Opens the store of the url and picks the study of the name. As reading_begin. */
 int reading_open_study(struct reading *r, const char *url, const char *name);

@@ -32,7 +32,8 @@ static const char examples[] =
     "the\n"
     "focal loss: page (P1). A rate takes three trainings, of a crypto or of all together.\n"
     "\n"
-    "Exit code 0: nothing to do, or --apply has done it; 1: the verdict asks for something.\n";
+    "Exit code 0: nothing to do, or --apply has done it; 1: the verdict asks for something, or no\n"
+    "training ended at all (no data).\n";
 
 struct look {
     struct store *store;
@@ -141,8 +142,10 @@ static int apply(struct look *l, struct err *err)
 
 /* ---- telling ---- */
 
+/* Where to look, in keeping with the path: it never tells to do what the path does not. */
 static const char *advice(const struct triage_verdict *v)
 {
+    bool rollback = v->path == TRIAGE_ROLLBACK;
     if (!v->has_pattern)
         return NULL;
     switch (v->pattern) {
@@ -151,10 +154,14 @@ static const char *advice(const struct triage_verdict *v)
                "such "
                "trainings are not tried again";
     case TRIAGE_HESSIAN:
-        return "the Hessian is lost where gamma is steep: lower gamma, try one training, go on to "
-               "path A if it fails";
+        return v->path == TRIAGE_LOWER_GAMMA
+                   ? "the Hessian is lost where gamma is steep: lower gamma, try one training, go "
+                     "on to path A if it fails"
+                   : "the Hessian is lost where gamma is steep: the baseline has no gamma";
     case TRIAGE_DEPENDENCY:
-        return "a package is missing in the image: rebuild it; no setting helps";
+        return rollback ? "a package is missing in the image: rebuild it; path A helps only where "
+                          "the baseline does without the package"
+                        : "a package is missing in the image: rebuild it; no setting helps";
     case TRIAGE_NUMERICAL:
         return "an overflow in exp means that the clipping of the loss is broken: file it as P1";
     default:
@@ -162,15 +169,22 @@ static const char *advice(const struct triage_verdict *v)
     }
 }
 
-static const char *path_sentence(enum triage_path p)
+/* What to do, and where: --apply can change ftf_config, but not what a spec says. */
+static const char *path_sentence(const struct look *l)
 {
+    const struct triage_verdict *v = &l->verdict;
     static const char *const sentences[] = {
         "healthy: nothing to do",
         "path A: roll back to " BASE_ENV_BASELINE,
         "path B: lower gamma by one step",
         "path C: investigate, change nothing yet",
+        "no data: neither healthy nor failing",
     };
-    return sentences[p];
+    if (triage_asks_for_change(v) && !l->judged.focal)
+        return v->path == TRIAGE_ROLLBACK
+                   ? "path A, in the spec: go back to " BASE_ENV_BASELINE " there"
+                   : "path B, in the spec: lower its focal_gamma by one step";
+    return sentences[v->path];
 }
 
 static void print_cryptos(const struct look *l)
@@ -196,6 +210,23 @@ static void print_cryptos(const struct look *l)
         (void)puts("no trainings");
 }
 
+static void print_next(const struct look *l)
+{
+    const struct triage_verdict *v = &l->verdict;
+    if (l->applied[0] != '\0')
+        (void)printf("applied  %s; forkless config history\n", l->applied);
+    else if (l->apply)
+        (void)printf("applied  nothing: ftf_config is as it was\n");
+    if (v->path == TRIAGE_NO_DATA)
+        (void)puts("next     forkless status: is this the store, does a sweep run in it? A longer "
+                   "--window looks further back");
+    else if (triage_applies(v, &l->judged) && !l->apply)
+        (void)puts("next     forkless triage --apply");
+    else if (triage_asks_for_change(v) && !l->judged.focal)
+        (void)puts("next     what fails takes the focal loss from its own spec, not from "
+                   "ftf_config: change that spec, or give it a fallback");
+}
+
 static void print(struct look *l)
 {
     char at[CLOCK_TEXT_MAX];
@@ -215,19 +246,11 @@ static void print(struct look *l)
         (void)printf("latest   %s\n", text_clean(l->latest));
     if (v->has_pattern)
         (void)printf("pattern  %s\n", triage_mode_name(v->pattern));
-    (void)printf("verdict  %s%s\n", v->page ? "P1, page the DRI now; " : "",
-                 path_sentence(v->path));
+    (void)printf("verdict  %s%s\n", v->page ? "P1, page the DRI now; " : "", path_sentence(l));
     (void)printf("because  %s\n", text_clean(v->why));
     if (advice(v) != NULL)
         (void)printf("hint     %s\n", advice(v));
-    if (l->applied[0] != '\0')
-        (void)printf("applied  %s; forkless config history\n", l->applied);
-    else if (triage_applies(v, &l->judged))
-        (void)puts("next     forkless triage --apply");
-    else if (v->path == TRIAGE_ROLLBACK || v->path == TRIAGE_LOWER_GAMMA)
-        (void)puts(
-            "next     ftf_config has no focal loss to change: what fails takes it from its own "
-            "spec, so change that, or give it a fallback");
+    print_next(l);
 }
 
 static void put_crypto(struct buf *b, const struct triage_crypto *c)
@@ -278,6 +301,8 @@ static void print_json(const struct look *l)
     put_text(&b, "why", v->why);
     put_text(&b, "hint", advice(v));
     put_text(&b, "latest", l->latest);
+    buf_printf(&b, ",\"in_spec\":%s",
+               triage_asks_for_change(v) && !l->judged.focal ? "true" : "false");
     put_text(&b, "applied", l->applied);
     buf_putc(&b, '}');
     (void)puts(buf_str(&b));
@@ -313,7 +338,7 @@ int triage_main(int argc, char **argv)
         code = EXIT_USAGE;
     }
     if (code == CLI_GO_ON)
-        code = reading_open(&r, false); /* a store that is not there is not made */
+        code = reading_open(&r);
     if (code != CLI_GO_ON)
         return code;
     l.store = r.store;

@@ -170,10 +170,12 @@ static void judge_baseline(const struct sums *s, struct triage_verdict *out)
                    s->others_symbol, percent(s->others_solid));
 }
 
-static void lower_gamma(const struct sums *s, double gamma, struct triage_verdict *out)
+/* Of a gamma that stands in a spec, only that spec's owner knows whether it can be lowered. */
+static void lower_gamma(const struct sums *s, const struct triage_config *now,
+                        struct triage_verdict *out)
 {
     int64_t numerical = s->modes[TRIAGE_HESSIAN] + s->modes[TRIAGE_NUMERICAL];
-    if (isnan(gamma) || gamma < GAMMA_STEP) {
+    if (now->focal && (isnan(now->gamma) || now->gamma < GAMMA_STEP)) {
         out->path = TRIAGE_ROLLBACK;
         (void)snprintf(out->why, sizeof(out->why),
                        "%lld of %lld failures are numerical, and gamma cannot be lowered any more",
@@ -181,7 +183,7 @@ static void lower_gamma(const struct sums *s, double gamma, struct triage_verdic
         return;
     }
     out->path = TRIAGE_LOWER_GAMMA;
-    out->gamma = gamma - GAMMA_STEP;
+    out->gamma = now->gamma - GAMMA_STEP;
     (void)snprintf(out->why, sizeof(out->why),
                    "%lld of %lld failures are numerical, %s fails most: %d %%",
                    (long long)numerical, (long long)s->failed, s->worst_symbol, percent(s->worst));
@@ -213,10 +215,11 @@ void triage_judge(const struct triage *t, const struct triage_config *now,
     bool rollback = s.solid > WIDESPREAD, others = s.others_solid > WIDESPREAD;
     if (others && (!rollback || s.helped == 0)) {
         judge_baseline(&s, out);
+    } else if (t->n == 0) {
+        out->path = TRIAGE_NO_DATA;
+        (void)snprintf(out->why, sizeof(out->why), "no training ended: does any run?");
     } else if (s.failed == 0) {
-        (void)snprintf(out->why, sizeof(out->why), "%s",
-                       t->n > 0 ? "nothing fails with the focal loss"
-                                : "no training ended: does any run?");
+        (void)snprintf(out->why, sizeof(out->why), "nothing fails with the focal loss");
     } else if (rollback) {
         out->path = TRIAGE_ROLLBACK;
         out->page = others || (s.trained >= ALL_CRYPTOS && s.widespread == s.trained);
@@ -225,19 +228,25 @@ void triage_judge(const struct triage *t, const struct triage_config *now,
                        s.trained, s.worst_symbol, percent(s.worst));
     } else if ((numerical >= 2 && numerical * 2 > s.failed) ||
                (s.solid >= SPARSE && numerical > 0)) {
-        lower_gamma(&s, now->gamma, out);
+        lower_gamma(&s, now, out);
     } else {
         investigate(&s, out);
     }
 }
 
+bool triage_asks_for_change(const struct triage_verdict *v)
+{
+    return v->path == TRIAGE_ROLLBACK || v->path == TRIAGE_LOWER_GAMMA;
+}
+
 bool triage_applies(const struct triage_verdict *v, const struct triage_config *now)
 {
-    return now->focal && (v->path == TRIAGE_ROLLBACK || v->path == TRIAGE_LOWER_GAMMA);
+    return now->focal && triage_asks_for_change(v);
 }
 
 const char *triage_path_name(enum triage_path p)
 {
-    static const char *const names[] = {"healthy", "rollback", "lower_gamma", "investigate"};
+    static const char *const names[] = {"healthy", "rollback", "lower_gamma", "investigate",
+                                        "no_data"};
     return names[p];
 }

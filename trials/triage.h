@@ -4,6 +4,7 @@
  *   most failures are numerical, or 20 to 50 % of     lower gamma by one step (path B); when it
  *   a crypto's trainings and some are numerical       cannot be lowered any more, path A
  *   else                                              investigate, change nothing (path C)
+ *   no training at all                                no data: neither healthy nor not
  *
  * Numerical are the modes "hessian" and "numerical". Rates count from TRIAGE_LEAST trainings on,
  * of a crypto or of all together: one that failed of one says nothing, of five cryptos one each do;
@@ -51,7 +52,13 @@ void triage_sort(struct triage *t);
 /* failed / (failed + succeeded); 0 without trainings. */
 double triage_rate(int64_t failed, int64_t succeeded);
 
-enum triage_path { TRIAGE_HEALTHY, TRIAGE_ROLLBACK, TRIAGE_LOWER_GAMMA, TRIAGE_INVESTIGATE };
+enum triage_path {
+    TRIAGE_HEALTHY,
+    TRIAGE_ROLLBACK,
+    TRIAGE_LOWER_GAMMA,
+    TRIAGE_INVESTIGATE,
+    TRIAGE_NO_DATA, /* no training ended: nothing is known */
+};
 
 struct triage_config {
     bool focal;   /* new runs train with the focal loss */
@@ -69,6 +76,8 @@ struct triage_verdict {
 };
 void triage_judge(const struct triage *t, const struct triage_config *now,
                   struct triage_verdict *out);
+/* Whether the verdict asks for a change of settings, be it in ftf_config or in a spec. */
+bool triage_asks_for_change(const struct triage_verdict *v);
 /* Whether a change of ftf_config can do what the verdict asks for: not when it names another loss
  * function already, and what fails takes the focal loss from its own spec. */
 bool triage_applies(const struct triage_verdict *v, const struct triage_config *now);

@@ -64,7 +64,10 @@ Test(operate, widespread_failures_are_rolled_back_once_and_the_change_is_in_the_
     cr_expect_eq(SAY("config", "history"), EXIT_OK);
     EXPECT("out", "CVN_LOSS_FUNCTION focal > binary:logistic");
     EXPECT("out", "triage: 1 of 2 cryptos fail at over 50 %");
-    cr_expect_eq(SAY("triage", "--apply"), EXIT_OK); /* what failed before says nothing any more */
+    cr_expect_eq(SAY("triage", "--apply"), EXIT_UNMET); /* what failed before says nothing now */
+    EXPECT("out", "verdict  no data");
+    train(s, "OPUSDC", "binary:logistic", 0, 3, NULL);
+    cr_expect_eq(SAY("triage", "--apply"), EXIT_OK);
     EXPECT("out", "healthy");
     cr_expect_eq(SAY("config", "rollback"), EXIT_OK);
     cr_expect_eq(SAY("config", "get", "CVN_LOSS_FUNCTION"), EXIT_OK);
@@ -111,8 +114,13 @@ Test(operate, a_focal_loss_that_no_config_asked_for_is_not_rolled_back_in_vain)
     AUTO_STORE struct store *s = open_store();
     train(s, "OPUSDC", "focal", 6, 4, "hessian"); /* the first values name the baseline */
     cr_expect_eq(SAY("triage", "--apply"), EXIT_UNMET);
-    EXPECT("out", "path A");
-    EXPECT("out", "takes it from its own spec");
+    EXPECT("out", "path A, in the spec: go back to binary:logistic there");
+    EXPECT("out", "hint     the Hessian is lost where gamma is steep: the baseline has no gamma\n");
+    EXPECT("out", "applied  nothing: ftf_config is as it was");
+    EXPECT("out", "from its own spec, not from ftf_config");
+    cr_expect_null(strstr(sandbox_text("out"), "lower gamma"), "%s", sandbox_text("out"));
+    cr_expect_eq(SAY("triage", "--json"), EXIT_UNMET);
+    EXPECT("out", "\"in_spec\":true,\"applied\":null");
     cr_expect_eq(SAY("config", "history"), EXIT_OK);
     cr_expect_null(strstr(sandbox_text("out"), "triage"));
 }
@@ -126,8 +134,12 @@ Test(operate, old_trainings_are_outside_of_the_window)
                                        .failed = true,
                                        .created_us = 1000000};
     MUST(store_training_put(s, &old, &err));
-    cr_expect_eq(SAY("triage"), EXIT_OK);
+    cr_expect_eq(SAY("triage"), EXIT_UNMET);
     EXPECT("out", "no trainings");
+    EXPECT("out", "verdict  no data");
+    cr_expect_null(strstr(sandbox_text("out"), "healthy: nothing"), "%s", sandbox_text("out"));
+    cr_expect_eq(SAY("triage", "--json"), EXIT_UNMET);
+    EXPECT("out", "\"verdict\":\"no_data\"");
     cr_expect_eq(SAY("triage", "--window", "999999h"), EXIT_UNMET);
     cr_expect_eq(SAY("triage", "--window", "99999999999d"), EXIT_UNMET);
     EXPECT("out", "trainings since 1970-01-01 00:00:00 UTC");
@@ -225,6 +237,8 @@ Test(operate, a_store_that_is_not_there_is_not_made_by_looking)
 {
     cr_expect_eq(SAY("triage", "--apply"), EXIT_USAGE);
     cr_expect_eq(SAY("config", "rollback"), EXIT_USAGE);
+    cr_expect_eq(SAY("config", "set", "CVN_LOSS_FUNCTION=binary:logistic"), EXIT_USAGE);
+    EXPECT("err", "there is no file s.db: name the store with --storage");
     cr_expect_eq(SAY("config", "get"), EXIT_USAGE);
     cr_expect_eq(SAY("compare"), EXIT_USAGE);
     EXPECT("err", "name the store with --storage");
@@ -266,6 +280,7 @@ Test(operate, a_sweep_does_not_start_from_settings_that_cannot_be)
 
 Test(operate, mistakes_in_config_are_told_and_change_nothing)
 {
+    store_destroy(open_store());
     focal_config("2.0");
     cr_expect_eq(SAY("config", "set", "CVN_FOCAL_GAMMA=3", "CVN_FOCAL_GAMA=3"), EXIT_USAGE);
     EXPECT("err", "did you mean 'CVN_FOCAL_GAMMA'?");

@@ -27,9 +27,21 @@ static struct triage_verdict judge(struct triage *t, bool focal, double gamma)
 Test(triage, nothing_that_fails_is_healthy)
 {
     struct triage t = {0};
-    cr_expect_eq(judge(&t, true, 2).path, TRIAGE_HEALTHY);
     add(&t, "OPUSDC", 0, 5, NULL);
     cr_expect_eq(judge(&t, true, 2).path, TRIAGE_HEALTHY);
+}
+
+Test(triage, no_training_at_all_is_no_data_and_not_healthy)
+{
+    struct triage t = {0};
+    cr_expect_eq(judge(&t, true, 2).path, TRIAGE_NO_DATA);
+}
+
+Test(triage, the_gamma_of_a_spec_is_not_judged_by_that_of_ftf_config)
+{
+    struct triage t = {0};
+    add(&t, "OPUSDC", 2, 8, "hessian");
+    cr_expect_eq(judge(&t, false, 0.5).path, TRIAGE_LOWER_GAMMA);
 }
 
 Test(triage, over_half_of_a_cryptos_trainings_is_a_rollback)
