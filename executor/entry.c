@@ -94,7 +94,7 @@ static int put_training(const struct entry *e, struct store *s, struct err *err)
 {
     const struct entry_end *end = e->end;
     bool failed = end->fail != FAIL_NONE;
-    if (end->training == NULL)
+    if (end->training == NULL || !store_keeps_trainings(s)) /* a store of studies alone */
         return 0;
     AUTO_FREE char *requested = json_dumps(json_object_get(end->training, "requested"), 0);
     AUTO_FREE char *used = json_dumps(json_object_get(end->training, "used"), 0);
@@ -112,8 +112,7 @@ static int put_training(const struct entry *e, struct store *s, struct err *err)
         .requested = requested,
         .used = used,
         .rolled_back = is_rolled_back(end)};
-    int rc = store_training_put(s, &t, err);
-    return rc == -ERR_UNSUPPORTED ? 0 : rc; /* a store of studies alone */
+    return store_training_put(s, &t, err);
 }
 
 static int put_failure(int64_t trial, enum fail_class class, const char *why, struct store *s,

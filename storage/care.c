@@ -5,9 +5,16 @@
 
 #include "storage/backend.h"
 
-static int no_such(const struct store *s, const char *what, struct err *err)
+/* ERR_INVALID: nothing is wrong with the store, another one was meant. */
+static int not_of(const struct store *s, const char *what, struct err *err)
 {
-    return err_set(err, ERR_UNSUPPORTED, "a %s store %s", s->ops->scheme, what);
+    return err_set(err, ERR_INVALID, "a %s store %s", s->ops->scheme, what);
+}
+
+/* ERR_UNSUPPORTED, upon which store_copy goes on without ids. */
+static int no_ids(const struct store *s, struct err *err)
+{
+    return err_set(err, ERR_UNSUPPORTED, "a %s store gives ids of its own", s->ops->scheme);
 }
 
 int store_check(struct store *s, bool quick, store_problem_fn *fn, void *ctx, struct err *err)
@@ -15,7 +22,7 @@ int store_check(struct store *s, bool quick, store_problem_fn *fn, void *ctx, st
     assert(s->owner == getpid());
     const struct store_care_ops *care = s->ops->care;
     if (care == NULL || care->check == NULL)
-        return no_such(s, "cannot be checked", err);
+        return not_of(s, "cannot be checked from here: check the store behind it", err);
     return care->check(s, quick, fn, ctx, err);
 }
 
@@ -24,7 +31,7 @@ int store_vacuum(struct store *s, struct store_vacuumed *out, struct err *err)
     assert(s->owner == getpid());
     const struct store_care_ops *care = s->ops->care;
     if (care == NULL || care->vacuum == NULL)
-        return no_such(s, "is vacuumed by its server", err);
+        return not_of(s, "is vacuumed by its server", err);
     return care->vacuum(s, out, err);
 }
 
@@ -33,7 +40,7 @@ int store_study_import(struct store *s, const struct study_info *info, struct er
     assert(s->owner == getpid());
     const struct store_care_ops *care = s->ops->care;
     if (care == NULL || care->study_import == NULL)
-        return no_such(s, "gives ids of its own", err);
+        return no_ids(s, err);
     return care->study_import(s, info, err);
 }
 
@@ -42,6 +49,6 @@ int store_trial_import(struct store *s, int64_t study, const struct trial *t, st
     assert(s->owner == getpid());
     const struct store_care_ops *care = s->ops->care;
     if (care == NULL || care->trial_import == NULL)
-        return no_such(s, "gives ids of its own", err);
+        return no_ids(s, err);
     return care->trial_import(s, study, t, err);
 }

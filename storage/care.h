@@ -21,7 +21,7 @@ struct store_problem {
 
 /* Looks at everything and calls fn for each problem; a non-zero return stops and is returned.
  * quick: without the check that every index agrees with its table. Reads from one snapshot. Errors:
- * ERR_UNSUPPORTED (this backend cannot), and those of reading. */
+ * ERR_INVALID (this backend cannot), and those of reading. */
 int store_check(struct store *s, bool quick, int (*fn)(void *ctx, const struct store_problem *p),
                 void *ctx, struct err *err);
 
@@ -30,7 +30,7 @@ struct store_vacuumed {
 };
 
 /* Gives free pages back to the file system. Takes the write lock for as long as it takes to write
- * the file anew. Errors: ERR_UNSUPPORTED (this backend does it by itself). */
+ * the file anew. Errors: ERR_INVALID (this backend does it by itself). */
 int store_vacuum(struct store *s, struct store_vacuumed *out, struct err *err);
 
 /* ---- moving ---- */

@@ -13,7 +13,8 @@ static int check(const struct store *s, bool write, struct err *err)
 {
     assert(s->owner == getpid());
     if (s->ops->ftf == NULL)
-        return err_set(err, ERR_UNSUPPORTED, "a store of %s keeps no training_runs and ftf_config",
+        return err_set(err, ERR_INVALID,
+                       "a %s store keeps no training_runs and ftf_config: name the store behind it",
                        s->ops->scheme);
     if (write && s->read_only)
         return err_set(err, ERR_UNSUPPORTED, "the store is open for reading only");

@@ -1,7 +1,7 @@
 /* The tables of whoever operates trainings: training_runs, one row a training, and ftf_config, the
  * one row of settings that new runs start from, with the history of its changes. Their columns have
  * names that other programs rely on (docs/operations.md). The rules of storage.h hold here too.
- * Errors that every call can have beside those: ERR_UNSUPPORTED, when the store keeps no such
+ * Errors that every call can have beside those: ERR_INVALID, when the store keeps no such
  * tables. */
 #pragma once
 

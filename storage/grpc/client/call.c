@@ -157,11 +157,31 @@ int rpc_one(struct store_grpc *g, enum wire_method m, const void *message, struc
 }
 
 /* Any answer will do: that of a study without a name, which hardly anybody has. */
-int rpc_connect(struct store_grpc *g, struct err *err)
+static int say_hello(struct store_grpc *g, uint32_t flags, struct err *err)
 {
     Optuna__GetStudyIdFromNameRequest q = OPTUNA__GET_STUDY_ID_FROM_NAME_REQUEST__INIT;
     AUTO(rpc_free) struct rpc c;
     rpc_init(&c, WIRE_GET_STUDY_ID_FROM_NAME, &q);
-    int rc = run(g, &c, 1, GRPC_INITIAL_METADATA_WAIT_FOR_READY, CONNECT_MS, err);
+    int rc = run(g, &c, 1, flags, CONNECT_MS, err);
     return rc == -ERR_NOTFOUND ? 0 : rc;
+}
+
+/* gRPC's sentence about it ends with the system's; a server that answers says something else. */
+static int no_connection(const struct store_grpc *g, const struct err *said, struct err *err)
+{
+    const char *why = strrchr(said->msg, ':');
+    if (strstr(said->msg, "failed to connect") == NULL || why == NULL)
+        return err_set(err, said->code, "%s", said->msg);
+    return err_set(err, ERR_UNAVAILABLE, "%s: nothing answers there: %s", g->target,
+                   why + 1 + strspn(why + 1, " "));
+}
+
+int rpc_connect(struct store_grpc *g, bool patient, struct err *err)
+{
+    struct err said = {0};
+    int rc = patient ? say_hello(g, GRPC_INITIAL_METADATA_WAIT_FOR_READY, &said) : 0;
+    /* who waits for a connection is not told why there is none; who does not wait is */
+    if (!patient || rc == -ERR_UNAVAILABLE)
+        rc = say_hello(g, 0, &said);
+    return rc < 0 ? no_connection(g, &said, err) : 0;
 }

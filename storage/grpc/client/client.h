@@ -91,8 +91,8 @@ int rpc_all(struct store_grpc *g, struct rpc *calls, size_t n, struct err *err);
 /* Makes one; *reply (NULL: it is not wanted) lives as long as the pool. */
 int rpc_one(struct store_grpc *g, enum wire_method m, const void *message, struct pool *pool,
             void *reply, struct err *err);
-/* Waits until the server is there. */
-int rpc_connect(struct store_grpc *g, struct err *err);
+/* Whether the server is there; patient: waits for it for some seconds. Errors: ERR_UNAVAILABLE. */
+int rpc_connect(struct store_grpc *g, bool patient, struct err *err);
 
 /* ---- mirror.c ---- */
 

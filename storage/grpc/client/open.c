@@ -318,7 +318,7 @@ static int open_store(struct store **out, const char *url, const struct store_op
     if (rc == 0)
         rc = open_channel(g, &a, err);
     if (rc == 0)
-        rc = rpc_connect(g, err);
+        rc = rpc_connect(g, !opts->read_only, err);
     if (rc < 0) {
         grpc_store_destroy(&g->base);
         return rc;

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "storage/care.h"
+#include "storage/ftf.h"
 #include "tests/storage/store_fixture.h"
 
 /* This file's tests are about grpc whatever FORKLESS_TEST_STORE says. */
@@ -164,6 +166,47 @@ Test(grpc_store, a_token_does_not_leave_the_machine_in_the_clear)
     REFUSED(ERR_INVALID, store_open(&s, "grpc://127.example.com:1", NULL, &err));
     cr_expect_not_null(strstr(err.msg, "grpcs://"), "%s", err.msg);
     cr_expect_null(strstr(err.msg, "sesame"));
+}
+
+static int no_problem(void *ctx, const struct store_problem *p)
+{
+    (void)ctx;
+    (void)p;
+    return 0;
+}
+
+static int no_training(void *ctx, const struct store_training *t)
+{
+    (void)ctx;
+    (void)t;
+    return 0;
+}
+
+/* Nothing is down or broken: who asked meant another store. */
+Test(grpc_store, what_a_proxy_does_not_have_is_a_mistake_of_the_caller)
+{
+    struct store *s = must_open(fresh_path());
+    struct store_vacuumed done;
+    struct store_config config;
+    REFUSED(ERR_INVALID, store_check(s, true, no_problem, NULL, &err));
+    REFUSED(ERR_INVALID, store_vacuum(s, &done, &err));
+    REFUSED(ERR_INVALID, store_config_get(s, &config, &err));
+    REFUSED(ERR_INVALID, store_trainings_each(s, 0, no_training, NULL, &err));
+    cr_expect_not_null(strstr(err.msg, "name the store behind it"), "%s", err.msg);
+    store_destroy(s);
+}
+
+/* Readers are told at once, writers after the patience that a restart of the server takes. */
+Test(grpc_store, a_port_where_nothing_listens_is_told_as_such)
+{
+    struct store *s = NULL;
+    const struct store_opts look = {.read_only = true};
+    REFUSED(ERR_UNAVAILABLE, store_open(&s, "grpc://127.0.0.1:1", &look, &err));
+    cr_expect_not_null(strstr(err.msg, "127.0.0.1:1: nothing answers there"), "%s", err.msg);
+    cr_expect_not_null(strstr(err.msg, "Connection refused"), "%s", err.msg);
+    REFUSED(ERR_UNAVAILABLE, store_open(&s, "grpc://127.0.0.1:1", NULL, &err));
+    cr_expect_not_null(strstr(err.msg, "Connection refused"), "%s", err.msg);
+    cr_expect_null(strstr(err.msg, "Deadline"), "%s", err.msg);
 }
 
 Test(grpc_store, urls_that_mean_nothing_are_refused)
