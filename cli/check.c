@@ -10,8 +10,8 @@
 #include "cli/cli.h"
 #include "cli/describe.h"
 #include "cli/load.h"
+#include "cli/preview.h"
 #include "cli/smoke.h"
-#include "trials/samplers/sampler.h"
 
 #define PREVIEW_MAX 10000
 
@@ -20,82 +20,6 @@ struct check {
     bool json, keys, smoke;
     struct cli_sweep sweep;
 };
-
-/* ---- sampled trials ---- */
-
-struct preview {
-    const struct spec *spec;
-    struct sampler *sampler;
-    double *values;
-    bool *active;
-};
-
-static void preview_finish(struct preview *p)
-{
-    sampler_destroy(p->sampler);
-    free(p->values);
-    free(p->active);
-}
-
-static int preview_init(struct preview *p, const struct spec *s, struct err *err)
-{
-    *p = (struct preview){.spec = s,
-                          .values = calloc(s->space.n + 1, sizeof(*p->values)),
-                          .active = calloc(s->space.n + 1, sizeof(*p->active))};
-    if (p->values == NULL || p->active == NULL)
-        return err_set(err, ERR_NOMEM, "preview");
-    return sampler_create(&p->sampler, &s->sampler, err);
-}
-
-/* Appends the trial's parameters, and its command where there is one. */
-static int put_trial(struct preview *p, int64_t number, bool json, struct buf *b, struct err *err)
-{
-    int rc = sampler_ask(p->sampler, number, NULL, p->values, p->active, err);
-    if (rc < 0)
-        return rc;
-    AUTO(buf_free) struct buf dir = BUF_INIT;
-    buf_printf(&dir, "%s/%s/%" PRId64, p->spec->run.dir, p->spec->study.name, number);
-    struct spec_trial t = {.values = p->values,
-                           .active = p->active,
-                           .number = number,
-                           .seed = spec_trial_seed(p->spec->seed, number),
-                           .dir = buf_str(&dir)};
-    struct spec_strings argv;
-    rc = spec_argv(p->spec, &t, &argv, err);
-    if (rc < 0)
-        return rc;
-    if (json) {
-        buf_printf(b, "%s{\"number\":%" PRId64 ",\"seed\":%" PRIu32 ",\"params\":",
-                   number > 0 ? "," : "", number, t.seed);
-        spec_put_params(b, p->spec, &t);
-        buf_puts(b, ",\"argv\":[");
-        for (size_t i = 0; i < argv.n; i++) {
-            buf_puts(b, i > 0 ? "," : "");
-            json_put_string(b, argv.v[i]);
-        }
-        buf_puts(b, "]}");
-    } else {
-        buf_printf(b, "  %-4" PRId64 " ", number);
-        spec_put_params(b, p->spec, &t);
-        buf_putc(b, '\n');
-        if (argv.n > 0) {
-            buf_puts(b, "       ");
-            describe_argv(b, &argv);
-            buf_putc(b, '\n');
-        }
-    }
-    free(argv.v);
-    return 0;
-}
-
-static int put_trials(const struct spec *s, int64_t n, bool json, struct buf *b, struct err *err)
-{
-    AUTO(preview_finish) struct preview p = {0};
-    int rc = preview_init(&p, s, err);
-    for (int64_t i = 0; rc == 0 && i < n; i++)
-        rc = put_trial(&p, i, json, b, err);
-    return rc;
-}
 
 /* ---- output ---- */
 
@@ -110,7 +34,7 @@ static int show_text(const struct spec_doc *doc, const struct spec *s, const str
         buf_printf(b, "%strials%s    the first %" PRId64 ", if nothing is learned between them%s\n",
                    colour ? "\033[1m" : "", colour ? "\033[0m" : "", c->preview,
                    s->seeded ? "" : " (with seed 0: a study draws its own)");
-        rc = put_trials(s, c->preview, false, b, err);
+        rc = preview_put(b, s, c->preview, false, err);
     }
     for (const char *line = spec_notes(doc); *line != '\0'; line += strcspn(line, "\n") + 1)
         buf_printf(b, "\nnote: %.*s\n", (int)strcspn(line, "\n"), line);
@@ -133,7 +57,7 @@ static int show_json(const struct spec_doc *doc, const struct spec *s, const str
         spec_free(&cell);
     }
     buf_puts(b, "],\"preview\":[");
-    int rc = put_trials(s, c->preview, true, b, err);
+    int rc = preview_put(b, s, c->preview, true, err);
     buf_puts(b, "],\"notes\":[");
     for (const char *line = spec_notes(doc); *line != '\0'; line += strcspn(line, "\n") + 1) {
         buf_puts(b, line == spec_notes(doc) ? "" : ",");
@@ -194,10 +118,10 @@ static int check(const struct check *c, const struct cli_args *args)
         return EXIT_USAGE;
     }
     struct spec_doc *doc;
-    int rc = cli_load_spec(&doc, args, &c->sweep);
+    int rc = cli_load_spec(&doc, args, &c->sweep, c->json);
     if (rc != CLI_GO_ON)
         return rc;
-    rc = cli_check_data(doc);
+    rc = cli_check_data(doc, c->json);
     if (rc == CLI_GO_ON)
         rc = show(doc, c);
     if (rc == EXIT_OK && c->smoke)
@@ -227,7 +151,9 @@ int check_main(int argc, char **argv)
         .help = "then run one trial for real, in a store and a directory of its own",
         .flag = &c.smoke};
     options[n++] =
-        (struct cli_option){.name = "json", .help = "print one JSON object", .flag = &c.json};
+        (struct cli_option){.name = "json",
+                            .help = "print one JSON object: the sweep, or what is wrong with it",
+                            .flag = &c.json};
     options[n++] =
         (struct cli_option){.name = "keys",
                             .help = "print every key of a spec with its type, default and meaning",

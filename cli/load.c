@@ -106,13 +106,62 @@ static int check_workers(const struct spec_doc *doc, bool with_data, struct err 
     return rc;
 }
 
-int cli_check_data(const struct spec_doc *doc)
+/* Takes ":NUMBER" off the end of the place. */
+static bool take_number(const char *place, size_t *n, unsigned *out)
+{
+    size_t at = *n;
+    while (at > 0 && place[at - 1] >= '0' && place[at - 1] <= '9')
+        at--;
+    if (at == 0 || at == *n || place[at - 1] != ':' || *n - at > 9)
+        return false;
+    *out = (unsigned)strtoul(place + at, NULL, 10);
+    *n = at - 1;
+    return true;
+}
+
+/* A line "sweep.yaml:12:9: what is wrong"; without a place in a file, line and column are null. */
+static void put_problem(struct buf *b, const char *text, size_t n)
+{
+    unsigned line = 0, column = 0;
+    const char *colon = memmem(text, n, ": ", 2);
+    size_t n_file = colon != NULL ? (size_t)(colon - text) : 0, n_place = n_file;
+    const char *message = colon != NULL ? colon + 2 : text;
+    bool placed = take_number(text, &n_place, &column) && take_number(text, &n_place, &line);
+    if (placed)
+        n_file = n_place;
+    buf_puts(b, "{\"file\":");
+    json_put_string_n(b, text, n_file);
+    if (placed)
+        buf_printf(b, ",\"line\":%u,\"column\":%u", line, column);
+    else
+        buf_puts(b, ",\"line\":null,\"column\":null");
+    buf_puts(b, ",\"message\":");
+    json_put_string_n(b, message, n - (size_t)(message - text));
+    buf_putc(b, '}');
+}
+
+/* Tells people, and with `json` programs too, what is wrong: a line each. */
+static int wrong(const char *problems, bool json)
+{
+    AUTO(buf_free) struct buf b = BUF_INIT;
+    buf_puts(&b, "{\"problems\":[");
+    for (const char *line = problems; *line != '\0';) {
+        size_t n = strcspn(line, "\n");
+        cli_error("%.*s", (int)n, line);
+        buf_puts(&b, line != problems ? "," : "");
+        put_problem(&b, line, n);
+        line += n + (line[n] != '\0');
+    }
+    buf_puts(&b, "]}");
+    if (json)
+        (void)puts(buf_str(&b));
+    return EXIT_USAGE;
+}
+
+int cli_check_data(const struct spec_doc *doc, bool json)
 {
     struct err err;
-    if (check_workers(doc, true, &err) == 0)
-        return CLI_GO_ON;
-    cli_error("%s", err.msg);
-    return EXIT_USAGE;
+    return check_workers(doc, true, &err) == 0 ? CLI_GO_ON : wrong(err.msg, json);
 }
 
 struct options {
@@ -159,7 +208,7 @@ static int make_options(struct options *o, const struct cli_sweep *s)
     return rc;
 }
 
-static int load(struct spec_doc **out, const struct spec_source *src)
+static int load(struct spec_doc **out, const struct spec_source *src, bool json)
 {
     AUTO(buf_free) struct buf problems = BUF_INIT;
     struct err err = {0};
@@ -173,27 +222,26 @@ static int load(struct spec_doc **out, const struct spec_source *src)
         }
         spec_doc_destroy(doc);
     }
-    if (problems.len == 0)
-        cli_error("%s", err.msg);
-    for (const char *line = buf_str(&problems); *line != '\0'; line += strcspn(line, "\n") + 1)
-        cli_error("%.*s", (int)strcspn(line, "\n"), line);
-    return EXIT_USAGE;
+    return wrong(problems.len > 0 ? buf_str(&problems) : err.msg, json);
 }
 
-int cli_load_spec(struct spec_doc **out, const struct cli_args *args, const struct cli_sweep *sweep)
+int cli_load_spec(struct spec_doc **out, const struct cli_args *args, const struct cli_sweep *sweep,
+                  bool json)
 {
     AUTO(options_free) struct options options = {0};
     int rc = make_options(&options, sweep);
     if (rc != CLI_GO_ON)
         return rc;
     bool file = args->words.n > 0 && !is_setting(args->words.v[0]);
-    return load(out, &(struct spec_source){
-                         .path = file ? args->words.v[0] : NULL,
-                         .settings = args->words.v + (file ? 1 : 0),
-                         .n_settings = args->words.n - (file ? 1 : 0),
-                         .options = options.v,
-                         .n_options = options.n,
-                         .command = args->command.v,
-                         .n_command = args->command.n,
-                     });
+    return load(out,
+                &(struct spec_source){
+                    .path = file ? args->words.v[0] : NULL,
+                    .settings = args->words.v + (file ? 1 : 0),
+                    .n_settings = args->words.n - (file ? 1 : 0),
+                    .options = options.v,
+                    .n_options = options.n,
+                    .command = args->command.v,
+                    .n_command = args->command.n,
+                },
+                json);
 }

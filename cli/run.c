@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "cli/cli.h"
-#include "cli/describe.h"
+#include "cli/dry_run.h"
 #include "cli/earlier.h"
 #include "cli/load.h"
 #include "cli/options.h"
@@ -352,18 +352,6 @@ static int run_cells(const struct run_options *o, const struct spec_doc *doc,
     return code;
 }
 
-/* What would run; nothing does. */
-static int describe_cells(const struct spec_doc *doc, const struct spec *cells, size_t n)
-{
-    AUTO(buf_free) struct buf b = BUF_INIT;
-    for (size_t i = 0; i < n; i++) {
-        buf_puts(&b, i > 0 ? "\n" : "");
-        describe_spec(&b, doc, &cells[i], cli_colour());
-    }
-    (void)fputs(buf_str(&b), stdout);
-    return EXIT_OK;
-}
-
 static void free_cells(struct spec *cells, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -388,7 +376,7 @@ static int run_doc(const struct run_options *o, const struct spec_doc *doc,
         cli_error("%s", cells == NULL ? "out of memory" : err.msg);
         code = EXIT_USAGE;
     } else if (o->dry_run) {
-        code = describe_cells(doc, cells, n);
+        code = dry_run_show(doc, cells, n, o->json);
     } else {
         code = run_cells(o, doc, cells, n, args);
     }
@@ -408,7 +396,7 @@ int run_main(int argc, char **argv)
         code = EXIT_USAGE;
     }
     if (code == CLI_GO_ON)
-        code = cli_load_spec(&doc, &args, &o.sweep);
+        code = cli_load_spec(&doc, &args, &o.sweep, o.json && o.dry_run);
     if (code == CLI_GO_ON)
         code = run_doc(&o, doc, &args);
     spec_doc_destroy(doc);

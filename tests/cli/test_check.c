@@ -99,6 +99,51 @@ Test(check, json_has_patterns_and_fallbacks)
     cr_expect_not_null(strstr(out, want), "%s", out);
 }
 
+Test(check, json_lists_what_is_wrong_with_its_place)
+{
+    char out[8000];
+    const char *bad = "run: [train]\nbudget: {trials: 5}\nspace:\n  lr: {flaot: [0, 1]}\n"
+                      "  m: {int: [3, 1]}\n";
+    cr_expect_eq(check(bad, (const char *[]){"t.yaml", "--json", NULL}), EXIT_USAGE);
+    (void)fflush(stdout);
+    read_all(cr_get_redirected_stdout(), out, sizeof(out));
+    AUTO_JSON json_t *j = json_read(out, strlen(out), NULL);
+    cr_assert_not_null(j, "%s", out);
+    json_t *list = json_object_get(j, "problems"), *first = json_array_get(list, 0);
+    cr_expect_eq(json_array_size(list), 2, "%s", out);
+    cr_expect_str_eq(json_string_value(json_object_get(first, "file")), "t.yaml");
+    cr_expect_eq(json_integer_value(json_object_get(first, "line")), 4);
+    cr_expect_eq(json_integer_value(json_object_get(first, "column")), 8);
+    cr_expect_str_eq(json_string_value(json_object_get(first, "message")),
+                     "space.lr.flaot: unknown key 'flaot', did you mean 'float'?");
+}
+
+Test(check, json_has_no_place_for_what_stands_in_no_file)
+{
+    char out[8000];
+    cr_expect_eq(check(good, (const char *[]){"missing.yaml", "--json", NULL}), EXIT_USAGE);
+    (void)fflush(stdout);
+    read_all(cr_get_redirected_stdout(), out, sizeof(out));
+    cr_expect_str_eq(out, "{\"problems\":[{\"file\":\"missing.yaml\",\"line\":null,\"column\":null,"
+                          "\"message\":\"no such file\"}]}\n");
+}
+
+/* As who has just cloned the repository types it: the data that they name is there too. */
+Test(check, every_example_passes_from_the_root_of_the_repository)
+{
+    static const char *const specs[] = {"examples/demo.yaml", "examples/local.yaml",
+                                        "examples/matrix.yaml", "examples/ftf/sweep.yaml"};
+    char out[2000];
+    cr_assert_eq(chdir(SOURCE_DIR), 0);
+    for (size_t i = 0; i < sizeof(specs) / sizeof(specs[0]); i++) {
+        int code = check_main(2, (char *[]){"check", (char *)specs[i], NULL});
+        if (code != EXIT_OK)
+            read_all(cr_get_redirected_stderr(), out, sizeof(out));
+        cr_expect_eq(code, EXIT_OK, "%s", out);
+    }
+    cr_assert_eq(chdir(dir), 0);
+}
+
 Test(check, json_is_one_object)
 {
     char out[8000];

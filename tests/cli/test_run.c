@@ -39,6 +39,33 @@ static void read_config(char out[static 1000])
     cr_assert(store_runs_each(s, take_config, out, &err) == 0, "%s", err.msg);
 }
 
+static int dry_run(const char *option)
+{
+    return sandbox_wait(
+        sandbox_start((const char *const[]){FORKLESS, "run", "--dry-run", "-n", "5", "lr=int:3..3",
+                                            option, "--", "train", "--lr=${lr}", NULL}),
+        60);
+}
+
+Test(run, a_dry_run_shows_the_command_that_would_run_first)
+{
+    cr_expect_eq(dry_run("--env=A=1"), EXIT_OK, "%s", sandbox_text("err"));
+    cr_expect_not_null(strstr(sandbox_text("out"), "trials    the first would be (with seed 0"),
+                       "%s", sandbox_text("out"));
+    cr_expect_not_null(strstr(sandbox_text("out"), "{\"lr\":3}\n       train --lr=3\n"), "%s",
+                       sandbox_text("out"));
+    cr_expect_eq(sandbox_size("forkless.db"), -1);
+}
+
+Test(run, a_dry_run_for_programs_is_one_line_of_json)
+{
+    cr_expect_eq(dry_run("--json"), EXIT_OK, "%s", sandbox_text("err"));
+    const char *out = sandbox_text("out");
+    cr_expect(strncmp(out, "{\"dry_run\":true,\"studies\":[{", 28) == 0, "%s", out);
+    cr_expect_not_null(strstr(out, "\"argv\":[\"train\",\"--lr=3\"]}]}\n"), "%s", out);
+    cr_expect(strchr(out, '\n')[1] == '\0', "%s", out);
+}
+
 Test(run, no_secret_is_kept_with_the_run)
 {
     char config[1000];
