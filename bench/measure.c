@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -73,22 +74,16 @@ static double cpu_ms(const struct rusage *u)
     return timeval_ms(u->ru_utime) + timeval_ms(u->ru_stime);
 }
 
-/* user and system time of a process that is over but not yet waited for, without its children's. */
+/* user and system time of a process that is over but not yet waited for, without its children's: to
+ * the nanosecond, which its /proc/PID/stat is not. */
 static double own_cpu_ms(pid_t pid)
 {
-    char path[64], text[1024];
-    unsigned long utime, stime;
-    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    FILE *f = fopen(path, "re");
-    size_t n = f != NULL ? fread(text, 1, sizeof(text) - 1, f) : 0;
-    if (f != NULL)
-        (void)fclose(f);
-    text[n] = '\0';
-    const char *end = strrchr(text, ')');
-    if (end == NULL || sscanf(end + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
-                              &utime, &stime) != 2)
-        bench_die(path);
-    return (double)(utime + stime) * 1e3 / (double)sysconf(_SC_CLK_TCK);
+    clockid_t clock;
+    struct timespec t;
+    errno = clock_getcpuclockid(pid, &clock);
+    if (errno != 0 || clock_gettime(clock, &t) < 0)
+        bench_die("CPU time of a process");
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
 static pid_t start(char *const argv[], const char *dir, int out)

@@ -19,7 +19,7 @@ void bench_remove_dir(char *path);
 struct cost {
     double wall_ms;
     double cpu_ms;     /* of the process and of all children that it waited for */
-    double own_cpu_ms; /* of the process alone; the kernel counts it in steps of 10 ms */
+    double own_cpu_ms; /* of the process alone */
     double rss_mib;    /* peak of the process or of a child of it, whichever is more */
 };
 
