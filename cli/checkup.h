@@ -6,7 +6,8 @@
 
 #include "base/json.h"
 
-enum health { HEALTH_OK, HEALTH_NOTE, HEALTH_RISK, HEALTH_DEADLOCKED };
+/* Unknown: what had to be read may not be. */
+enum health { HEALTH_OK, HEALTH_NOTE, HEALTH_UNKNOWN, HEALTH_RISK, HEALTH_DEADLOCKED };
 
 struct checkup {
     enum health worst;

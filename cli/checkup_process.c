@@ -1,5 +1,7 @@
 /* A process and its descendants, in the words of the incident. */
 #include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -26,6 +28,41 @@
 #define GROWTH_BYTES (1ull << 20) /* between two samples; less is noise */
 #define LOG_BYTES (64u << 20)     /* of a log, at most */
 
+/* --- permission ------------------------------------------------------------------------------- */
+
+struct blind {
+    pid_t pid; /* 0: all may be read */
+    int sys;
+};
+
+static int may_read(pid_t pid, const char *name)
+{
+    char path[64], byte;
+    (void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd < 0 || read(fd, &byte, 1) < 0 ? errno : 0;
+}
+
+/* Libraries stand in maps; what a thread waits for needs as much permission as its memory. */
+static void look_for_blind(void *ctx, pid_t pid)
+{
+    static const char *const needed[] = {"maps", "syscall"};
+    struct blind *b = ctx;
+    for (size_t i = 0; i < ARRAY_LEN(needed); i++) {
+        int sys = may_read(pid, needed[i]);
+        if (sys == EPERM || sys == EACCES)
+            *b = (struct blind){pid, sys};
+    }
+}
+
+static void say_blind(struct checkup *c, const char *name, const struct blind *b)
+{
+    checkup_say(c, HEALTH_UNKNOWN, name,
+                "could not look at process %d (%s): run as its owner or root (with "
+                "kernel.yama.ptrace_scope above 0, as root)",
+                (int)b->pid, b->sys == EPERM ? "EPERM" : "EACCES");
+}
+
 /* --- threads and forks ------------------------------------------------------------------------ */
 
 struct forked {
@@ -49,6 +86,18 @@ struct threaded {
     unsigned n;
 };
 
+static void say_harmless_threads(struct checkup *c, pid_t pid, const struct fork_call *f)
+{
+    struct blind b = {0};
+    look_for_blind(&b, pid);
+    if (b.pid != 0)
+        say_blind(c, "threads", &b);
+    else
+        checkup_say(c, HEALTH_OK, "threads", "%s (pid %d) has %d (%s), none of gRPC or OpenMP%s",
+                    f->command, (int)pid, f->threads, f->names,
+                    f->mapped != 0 ? ", though such a library is loaded" : "");
+}
+
 /* Children by fork are no cause but its victims: check_forked tells of them. */
 static void look_at_threads(void *ctx, pid_t pid)
 {
@@ -71,9 +120,7 @@ static void look_at_threads(void *ctx, pid_t pid)
                                                    : "gRPC's and OpenMP's",
                     f.names);
     else
-        checkup_say(c, HEALTH_OK, "threads", "%s (pid %d) has %d (%s), none of gRPC or OpenMP%s",
-                    f.command, (int)pid, f.threads, f.names,
-                    f.mapped != 0 ? ", though such a library is loaded" : "");
+        say_harmless_threads(c, pid, &f);
 }
 
 static void check_threads(struct checkup *c, pid_t pid)
@@ -100,12 +147,16 @@ static void check_forked(struct checkup *c, pid_t pid)
 static void check_deadlock(struct checkup *c, pid_t pid)
 {
     struct verdict v;
+    struct blind b = {0};
+    proc_walk(pid, look_for_blind, &b);
     evidence_verdict(pid, clock_mono_ms() + STACKS_MS, &v);
     if (v.kind == VERDICT_PROVEN)
         checkup_say(c, HEALTH_DEADLOCKED, "deadlock", "proven: %s", v.why);
     else if (v.kind == VERDICT_SUSPICIOUS)
         checkup_say(c, HEALTH_RISK, "deadlock", "suspicious: %s; forkless dump %d shows more",
                     v.why, (int)pid);
+    else if (b.pid != 0)
+        say_blind(c, "deadlock", &b);
     else
         checkup_say(c, HEALTH_OK, "deadlock", "none is seen");
 }

@@ -22,9 +22,11 @@ static const char examples[] =
     "while\n"
     "its stacks are read.\n"
     "\n"
-    "Exit code 0: ok; 1: at risk; 5: deadlocked: nothing but a signal ends that wait.\n";
+    "Exit code 0: ok; 1: at risk, or unknown: it may not look, run it as the owner of the process "
+    "or root;\n"
+    "5: deadlocked: nothing but a signal ends that wait.\n";
 
-static const char *const words[] = {"ok", "note", "at risk", "deadlocked"};
+static const char *const words[] = {"ok", "note", "unknown", "at risk", "deadlocked"};
 
 void checkup_say(struct checkup *c, enum health h, const char *name, const char *fmt, ...)
 {
@@ -50,7 +52,7 @@ static const char *verdict_of(const struct checkup *c)
 static int code_of(const struct checkup *c)
 {
     return c->worst == HEALTH_DEADLOCKED ? EXIT_STALLED
-           : c->worst == HEALTH_RISK     ? EXIT_UNMET
+           : c->worst >= HEALTH_UNKNOWN  ? EXIT_UNMET
                                          : EXIT_OK;
 }
 

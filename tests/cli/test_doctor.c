@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "tests/lib/sandbox.h"
 
@@ -62,6 +63,40 @@ Test(doctor, threads_alone_are_ok)
     cr_expect(eq(int, judge(pid), 0));
     SAYS("none of gRPC or OpenMP");
     SAYS("not growing");
+    end(pid);
+}
+
+/* As a user who may not look at the process, which is this one's: needs root, or a machine of
+ * somebody else. */
+static int judge_as_nobody(pid_t pid)
+{
+    char number[16];
+    if (geteuid() != 0)
+        cr_skip_test("only root can become another user");
+    (void)snprintf(number, sizeof(number), "%d", (int)pid);
+    return sandbox_wait(sandbox_start((const char *const[]){
+                            "/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+                            FORKLESS, "doctor", "--pid", number, NULL}),
+                        60);
+}
+
+Test(doctor, what_it_may_not_look_at_is_unknown_and_never_ok)
+{
+    pid_t pid = start("LD_PRELOAD=\"$1\" exec \"$0\" threads >log", DEADLOCK);
+    cr_expect(eq(int, judge_as_nobody(pid), 1));
+    SAYS("verdict: unknown");
+    SAYS("could not look at process");
+    SAYS("run as its owner or root");
+    cr_expect(not(sandbox_has("out", "none of gRPC or OpenMP")));
+    end(pid);
+}
+
+Test(doctor, a_deadlock_it_may_not_look_at_is_not_denied)
+{
+    pid_t pid = start("exec \"$0\" mutex >log", DEADLOCK);
+    cr_expect(eq(int, judge_as_nobody(pid), 1));
+    SAYS("unknown     deadlock");
+    cr_expect(not(sandbox_has("out", "none is seen")));
     end(pid);
 }
 
