@@ -111,8 +111,8 @@ static const struct cause causes[] = {
     {FAIL_EXIT, NULL, "exit", "its program said that it failed", "its stderr says why: the end of the traceback first"},
 
     {FAIL_NAN, NULL, "nan", "its result is no number", "guard the objective against empty folds, log(0) and diverging steps"},
-    {FAIL_HESSIAN, NULL, "hessian", "XGBoost's custom objective gave a hessian that is not positive",
-     "floor the hessian (docs/focal-loss.md), or a lower gamma and learning rate"},
+    {FAIL_HESSIAN, NULL, "hessian", "a matrix or second derivative (hessian) of its training was not positive (definite)",
+     "regularize: a floor below the second derivative or a ridge on the diagonal, a lower learning rate; with the focal loss of XGBoost a lower gamma (docs/focal-loss.md)"},
     {FAIL_OVERFLOW, NULL, "overflow", "a number overflowed", "clip the margin before exp, or narrow the space: lower learning rates"},
     {FAIL_CALIBRATION, NULL, "calibration", "the calibration got labels that it cannot use", "give the calibrator discrete labels, not smoothed ones"},
     {FAIL_MISSING_DEPENDENCY, NULL, "dependency", "a package or shared library is missing",

@@ -2,6 +2,8 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 
+#include <string.h>
+
 #include "base/cleanup.h"
 #include "cli/causes.h"
 
@@ -40,6 +42,14 @@ Test(causes, words_of_the_evidence_name_the_package)
     };
     for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
         cr_expect(eq(str, (char *)name_of(FAIL_FORK_DEADLOCK, pairs[i][0]), (char *)pairs[i][1]));
+}
+
+/* Any command may fail so: a Gaussian process, a Newton step, … */
+Test(causes, a_hessian_is_not_blamed_on_xgboost)
+{
+    const struct cause *cause = cause_find(FAIL_HESSIAN, NULL, 0);
+    cr_expect(strstr(cause->reason, "XGBoost") == NULL, "%s", cause->reason);
+    cr_expect(strstr(cause->fix, "with the focal loss of XGBoost") != NULL, "%s", cause->fix);
 }
 
 Test(causes, the_first_text_that_has_a_sign_wins)
