@@ -15,8 +15,10 @@
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "integration/prometheus/scrape.h"
+#include "storage/grpc/local.h"
 #include "storage/grpc/server/proxy.h"
 #include "storage/grpc/token.h"
+#include "storage/storage.h"
 
 static const char *const synopsis[] = {"serve [OPTION …]", NULL};
 
@@ -98,6 +100,29 @@ static void tell_addresses(const struct proxy *p, const struct options *o, const
                   LOG_INT("metrics_port", s != NULL ? scrape_port(s) : 0));
 }
 
+/* Before anything is opened: a mistake here must leave no new store behind. */
+static int check_addresses(const struct options *o)
+{
+    for (size_t i = 0; i < o->listen.n; i++) {
+        const char *at = o->listen.v[i];
+        bool is_port = *at != '\0' && at[strspn(at, "0123456789")] == '\0';
+        if (address_is_complete(at))
+            continue;
+        cli_error("serve: --listen %s: expected HOST:PORT, such as 127.0.0.1:%s, or unix:PATH", at,
+                  is_port ? at : "13000");
+        return EXIT_USAGE;
+    }
+    return CLI_GO_ON;
+}
+
+/* Serving makes a store where there is none, which a wrong directory or name would hide. */
+static bool is_missing(const char *storage)
+{
+    AUTO_STORE struct store *s = NULL;
+    const struct store_opts look = {.read_only = true};
+    return store_open(&s, storage, &look, NULL) == -ERR_NOTFOUND;
+}
+
 /* Waits for a descriptor of the two, at most until due (0: for ever). Which one; -1: neither. */
 static int wait_for(int signals, int drained, uint64_t due_ms)
 {
@@ -154,12 +179,16 @@ static int run(struct options *o, int signals)
                                     .token = token,
                                     .max_message = (int64_t)bytes,
                                     .keepalive_ms = o->keepalive_ms};
+    bool is_new = is_missing(o->storage);
     if (proxy_start(&p, &conf, &err) < 0)
         return failed(&err);
     int rc = o->metrics == NULL ? 0 : scrape_start(&s, o->metrics, put_metrics, p, &err);
     bool done = true;
     if (rc == 0) {
         tell_addresses(p, o, s);
+        if (is_new)
+            log_event(LOG_INFO, "serve_new_store",
+                      LOG_TEXT("text", "there was no such store: it is a new, empty one"));
         done = serve(p, signals, o->drain_ms);
     } else {
         proxy_drain(p);
@@ -242,6 +271,9 @@ int main(int argc, char **argv)
     if (code == CLI_GO_ON) {
         if (o.listen.n == 0)
             o.listen = (struct cli_words){.v = loopback, .n = 1};
+        code = check_addresses(&o);
+    }
+    if (code == CLI_GO_ON) {
         AUTO_CLOSE int signals = take_signals();
         raise_limit();
         code = run(&o, signals);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 
 static bool is_loopback_v4(const char *address)
 {
@@ -25,4 +26,14 @@ bool address_is_local(const char *address)
             return true;
     }
     return is_loopback_v4(address);
+}
+
+bool address_is_complete(const char *address)
+{
+    int64_t port;
+    const char *colon = strrchr(address, ':');
+    if (strncmp(address, "unix:", 5) == 0 || strncmp(address, "unix-abstract:", 14) == 0)
+        return colon[1] != '\0';
+    return colon != NULL && colon != address && text_int(colon + 1, &port) && port >= 0 &&
+           port <= 65535;
 }

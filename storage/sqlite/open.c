@@ -1,5 +1,6 @@
 /* Opening the file: its url, its journal mode, and the table of operations. */
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,9 +200,14 @@ static int no_file(struct store_sqlite *q, struct err *err)
     struct stat st;
     if (q->must_exist)
         return err_set(err, ERR_NOTFOUND, "there is no file %s", q->path);
-    return stat(dir, &st) == 0 && S_ISDIR(st.st_mode)
-               ? 0
-               : err_set(err, ERR_INVALID, "%s: there is no directory %s", q->path, dir);
+    if (stat(dir, &st) != 0 || !S_ISDIR(st.st_mode))
+        return err_set(err, ERR_INVALID, "%s: there is no directory %s", q->path, dir);
+    /* SQLite tries to read it then, and knows only that it cannot open it */
+    if (faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) < 0)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "%s cannot be made: user %u may not write the directory %s: %s", q->path,
+                       (unsigned)geteuid(), dir, strerrordesc_np(errno));
+    return 0;
 }
 
 static int check_path(struct store_sqlite *q, struct err *err)

@@ -151,3 +151,20 @@ Test(store_open, reads_in_a_directory_that_cannot_be_written)
     cr_assert_eq(seteuid(me), 0);
     (void)prctl(PR_SET_DUMPABLE, 1); /* a leak check looks into the process */
 }
+
+Test(store_open, a_directory_that_cannot_be_written_is_named)
+{
+    ONLY_FOR_FILES();
+    const char *path = fresh_path();
+    char dir[64], text[128];
+    (void)snprintf(dir, sizeof(dir), "%.*s", (int)(strlen(path) - strlen("/s.db")), path);
+    (void)snprintf(text, sizeof(text), "may not write the directory %s: Permission denied", dir);
+    cr_assert_eq(chmod(dir, 0555), 0);
+    uid_t me = geteuid();
+    if (me == 0) /* root may write anywhere */
+        cr_assert_eq(seteuid(65534), 0);
+    REFUSED(ERR_UNSUPPORTED, try_open(path, false));
+    cr_expect_not_null(strstr(err.msg, text), "%s", err.msg);
+    cr_assert_eq(seteuid(me), 0);
+    (void)prctl(PR_SET_DUMPABLE, 1); /* a leak check looks into the process */
+}

@@ -340,6 +340,23 @@ def test_tls_client_certificates_and_the_token(folder):
             grpc.StatusCode.UNAVAILABLE
 
 
+def test_an_address_is_a_host_and_a_port(folder):
+    for listen, example in ("13001", "127.0.0.1:13001"), ("localhost", "127.0.0.1:13000"), \
+            (":13001", "HOST:PORT"), ("127.0.0.1:70000", "HOST:PORT"), ("unix:", "unix:PATH"):
+        with pytest.raises(RuntimeError, match=example):
+            Server(f"sqlite:///{folder}/s.db", listen=listen)
+    assert not os.path.exists(f"{folder}/s.db")
+
+
+def test_a_store_that_was_not_there_is_told_to_be_new(folder):
+    url = f"sqlite:///{folder}/s.db"
+    for is_new in True, False:
+        server = Server(url)
+        server.process.send_signal(signal.SIGTERM)
+        assert ("serve_new_store" in server.process.stderr.read()) == is_new
+        assert server.process.wait(30) == 0
+
+
 def test_an_open_address_needs_tls_or_a_word(folder):
     url = f"sqlite:///{folder}/s.db"
     with pytest.raises(RuntimeError, match="--insecure"):
