@@ -354,6 +354,8 @@ struct child_look {
     uint64_t since;
     bool found; /* one that has not called exec */
     bool ran;   /* and has had a CPU */
+    pid_t pid;  /* of one that did more than to prepare its exec; 0: none */
+    uint64_t start;
 };
 
 static void look_at_child(void *ctx, pid_t pid)
@@ -364,8 +366,37 @@ static void look_at_child(void *ctx, pid_t pid)
     if (proc_read_stat(pid, &st) && (st.flags & PROC_FORKED_NO_EXEC) != 0 &&
         st.start_ticks >= l->since) {
         l->found = true;
-        l->ran = l->ran || st.ticks > 0 || (st.state != 'R' && st.state != 'D');
+        bool ran = st.ticks > 0 || (st.state != 'R' && st.state != 'D');
+        l->ran = l->ran || ran;
+        if (ran && l->pid == 0) {
+            l->pid = pid;
+            l->start = st.start_ticks;
+        }
     }
+}
+
+/* Milliseconds after the fork: soon, because a child may end soon. */
+static uint64_t next_look(uint64_t age)
+{
+    static const unsigned looks[] = {2, 5, 10, 20, 30, 40, EXEC_MS};
+    for (size_t i = 0; i < ARRAY_LEN(looks); i++) {
+        if (age < looks[i])
+            return looks[i];
+    }
+    return age + EXEC_MS;
+}
+
+/* In the order of their times. */
+static void note(struct guard_pending *p, const struct guard_pended *g, uint64_t due_ms)
+{
+    size_t i = p->n;
+    if (p->n == GUARD_PENDING)
+        return;
+    for (; i > 0 && p->v[i - 1].due_ms > due_ms; i--)
+        p->v[i] = p->v[i - 1];
+    p->v[i] = *g;
+    p->v[i].due_ms = due_ms;
+    p->n++;
 }
 
 void guard_pend(struct guard_pending *p, const struct fork_call *f, uint64_t now_ms)
@@ -374,8 +405,8 @@ void guard_pend(struct guard_pending *p, const struct fork_call *f, uint64_t now
         if (p->v[i].call.pid == f->pid)
             return;
     }
-    if (p->n < GUARD_PENDING)
-        p->v[p->n++] = (struct guard_pended){*f, now_ms, now_ms + EXEC_MS};
+    const struct guard_pended g = {.call = *f, .at_ms = now_ms};
+    note(p, &g, now_ms + next_look(0));
 }
 
 int guard_patience(const struct guard_pending *p, uint64_t now_ms)
@@ -394,12 +425,37 @@ bool guard_take_due(struct guard_pending *p, uint64_t now_ms, struct guard_pende
     return true;
 }
 
+/* What has become of a child that ran without exec. */
+enum suspected { SUSPECT_NONE, SUSPECT_GOES_ON, SUSPECT_ENDED };
+
+static enum suspected look_at_suspect(const struct guard_pended *g)
+{
+    struct proc_stat st;
+    if (g->suspect == 0)
+        return SUSPECT_NONE;
+    if (!proc_read_stat(g->suspect, &st) || st.start_ticks != g->suspect_start)
+        return SUSPECT_ENDED;
+    return (st.flags & PROC_FORKED_NO_EXEC) != 0 ? SUSPECT_GOES_ON : SUSPECT_NONE;
+}
+
 bool guard_goes_on(struct guard_pending *p, const struct guard_pended *due, uint64_t now_ms)
 {
     struct child_look l = {.since = due->call.start_ticks};
+    struct guard_pended again = *due;
+    enum suspected known = look_at_suspect(due);
+    uint64_t age = now_ms - due->at_ms;
+    if (known == SUSPECT_ENDED)
+        return true;
+    if (known == SUSPECT_GOES_ON && age >= EXEC_MS)
+        return true; /* its parent may be gone */
     proc_each_child(due->call.pid, look_at_child, &l);
-    bool busy = l.found && !l.ran && now_ms - due->at_ms < EXEC_LATEST_MS;
-    if (busy && p->n < GUARD_PENDING)
-        p->v[p->n++] = (struct guard_pended){due->call, due->at_ms, now_ms + EXEC_MS};
-    return l.found && !busy;
+    bool early = age < EXEC_MS;
+    bool busy = l.found && !l.ran && age < EXEC_LATEST_MS;
+    if (known == SUSPECT_NONE) {
+        again.suspect = l.pid;
+        again.suspect_start = l.start;
+    }
+    if (early || busy)
+        note(p, &again, due->at_ms + next_look(age));
+    return l.found && !early && !busy;
 }

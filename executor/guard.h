@@ -68,14 +68,16 @@ void guard_say(char *out, size_t n, const struct fork_call *f, const char *verb)
 /* Appends the call as a JSON object; how: what became of it. */
 void guard_put_json(struct buf *b, const struct fork_call *f, const char *how);
 
-/* Threaded forks whose child may yet exec, as most do: each is judged a moment later. Zeroed, it is
- * empty. */
+/* Threaded forks whose child may yet exec, as most do: each is looked at several times, and judged
+ * at the latest a moment later. Zeroed, it is empty. */
 #define GUARD_PENDING 64
 
 struct guard_pending {
     struct guard_pended {
         struct fork_call call;
         uint64_t at_ms, due_ms;
+        pid_t suspect; /* a child of it that ran without exec when last looked at; 0: none */
+        uint64_t suspect_start; /* its start_ticks */
     } v[GUARD_PENDING];
     size_t n; /* the first is due first */
 };
@@ -86,9 +88,9 @@ void guard_pend(struct guard_pending *p, const struct fork_call *f, uint64_t now
 /* Milliseconds until the first is due; -1: there is none. */
 int guard_patience(const struct guard_pending *p, uint64_t now_ms);
 
-/* Takes the first that is due; false when there is none. */
+/* Takes the first that is due; false when there is none. UINT64_MAX: the first. */
 bool guard_take_due(struct guard_pending *p, uint64_t now_ms, struct guard_pended *out);
 
-/* Whether the caller has a child of that fork or a later one that has not called exec; one that may
- * yet do so is noted again. */
+/* Whether the caller has a child of that fork or a later one that has not called exec, or had one
+ * that ended without; one that may yet do so is noted again. */
 bool guard_goes_on(struct guard_pending *p, const struct guard_pended *due, uint64_t now_ms);

@@ -15,6 +15,9 @@
 
 extern char **environ;
 
+/* For the lookout to notice that all are gone, which takes it next to nothing. */
+enum { SETTLE_MS = 1000 };
+
 struct guarded {
     const struct guarded_conf *conf;
     struct guarded_report *report;
@@ -98,6 +101,14 @@ static void watch(struct guarded *g)
     }
 }
 
+/* The last forks are judged when all who made them are gone. */
+static void settle(struct guarded *g)
+{
+    struct pollfd p = {.fd = g->reports, .events = POLLIN};
+    while (!lookout_is_over(g->lookout) && poll(&p, 1, SETTLE_MS) > 0)
+        on_reports(g);
+}
+
 static void collect(struct guarded *g)
 {
     int status = 0;
@@ -107,6 +118,8 @@ static void collect(struct guarded *g)
     g->report->sig = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     if (g->lookout != NULL) {
         g->report->left = lookout_watches(g->lookout);
+        if (!g->report->left)
+            settle(g);
         take_reports(g);
         g->report->forks = lookout_forks(g->lookout);
         lookout_end(g->lookout);

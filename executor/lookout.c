@@ -25,6 +25,7 @@ struct lookout {
     int listener; /* the thread's */
     int stop;     /* an eventfd */
     atomic_uint_fast64_t forks;
+    atomic_bool over;
     struct guard_pending pending; /* the thread's */
     struct fork_call last;        /* the thread's */
 
@@ -77,6 +78,21 @@ static void judge_due(struct lookout *l)
     }
 }
 
+/* Whoever had run without exec has ended so. */
+static void judge_last(struct lookout *l)
+{
+    struct guard_pended last;
+    while (guard_take_due(&l->pending, UINT64_MAX, &last)) {
+        if (last.suspect != 0)
+            report(l, LOOKOUT_GOES_ON, &last.call, last.at_ms);
+    }
+    atomic_store(&l->over, true);
+    (void)pthread_mutex_lock(&l->lock);
+    if (!l->ended)
+        l->conf.wake(l->conf.ctx);
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
 static void serve(struct lookout *l)
 {
     struct fork_call f;
@@ -107,8 +123,10 @@ static void *stand(void *arg)
             break;
         if ((p[0].revents & POLLIN) != 0)
             serve(l);
-        else if (p[0].revents != 0)
-            break; /* all who could fork are gone */
+        else if (p[0].revents != 0) { /* all who could fork are gone */
+            judge_last(l);
+            break;
+        }
         judge_due(l);
     }
     unref(l);
@@ -175,6 +193,11 @@ bool lookout_watches(const struct lookout *l)
 {
     struct pollfd p = {.fd = l->listener};
     return poll(&p, 1, 0) >= 0 && (p.revents & POLLHUP) == 0;
+}
+
+bool lookout_is_over(const struct lookout *l)
+{
+    return atomic_load(&l->over);
 }
 
 void lookout_end(struct lookout *l)

@@ -40,5 +40,8 @@ uint64_t lookout_forks(struct lookout *l);
 /* Whether somebody who could fork is alive. */
 bool lookout_watches(const struct lookout *l);
 
+/* Whether the last one who could fork is gone and all forks are judged; wake is called then. */
+bool lookout_is_over(const struct lookout *l);
+
 /* Who lives on can fork no more: the listener closes. NULL is fine. */
 void lookout_end(struct lookout *l);

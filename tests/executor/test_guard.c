@@ -171,6 +171,18 @@ Test(guard, a_command_fails_on_a_finding_when_it_shall)
     cr_expect(eq(int, guard("--fail-on=fork-after-threads", "2", "fork"), 1));
 }
 
+Test(guard, a_child_that_soon_ends_without_exec_is_a_finding)
+{
+    cr_expect(eq(int, guard("--fail-on=fork-after-threads", "2", "brief"), 1));
+    cr_expect(sandbox_has("out", "\"threaded\":1,\"going_on\":1"));
+}
+
+Test(guard, many_children_that_exec_something_short_are_none)
+{
+    cr_expect(eq(int, guard("--fail-on=fork-after-threads", "2", "execs"), 0));
+    cr_expect(sandbox_has("out", "\"threaded\":200,\"going_on\":0"));
+}
+
 Test(guard, a_command_without_one_passes)
 {
     cr_expect(eq(int, guard("--fail-on=fork-after-threads", "2", "exec"), 0));

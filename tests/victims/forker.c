@@ -2,7 +2,9 @@
  * that failed. THREADS are alive beside the main one. HOW:
  *
  *   fork, raw       the child goes on for a while in the parent's memory (raw: by system call)
+ *   brief           fork, and the child ends after 20 ms, without exec
  *   exec            fork, and the child execs at once
+ *   execs           two hundred such forks of a command that ends at once
  *   vfork, spawn    the ways that copy nothing
  *   clone3          the system call that filters cannot see into
  *   loop            a thousand forks whose children exit at once
@@ -108,6 +110,11 @@ static bool makes_many(const char *how)
     return strcmp(how, "loop") == 0 || strcmp(how, "blocked") == 0;
 }
 
+static int how_many(const char *how)
+{
+    return makes_many(how) ? 1000 : strcmp(how, "execs") == 0 ? 200 : 1;
+}
+
 static pid_t make_child(const char *how)
 {
     if (strcmp(how, "vfork") == 0)
@@ -124,6 +131,15 @@ static pid_t make_child(const char *how)
     if (pid == 0 && strcmp(how, "exec") == 0) {
         (void)execve("/bin/sleep", (char *const[]){(char *)"sleep", (char *)"0.7", NULL}, environ);
         _exit(127);
+    }
+    if (pid == 0 && strcmp(how, "execs") == 0) {
+        (void)execve("/bin/true", echo, environ);
+        _exit(127);
+    }
+    if (pid == 0 && strcmp(how, "brief") == 0) {
+        const struct timespec ts = {.tv_nsec = 20000000};
+        (void)nanosleep(&ts, NULL);
+        _exit(0);
     }
     if (pid == 0 && makes_many(how))
         _exit(0);
@@ -146,7 +162,7 @@ int main(int argc, char **argv)
     int failed = 0;
     if (strcmp(argv[2], "blocked") == 0)
         rain_signals();
-    for (int i = makes_many(argv[2]) ? 1000 : 1; i > 0 && failed == 0; i--) {
+    for (int i = how_many(argv[2]); i > 0 && failed == 0; i--) {
         pid_t pid = make_child(argv[2]);
         if (pid < 0)
             failed = errno;
