@@ -89,14 +89,15 @@ static void raise_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit); /* what cannot be raised stays as it is */
 }
 
-static void tell_addresses(const struct proxy *p, const struct options *o, const struct scrape *s)
+static void tell_addresses(const struct proxy *p, const struct options *o, const struct scrape *s,
+                           bool is_new)
 {
     char shown[256];
     (void)text_mask_url(o->storage, shown, sizeof(shown));
     for (size_t i = 0; i < o->listen.n; i++)
         log_event(LOG_INFO, "serve_listening", LOG_TEXT("listen", o->listen.v[i]),
                   LOG_INT("port", proxy_port(p, i)), LOG_TEXT("storage", shown),
-                  LOG_FLAG("tls", o->cert != NULL),
+                  LOG_FLAG("new_store", is_new), LOG_FLAG("tls", o->cert != NULL),
                   LOG_INT("metrics_port", s != NULL ? scrape_port(s) : 0));
 }
 
@@ -185,10 +186,7 @@ static int run(struct options *o, int signals)
     int rc = o->metrics == NULL ? 0 : scrape_start(&s, o->metrics, put_metrics, p, &err);
     bool done = true;
     if (rc == 0) {
-        tell_addresses(p, o, s);
-        if (is_new)
-            log_event(LOG_INFO, "serve_new_store",
-                      LOG_TEXT("text", "there was no such store: it is a new, empty one"));
+        tell_addresses(p, o, s, is_new);
         done = serve(p, signals, o->drain_ms);
     } else {
         proxy_drain(p);

@@ -351,10 +351,8 @@ def test_an_address_is_a_host_and_a_port(folder):
 def test_a_store_that_was_not_there_is_told_to_be_new(folder):
     url = f"sqlite:///{folder}/s.db"
     for is_new in True, False:
-        server = Server(url)
-        server.process.send_signal(signal.SIGTERM)
-        assert ("serve_new_store" in server.process.stderr.read()) == is_new
-        assert server.process.wait(30) == 0
+        with serving(url) as server:
+            assert server.told["new_store"] is is_new
 
 
 def test_an_open_address_needs_tls_or_a_word(folder):
