@@ -31,7 +31,7 @@ int store_vacuum(struct store *s, struct store_vacuumed *out, struct err *err)
     assert(s->owner == getpid());
     const struct store_care_ops *care = s->ops->care;
     if (care == NULL || care->vacuum == NULL)
-        return not_of(s, "is vacuumed by its server", err);
+        return not_of(s, "cannot be vacuumed from here: that is for its server to do", err);
     return care->vacuum(s, out, err);
 }
 
