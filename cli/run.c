@@ -264,6 +264,13 @@ static int start_failed(const struct err *err)
     }
 }
 
+/* Whether the store was locked for all the time that the sweep had. */
+static bool is_over(const struct spec *spec, int64_t started_us)
+{
+    uint64_t wall_ms = spec->budget.wall_ms;
+    return wall_ms > 0 && clock_utc_us() - started_us >= (int64_t)wall_ms * 1000;
+}
+
 /* A person at a terminal gets the progress line instead of events, unless asked for with -v. */
 static bool for_person(const struct run_options *o)
 {
@@ -338,8 +345,10 @@ static int run_cells(const struct run_options *o, const struct spec_doc *doc,
     int64_t started_us = clock_utc_us();
     int rc = executor_run(&conf, &result, &err);
     progress_clear(&progress);
-    if (rc < 0)
-        return start_failed(&err);
+    if (rc < 0) {
+        int code = start_failed(&err);
+        return err.code == ERR_BUSY && is_over(&cells[0], started_us) ? EXIT_TIME : code;
+    }
     const struct outcome_conf how = {.cells = cells,
                                      .n_cells = n,
                                      .run_id = conf.run_id,

@@ -177,6 +177,8 @@ struct end_job {
 static int end_run(struct storeq_job *job, struct store *s, struct err *err)
 {
     const struct end_job *e = CONTAINER_OF(job, struct end_job, job);
+    if (!atomic_load(&e->ex->entered))
+        return 0;
     return store_run_end(s, e->ex->conf->run_id, e->status, err);
 }
 
@@ -191,13 +193,19 @@ static void end_done(struct storeq_job *job)
 
 void executor_end_run(struct executor *ex, enum sw_reason reason)
 {
-    struct end_job *e = ex->entered ? calloc(1, sizeof(*e)) : NULL;
+    bool entered = atomic_load(&ex->entered);
+    struct end_job *e = calloc(1, sizeof(*e));
+    if (!entered)
+        storeq_give_up(ex->storeq); /* nothing is lost with what waits to be opened */
     if (e == NULL) {
         storeq_stop(ex->storeq);
         executor_close(ex);
         return;
     }
-    e->job = (struct storeq_job){.kind = STOREQ_DURABLE, .run = end_run, .done = end_done};
+    /* it comes after a study that is being opened, which may enter the run yet: else there is
+     * nothing to write, and no lock to wait for */
+    e->job = (struct storeq_job){
+        .kind = entered ? STOREQ_DURABLE : STOREQ_READ, .run = end_run, .done = end_done};
     e->ex = ex;
     e->status = reason == SW_MET         ? "success"
                 : reason == SW_PREEMPTED ? "preempted"

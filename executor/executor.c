@@ -504,9 +504,11 @@ static int start_store(struct executor *ex, struct err *err)
     make_spool(ex);
     const struct storeq_conf store = {.url = ex->spec->study.storage,
                                       .spool = ex->spool,
+                                      .open_ms = ex->spec->budget.wall_ms,
                                       .patience_ms = STORE_PATIENCE_MS,
                                       .on_trouble = on_store_trouble,
                                       .ctx = ex};
+    mask_stop_signals(SIG_BLOCK); /* the loop, or who waits for a locked store, sees to them */
     return storeq_start(&ex->storeq, &ex->loop, &store, err);
 }
 
@@ -637,6 +639,7 @@ int executor_run(const struct executor_conf *conf, struct executor_result *out, 
         start_handles(&ex);
         for (int i = 0; i < ex.n_studies; i++)
             study_open(&ex.studies[i]);
+        arm_sweep_timer(&ex); /* the sweep's time passes while it waits for the store, too */
         (void)uv_run(&ex.loop, UV_RUN_DEFAULT);
         for (int i = 0; i < ex.plan.jobs; i++)
             slot_drop_spare(&ex.slots[i]);

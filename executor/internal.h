@@ -6,6 +6,7 @@
 #pragma once
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <uv.h>
 
 #include "base/buf.h"
@@ -196,7 +197,7 @@ struct executor {
     struct orphans orphans;
     uint64_t oom_kills; /* of the cgroup, as far as we know of them */
     struct store_run run_row;
-    bool entered;        /* the store has it */
+    atomic_bool entered; /* the store has it */
     uint64_t drawn_seed; /* for studies that have none */
 
     struct executor_study *views; /* [n_studies], for status and result */
@@ -206,10 +207,10 @@ struct executor {
     uv_signal_t sigint, sigterm, sigchld;
     uv_async_t forks_async; /* a lookout has something to report */
     int signals;
-    int64_t forks_found; /* goings on and refusals, of all trials */
-    bool forks_unseen;   /* told that the guard does not work here */
-    bool beating;        /* a heartbeat job is under way */
-    bool over;
+    int64_t forks_found;    /* goings on and refusals, of all trials */
+    bool forks_unseen;      /* told that the guard does not work here */
+    bool beating;           /* a heartbeat job is under way */
+    atomic_bool over;       /* the writer asks too: nothing is entered any more */
     struct sw_event *queue; /* events to step, those that come up meanwhile included */
     size_t n_queue, cap_queue;
     bool stepping;

@@ -543,7 +543,7 @@ static int start_threads(struct storeq *q)
     return sys;
 }
 
-/* As PID 1 we hold such signals back until the loop runs. */
+/* They are held back until the loop runs. */
 static bool stop_waits(void)
 {
     sigset_t pending;
@@ -552,14 +552,18 @@ static bool stop_waits(void)
 }
 
 /* Others may hold the lock while they make the tables, or for longer. */
-static int open_patiently(struct store **out, const char *url, const struct store_opts *opts,
-                          struct err *err)
+static int open_patiently(struct store **out, const struct storeq_conf *conf,
+                          const struct store_opts *opts, struct err *err)
 {
-    uint64_t start = clock_mono_ms();
+    uint64_t start = clock_mono_ms(), patience = OPEN_PATIENCE_MS;
+    if (conf->open_ms > 0 && conf->open_ms < patience)
+        patience = conf->open_ms;
     int rc;
     do
-        rc = store_open(out, url, opts, err);
-    while (rc == -ERR_BUSY && !stop_waits() && clock_mono_ms() - start < OPEN_PATIENCE_MS);
+        rc = store_open(out, conf->url, opts, err);
+    while (rc == -ERR_BUSY && !stop_waits() && clock_mono_ms() - start < patience);
+    if (rc == -ERR_BUSY && stop_waits())
+        return err_set(err, ERR_STOPPED, "stopped while another program held the store");
     return rc;
 }
 
@@ -578,7 +582,7 @@ int storeq_start(struct storeq **out, uv_loop_t *loop, const struct storeq_conf 
     list_init(&q->done);
     list_init(&q->new_urgent);
     list_init(&q->new_normal);
-    int rc = open_patiently(&q->store, conf->url, &opts, err);
+    int rc = open_patiently(&q->store, conf, &opts, err);
     if (rc == 0 && store_in_memory(q->store)) {
         store_destroy(q->store);
         rc = err_set(err, ERR_INVALID,

@@ -48,6 +48,7 @@ struct storeq_job {
 struct storeq_conf {
     const char *url;
     struct spool *spool;  /* keeps what waits while the store refuses; NULL: nothing does */
+    uint64_t open_ms;     /* how long it may be locked when it is opened; 0: a minute, the most */
     uint64_t patience_ms; /* how long a batch is tried again while the store is locked or away */
     /* On the loop's thread: the store began, or goes on (true), or ceased (false) to refuse. */
     void (*on_trouble)(void *ctx, bool trouble, const struct err *err);
@@ -55,7 +56,8 @@ struct storeq_conf {
 };
 
 /* Opens the store (on the calling thread, so that its errors come at once) and starts the
- * threads. */
+ * threads. SIGTERM and SIGINT are to be blocked: one of them ends the wait for a locked store with
+ * ERR_STOPPED. */
 int storeq_start(struct storeq **out, uv_loop_t *loop, const struct storeq_conf *conf,
                  struct err *err);
 /* From the loop's thread. */

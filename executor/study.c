@@ -151,8 +151,7 @@ int64_t study_done(const struct study *st)
 struct open_job {
     struct storeq_job job;
     struct study *st;
-    bool entered; /* the run has its row */
-    bool keeps;   /* the store keeps trainings */
+    bool keeps; /* the store keeps trainings */
     struct executor_study view;
 };
 
@@ -269,6 +268,12 @@ static int enter_run(const struct study *st, struct store *s, uint64_t *seed, st
     return end_batch(s, rc, err);
 }
 
+/* A run that was stopped while it waited for the store leaves nothing there. */
+static int if_wanted(const struct executor *ex, struct err *err)
+{
+    return atomic_load(&ex->over) ? err_set(err, ERR_STOPPED, "the run is over") : 0;
+}
+
 /* Runs while the loop does not touch this study's sampler yet: that learns here, without copies.
  * Others may write while it does. */
 static int open_run(struct storeq_job *job, struct store *s, struct err *err)
@@ -281,7 +286,9 @@ static int open_run(struct storeq_job *job, struct store *s, struct err *err)
     o->view = st->view;
     o->view.interrupted = 0;
     o->keeps = store_keeps_trainings(s);
-    int rc = spool_adopt(st->ex, err);
+    int rc = if_wanted(st->ex, err);
+    if (rc == 0)
+        rc = spool_adopt(st->ex, err);
     if (rc == 0)
         rc = enter_study(st, s, err);
     if (rc == 0)
@@ -289,8 +296,11 @@ static int open_run(struct storeq_job *job, struct store *s, struct err *err)
     if (rc == 0)
         rc = check_space(st, err);
     if (rc == 0)
+        rc = if_wanted(st->ex, err);
+    if (rc == 0)
         rc = enter_run(st, s, &o->view.seed, err);
-    o->entered = rc == 0;
+    if (rc == 0)
+        atomic_store(&st->ex->entered, true);
     sampler_set_seed(st->sampler, o->view.seed);
     if (rc == 0)
         rc = store_trials_each(s, st->id, &failed, count_interrupted, &o->view.interrupted, err);
@@ -312,7 +322,8 @@ static void open_done(struct storeq_job *job)
     AUTO_FREE struct open_job *o = CONTAINER_OF(job, struct open_job, job);
     struct study *st = o->st;
     const struct sw_counts *c = &o->view.counts;
-    st->ex->entered = st->ex->entered || o->entered;
+    if (st->ex->over)
+        return; /* it came too late */
     if (job->rc < 0) {
         log_event(LOG_ERROR, "study_not_opened", LOG_TEXT("study", st->view.name),
                   LOG_TEXT("error", job->err.msg));

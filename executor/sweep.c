@@ -369,13 +369,23 @@ static void prove(struct sweep *s)
     (void)act(s, SW_DO_PROVE, -1);
 }
 
+/* Else the store has kept us waiting for all of the time. */
+static bool any_opened(const struct sweep *s)
+{
+    for (int i = 0; i < s->conf.n_studies; i++) {
+        if (s->studies[i].opened)
+            return true;
+    }
+    return false;
+}
+
 /* What follows from the state reached, after every event. */
 static void conclude(struct sweep *s, uint64_t now_ms)
 {
     if (s->over || s->proving)
         return;
     check_deadlines(s, now_ms);
-    if (s->reason == SW_TIME && s->conf.until_wall && all_quiet(s)) {
+    if (s->reason == SW_TIME && s->conf.until_wall && any_opened(s) && all_quiet(s)) {
         prove(s);
         return;
     }

@@ -10,6 +10,8 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "storage/ftf.h"
+#include "storage/storage.h"
 #include "tests/lib/sandbox.h"
 
 TestSuite(signals, .init = sandbox_enter, .fini = sandbox_leave, .timeout = 180);
@@ -188,13 +190,78 @@ Test(signals, pid_1_obeys_sigterm)
     cr_expect(eq(int, sandbox_count(TRIAL_WAITING), 1));
 }
 
+static int count_run(void *ctx, const struct store_run *run)
+{
+    (void)run;
+    (*(int *)ctx)++;
+    return 0;
+}
+
+/* A run of the study s waits for its store, which somebody writes to; 20 s are far less than it
+ * would wait. */
+static void end_while_locked(const char *wall, int sig, int code)
+{
+    struct err err = {0};
+    int runs = 0;
+    AUTO_STORE struct store *s = NULL;
+    cr_assert(eq(int, store_open(&s, "sqlite:///s.db", NULL, &err), 0), "%s", err.msg);
+    cr_assert(eq(int, store_begin(s, &err), 0), "%s", err.msg);
+    pid_t pid = START("-n1", "--wall", wall, "x=float:0..1", "--", VICTIM, "ok");
+    cr_assert(sandbox_await("err", "store_waiting", 30), "%s", sandbox_text("err"));
+    if (sig != 0)
+        (void)kill(pid, sig);
+    cr_expect(eq(int, sandbox_wait(pid, 20), code), "%s", sandbox_text("err"));
+    store_rollback(s);
+    cr_assert(eq(int, store_runs_each(s, count_run, &runs, &err), 0), "%s", err.msg);
+    cr_expect(eq(int, runs, 0)); /* none that would look dead */
+}
+
+Test(signals, sigterm_ends_a_run_that_waits_for_a_locked_store)
+{
+    end_while_locked("1h", SIGTERM, 75);
+}
+
+Test(signals, ctrl_c_ends_a_run_that_waits_for_a_locked_store)
+{
+    end_while_locked("1h", SIGINT, 75);
+}
+
+Test(signals, a_run_that_waits_for_a_locked_store_ends_with_its_time)
+{
+    end_while_locked("3s", 0, 3);
+}
+
+/* What SQLite locks of an empty file to make tables in it. */
+static const struct flock making_tables = {
+    .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0x40000000, .l_len = 512};
+
+static void end_while_unopened(const char *wall, int sig, int code)
+{
+    AUTO_CLOSE int fd = open("s.db", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    cr_assert(fd >= 0 && fcntl(fd, F_SETLK, &making_tables) == 0);
+    pid_t pid = START("-n1", "--wall", wall, "x=float:0..1", "--", VICTIM, "ok");
+    for (int i = 0; i < 3000 && access("runs/s", F_OK) < 0; i++)
+        (void)usleep(10000);
+    (void)usleep(300000); /* it is about to open the store */
+    if (sig != 0)
+        (void)kill(pid, sig);
+    cr_expect(eq(int, sandbox_wait(pid, 20), code), "%s", sandbox_text("err"));
+}
+
+Test(signals, sigterm_ends_a_run_that_cannot_open_its_store)
+{
+    end_while_unopened("1h", SIGTERM, 75);
+}
+
+Test(signals, a_run_that_cannot_open_its_store_ends_with_its_time)
+{
+    end_while_unopened("3s", 0, 3);
+}
+
 Test(signals, pid_1_obeys_sigterm_while_the_store_cannot_be_opened)
 {
-    /* what SQLite locks of an empty file to make tables in it */
-    const struct flock lock = {
-        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0x40000000, .l_len = 512};
     AUTO_CLOSE int fd = open("s.db", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    cr_assert(fd >= 0 && fcntl(fd, F_SETLK, &lock) == 0);
+    cr_assert(fd >= 0 && fcntl(fd, F_SETLK, &making_tables) == 0);
     as_pid_1();
     pid_t pid = START("-n1", "x=float:0..1", "--", VICTIM, "ok");
     for (int i = 0; i < 1000 && access("runs/s", F_OK) < 0; i++) {
@@ -203,7 +270,7 @@ Test(signals, pid_1_obeys_sigterm_while_the_store_cannot_be_opened)
         (void)usleep(10000);
     }
     (void)kill(pid, SIGTERM);
-    cr_expect(eq(int, sandbox_wait(pid, 20), 6), "%s", sandbox_text("err"));
+    cr_expect(eq(int, sandbox_wait(pid, 20), 75), "%s", sandbox_text("err"));
 }
 
 Test(signals, pid_1_leaves_no_zombie)

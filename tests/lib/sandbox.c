@@ -58,6 +58,8 @@ void sandbox_enter(void)
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1); /* PID 1 of a container may collect nobody */
     (void)setenv(MARK, dir, 1);
     (void)unsetenv("JOB_COMPLETION_INDEX");
+    (void)unsetenv("FORKLESS_STORAGE");
+    (void)unsetenv("OPTUNA_STORAGE");
 }
 
 static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *f)
