@@ -95,7 +95,10 @@ static bool better(const struct study *st, double a, double b)
 bool study_note_best(const struct study *st, struct executor_study *view, int64_t number,
                      double value)
 {
-    if (view->has_best && !better(st, value, view->best_value))
+    bool equal = view->has_best && value == view->best_value;
+    if (equal && number < view->best_number) /* of equals the smallest, whoever ended first */
+        view->best_number = number;
+    if (equal || (view->has_best && !better(st, value, view->best_value)))
         return false;
     view->has_best = true;
     view->best_value = value;

@@ -90,6 +90,24 @@ Test(run, the_storage_given_as_a_setting_is_not_kept_with_the_run)
     cr_expect_not_null(strstr(config, "\"study.storage=***\""), "%s", config);
 }
 
+static const char *best_of(const char *text, char out[static 64])
+{
+    const char *at = strstr(text, "\"best\":{");
+    (void)snprintf(out, 64, "%.19s", at != NULL ? at : "none");
+    return out;
+}
+
+Test(run, of_equals_the_smallest_number_is_the_best_whoever_ended_first)
+{
+    char best[64];
+    cr_assert_eq(
+        RUN(60, "-n", "3", "-j", "3", "--retries", "0", "x=float:0..1", "--", "/bin/sh", "-c",
+            "n=$FORKLESS_TRIAL; until [ $n = 2 ] || [ -e ended.$((n + 1)) ]; do sleep 0.1; "
+            "done; sleep 0.5; echo loss=1; : >ended.$n"),
+        EXIT_OK, "%s", sandbox_text("err"));
+    cr_expect_str_eq(best_of(sandbox_text("out"), best), "\"best\":{\"number\":0,");
+}
+
 Test(run, an_unused_parameter_is_noticed_once_and_quietly_not_at_all)
 {
     const char *said =
