@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/pool.h"
 #include "cli/cli.h"
+#include "executor/spawn.h"
 #include "trials/xgboost/config.h"
 
 /* Options that are short for a key of the spec. */
@@ -96,7 +97,12 @@ static int check_workers(const struct spec_doc *doc, bool with_data, struct err 
         rc = spec_cell(doc, i, &s, err);
         if (rc < 0)
             break;
-        if (s.run.runner == RUN_XGBOOST) {
+        if (with_data && s.run.cwd != NULL) {
+            rc = spawn_check_cwd(s.run.cwd, err);
+            if (rc < 0)
+                (void)err_wrap(err, rc, "%s", s.file);
+        }
+        if (rc == 0 && s.run.runner == RUN_XGBOOST) {
             rc = check_xgboost(&s, with_data, err);
             if (rc < 0)
                 (void)err_wrap(err, rc, "%s", s.file);

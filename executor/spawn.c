@@ -270,6 +270,19 @@ static int resolved(char **path, const char *full, struct err *err)
     return *path != NULL ? 0 : err_set(err, ERR_NOMEM, "%s", full);
 }
 
+int spawn_check_cwd(const char *cwd, struct err *err)
+{
+    struct stat st;
+    int sys = stat(cwd, &st) < 0      ? errno
+              : !S_ISDIR(st.st_mode)  ? ENOTDIR
+              : access(cwd, X_OK) < 0 ? errno
+                                      : 0;
+    if (sys == 0)
+        return 0;
+    return err_set(err, ERR_NOTFOUND, "run.cwd: %s: %s: no worker could start there", cwd,
+                   strerror(sys));
+}
+
 int spawn_resolve(char **path, const char *program, const char *cwd, struct err *err)
 {
     char full[PATH_MAX];

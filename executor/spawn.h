@@ -69,6 +69,8 @@ void spawn_abandon(struct spawned *p);
 int spawn_worker(struct spawned *out, const char *stub, unsigned flags, const struct spawn_req *req,
                  struct err *err);
 
+/* Whether workers can start in this directory. Errors: ERR_NOTFOUND. */
+int spawn_check_cwd(const char *cwd, struct err *err);
 /* Finds a program as execvp would: with a slash as it is (relative to cwd, which may be NULL), else
  * along PATH. *path is the caller's to free. Errors: ERR_NOTFOUND naming where it was looked for.
  */

@@ -66,6 +66,8 @@ int study_init(struct study *st, struct executor *ex, int index, struct err *err
         rc = sampler_create(&st->sampler, &spec->sampler, err);
     if (rc == 0 && spec->pruner.kind != PRUNER_NONE)
         rc = pruner_create(&st->pruner, &spec->pruner, err);
+    if (rc == 0 && spec->run.cwd != NULL)
+        rc = spawn_check_cwd(spec->run.cwd, err);
     if (rc == 0)
         rc = open_dir(st, err);
     if (rc == 0 && spec->run.runner == RUN_XGBOOST)

@@ -262,3 +262,14 @@ Test(check, nothing_at_all_is_a_usage_error)
     cr_expect_eq(check("", (const char *[]){NULL}), EXIT_USAGE);
     cr_expect_eq(check("", (const char *[]){"t.yaml", "--jobbs", "3", NULL}), EXIT_USAGE);
 }
+
+Test(check, a_working_directory_that_is_not_there_is_refused)
+{
+    char said[2000];
+    cr_expect_eq(check("run: {command: [train], cwd: /no/such}\nbudget: {trials: 5}\n",
+                       (const char *[]){"t.yaml", NULL}),
+                 EXIT_USAGE);
+    read_all(cr_get_redirected_stderr(), said, sizeof(said));
+    cr_expect(strstr(said, "t.yaml: run.cwd: /no/such: No such file or directory") != NULL, "%s",
+              said);
+}

@@ -108,6 +108,14 @@ Test(run, of_equals_the_smallest_number_is_the_best_whoever_ended_first)
     cr_expect_str_eq(best_of(sandbox_text("out"), best), "\"best\":{\"number\":0,");
 }
 
+Test(run, a_working_directory_that_is_not_there_is_refused_before_any_trial)
+{
+    cr_expect_eq(RUN(60, "-n", "1", "run.cwd=/no/such", WORKER), EXIT_USAGE);
+    cr_expect(sandbox_has("err", "run.cwd: /no/such: No such file or directory"), "%s",
+              sandbox_text("err"));
+    cr_expect_eq(access("s.db", F_OK), -1);
+}
+
 Test(run, an_unused_parameter_is_noticed_once_and_quietly_not_at_all)
 {
     const char *said =
