@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/reading.h"
 #include "storage/care.h"
 
 static const char *const synopsis[] = {"db check [OPTION …] [URL]", "db vacuum [OPTION …] [URL]",
@@ -46,16 +47,6 @@ static int failed(const char *url, const struct err *err)
     return err->code == ERR_INVALID || err->code == ERR_NOTFOUND || err->code == ERR_EXISTS
                ? EXIT_USAGE
                : EXIT_STORE;
-}
-
-static const char *default_url(void)
-{
-    const char *const urls[] = {getenv("FORKLESS_STORAGE"), getenv("OPTUNA_STORAGE")};
-    for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
-        if (urls[i] != NULL && *urls[i] != '\0')
-            return urls[i];
-    }
-    return "sqlite:///forkless.db";
 }
 
 /* --- check
@@ -272,7 +263,7 @@ static int dispatch(struct db *db, const struct cli_args *args)
         return copy(db, w->v[1], w->v[2]);
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
         if (verbs[i].run != NULL && strcmp(verbs[i].name, w->v[0]) == 0)
-            return verbs[i].run(db, w->n == 2 ? w->v[1] : default_url());
+            return verbs[i].run(db, w->n == 2 ? w->v[1] : reading_default_storage());
     }
     return unknown(w->v[0]);
 }

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/pool.h"
 #include "cli/cli.h"
+#include "cli/reading.h"
 #include "executor/spawn.h"
 #include "trials/xgboost/config.h"
 
@@ -18,7 +19,8 @@ static const struct {
     const char *name, *arg, *path, *help;
 } keys[] = {
     {0, "study", "NAME", "study.name", "study to run or continue"},
-    {0, "storage", "URL", "study.storage", "where it is kept (default sqlite:///forkless.db)"},
+    {0, "storage", "URL", "study.storage",
+     "where it is kept (default: the spec's, $FORKLESS_STORAGE, $OPTUNA_STORAGE, ./forkless.db)"},
     {0, "metric", "NAME", "study.metric", "what NAME=value lines on stdout call the objective"},
     {0, "direction", "minimize|maximize", "study.direction", "which way is better"},
     {'n', "trials", "N", "budget.trials",
@@ -248,6 +250,7 @@ int cli_load_spec(struct spec_doc **out, const struct cli_args *args, const stru
                     .n_options = options.n,
                     .command = args->command.v,
                     .n_command = args->command.n,
+                    .storage = reading_default_storage(),
                 },
                 json);
 }

@@ -21,17 +21,22 @@ int reading_failed(const struct err *err)
     return err->code == ERR_INVALID || err->code == ERR_NOTFOUND ? EXIT_USAGE : EXIT_STORE;
 }
 
+const char *reading_default_storage(void)
+{
+    const char *const urls[] = {getenv("FORKLESS_STORAGE"), getenv("OPTUNA_STORAGE")};
+    for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
+        if (urls[i] != NULL && *urls[i] != '\0')
+            return urls[i];
+    }
+    return "sqlite:///forkless.db";
+}
+
 /* url NULL: the default. */
 static int open_store(struct reading *r, const char *url, bool write)
 {
     const struct store_opts opts = {.read_only = !write, .busy_ms = 10000};
-    const char *const defaults[] = {getenv("FORKLESS_STORAGE"), getenv("OPTUNA_STORAGE"),
-                                    "sqlite:///forkless.db"};
     struct err err;
-    for (size_t i = 0; url == NULL && i < ARRAY_LEN(defaults); i++) {
-        if (defaults[i] != NULL && *defaults[i] != '\0')
-            url = defaults[i];
-    }
+    url = url != NULL ? url : reading_default_storage();
     (void)text_mask_url(url, r->url, sizeof(r->url));
     int rc = store_open(&r->store, url, &opts, &err);
     if (rc == -ERR_NOTFOUND) {

@@ -332,8 +332,11 @@ int spec_load(struct spec_doc **out, const struct spec_source *src, struct buf *
     doc->origin = pool_strdup(doc->pool, origin);
     doc->from_file = src->path != NULL;
     doc->stem = make_stem(doc, src);
+    doc->storage = src->storage != NULL ? pool_strdup(doc->pool, src->storage) : NULL;
     struct problems p = {0};
-    int rc = doc->origin == NULL || doc->stem == NULL ? -ERR_NOMEM : read_document(doc, src, &p);
+    int rc = doc->origin == NULL || doc->stem == NULL || pool_failed(doc->pool)
+                 ? -ERR_NOMEM
+                 : read_document(doc, src, &p);
     if (rc == 0 && (p.text.failed || doc->notes.failed))
         rc = -ERR_NOMEM;
     if (rc == 0 && p.n > 0)

@@ -42,6 +42,7 @@ struct spec_source {
     size_t n_options;
     const char *const *command; /* what stands after `--`: becomes run.command; NULL: none */
     size_t n_command;
+    const char *storage; /* study.storage where nothing else says it; NULL: the key's own default */
 };
 
 /* Reads and checks everything, all cells included. On success *out is the caller's; the strings of

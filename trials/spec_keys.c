@@ -28,7 +28,7 @@ const struct spec_key spec_keys[] = {
     {"study", KEY_SECTION, NO_FIELD, NULL, .doc = "what is optimised, and where it is kept"},
     {"study.name", KEY_TEXT, AT(study.name), NULL, .doc = "the study in the store; run again with the same name to continue",
      .shown = "the file's name, then the matrix values"},
-    {"study.storage", KEY_TEXT, AT(study.storage), "sqlite:///forkless.db", .doc = "URL of the store, as Optuna writes it"},
+    {"study.storage", KEY_TEXT, AT(study.storage), "sqlite:///forkless.db", .doc = "URL of the store, as Optuna writes it; where neither this nor `--storage` names one, `$FORKLESS_STORAGE`, then `$OPTUNA_STORAGE` does"},
     {"study.metric", KEY_TEXT, AT(study.metric), NULL, .doc = "what the worker's `metric=value` lines and results call the objective",
      .shown = "`value`; for xgboost `auc`, `rmse` or `mlogloss`, by its objective"},
     {"study.direction", KEY_WORD, AT(study.direction), NULL, .doc = "which way is better", .words = directions,

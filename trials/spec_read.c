@@ -288,7 +288,9 @@ static int set_presets(struct spec_reader *r)
         const struct spec_key *k = &spec_keys[i];
         if (k->preset == NULL)
             continue;
-        const struct yaml_node *n = yaml_scalar(r->pool, "default", k->preset);
+        bool given = r->doc->storage != NULL && strcmp(k->path, "study.storage") == 0;
+        const struct yaml_node *n =
+            yaml_scalar(r->pool, "default", given ? r->doc->storage : k->preset);
         if (n == NULL)
             return -ERR_NOMEM;
         read_key(r, k, n);

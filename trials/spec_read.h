@@ -41,9 +41,10 @@ struct env_var {
 
 struct spec_doc {
     struct pool *pool;
-    const char *origin; /* file name, or "command line" */
-    bool from_file;     /* and not from the command line alone */
-    const char *stem;   /* study name when none is given */
+    const char *origin;  /* file name, or "command line" */
+    bool from_file;      /* and not from the command line alone */
+    const char *stem;    /* study name when none is given */
+    const char *storage; /* the store, likewise; NULL: the key's default */
     struct yaml_node *root;
     struct matrix_key *matrix;
     size_t n_matrix;

@@ -108,6 +108,28 @@ Test(run, of_equals_the_smallest_number_is_the_best_whoever_ended_first)
     cr_expect_str_eq(best_of(sandbox_text("out"), best), "\"best\":{\"number\":0,");
 }
 
+static int run_without_storage(const char *setting)
+{
+    const char *const argv[] = {FORKLESS, "run", setting, "--study", "s", "--metric",
+                                "loss",   "-n",  "1",     WORKER,    NULL};
+    return sandbox_wait(sandbox_start(argv), 60);
+}
+
+Test(run, the_storage_is_that_of_the_environment_unless_the_spec_names_one)
+{
+    (void)setenv("OPTUNA_STORAGE", "sqlite:///optuna.db", 1);
+    cr_expect_eq(run_without_storage("budget.trials=1"), EXIT_OK, "%s", sandbox_text("err"));
+    cr_expect_eq(access("optuna.db", F_OK), 0);
+    (void)setenv("FORKLESS_STORAGE", "sqlite:///ours.db", 1);
+    cr_expect_eq(run_without_storage("budget.trials=1"), EXIT_OK, "%s", sandbox_text("err"));
+    cr_expect_eq(access("ours.db", F_OK), 0);
+    cr_expect_eq(run_without_storage("study.storage=sqlite:///spec.db"), EXIT_OK);
+    cr_expect_eq(access("spec.db", F_OK), 0);
+    cr_expect_eq(RUN(60, "-n", "1", WORKER), EXIT_OK);
+    cr_expect_eq(access("s.db", F_OK), 0);
+    cr_expect_eq(access("forkless.db", F_OK), -1);
+}
+
 Test(run, a_working_directory_that_is_not_there_is_refused_before_any_trial)
 {
     cr_expect_eq(RUN(60, "-n", "1", "run.cwd=/no/such", WORKER), EXIT_USAGE);
