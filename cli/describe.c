@@ -305,17 +305,22 @@ static bool is_plain(const char *word)
                              "_-+=./:,@%^")] == '\0';
 }
 
+void describe_word(struct buf *b, const char *word)
+{
+    if (is_plain(word)) {
+        buf_puts(b, word);
+        return;
+    }
+    buf_putc(b, '\'');
+    for (const char *c = word; *c != '\0'; c++)
+        buf_puts(b, *c == '\'' ? "'\\''" : (char[2]){*c, '\0'});
+    buf_putc(b, '\'');
+}
+
 void describe_argv(struct buf *b, const struct spec_strings *argv)
 {
     for (size_t i = 0; i < argv->n; i++) {
         buf_puts(b, i > 0 ? " " : "");
-        if (is_plain(argv->v[i])) {
-            buf_puts(b, argv->v[i]);
-            continue;
-        }
-        buf_putc(b, '\'');
-        for (const char *c = argv->v[i]; *c != '\0'; c++)
-            buf_puts(b, *c == '\'' ? "'\\''" : (char[2]){*c, '\0'});
-        buf_putc(b, '\'');
+        describe_word(b, argv->v[i]);
     }
 }

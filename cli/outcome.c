@@ -11,14 +11,14 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/describe.h"
 #include "cli/ending.h"
 #include "cli/options.h"
 #include "cli/ranking.h"
+#include "cli/reading.h"
 #include "cli/table.h"
 
 enum { SHOWN_TRIALS = 5 };
-
-#define DEFAULT_STORAGE "sqlite:///forkless.db"
 
 /* The most that Kubernetes keeps of a termination message. */
 #define TERMINATION_MAX 4096u
@@ -96,22 +96,23 @@ static void suggest_next(const struct outcome_conf *conf, const struct executor_
     const struct spec *spec = &conf->cells[0];
     const struct failures *f = &e->failures;
     const char *program = program_invocation_name;
-    const char *study = r->studies[0].name;
     char url[512], storage[540] = "";
-    if (strcmp(spec->study.storage, DEFAULT_STORAGE) != 0)
+    AUTO(buf_free) struct buf study = BUF_INIT;
+    describe_word(&study, f->same > 0 ? f->study : r->studies[0].name);
+    if (strcmp(spec->study.storage, reading_default_storage()) != 0)
         (void)snprintf(storage, sizeof(storage), " --storage '%s'",
                        text_mask_url(spec->study.storage, url, sizeof(url)));
     if (f->same > 0)
         (void)printf("\nnext:\n  %s logs %" PRId64 " %s%s%s\n  %s trials %s --state fail%s\n",
-                     program, f->number, f->study, has_stderr(spec, f) ? " --stderr" : "", storage,
-                     program, f->study, storage);
+                     program, f->number, buf_str(&study), has_stderr(spec, f) ? " --stderr" : "",
+                     storage, program, buf_str(&study), storage);
     else if (r->reason == SW_PREEMPTED)
         (void)printf("\nnext: " ENDING_GO_ON "\n");
     else if (r->n_studies > 1)
         (void)printf("\nnext:\n  %s status%s\n", program, storage);
     else if (e->code == EXIT_OK)
-        (void)printf("\nnext:\n  %s best %s%s\n  %s trials %s%s\n", program, study, storage,
-                     program, study, storage);
+        (void)printf("\nnext:\n  %s best %s%s\n  %s trials %s%s\n", program, buf_str(&study),
+                     storage, program, buf_str(&study), storage);
 }
 
 static const char *label(const struct executor_result *r, const struct ending *e)

@@ -108,6 +108,16 @@ Test(run, of_equals_the_smallest_number_is_the_best_whoever_ended_first)
     cr_expect_str_eq(best_of(sandbox_text("out"), best), "\"best\":{\"number\":0,");
 }
 
+Test(run, commands_to_go_on_with_quote_a_study_name)
+{
+    const char *const argv[] = {FORKLESS, "run", "--study", "a b's", "--metric",
+                                "loss",   "-n",  "1",       WORKER,  NULL};
+    cr_assert_eq(sandbox_wait(sandbox_start(argv), 60), EXIT_OK, "%s", sandbox_text("err"));
+    const char *out = sandbox_text("out");
+    cr_expect_not_null(strstr(out, " best 'a b'\\''s'\n"), "%s", out);
+    cr_expect_not_null(strstr(out, " trials 'a b'\\''s'\n"), "%s", out);
+}
+
 static int run_without_storage(const char *setting)
 {
     const char *const argv[] = {FORKLESS, "run", setting, "--study", "s", "--metric",
@@ -123,6 +133,7 @@ Test(run, the_storage_is_that_of_the_environment_unless_the_spec_names_one)
     (void)setenv("FORKLESS_STORAGE", "sqlite:///ours.db", 1);
     cr_expect_eq(run_without_storage("budget.trials=1"), EXIT_OK, "%s", sandbox_text("err"));
     cr_expect_eq(access("ours.db", F_OK), 0);
+    cr_expect_null(strstr(sandbox_text("out"), "--storage"), "%s", sandbox_text("out"));
     cr_expect_eq(run_without_storage("study.storage=sqlite:///spec.db"), EXIT_OK);
     cr_expect_eq(access("spec.db", F_OK), 0);
     cr_expect_eq(RUN(60, "-n", "1", WORKER), EXIT_OK);
