@@ -1,6 +1,7 @@
 /* forkless logs: what a trial's worker printed. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,10 +57,26 @@ static int copy_out(int fd, struct err *err)
     }
 }
 
+/* A log that was rotated twice begins somewhere in the output. */
+static void say_gone(const char *path)
+{
+    char *name = NULL;
+    uint64_t bytes;
+    if (asprintf(&name, "%s.gone", path) < 0)
+        return;
+    AUTO_FCLOSE FILE *f = fopen(name, "re");
+    free(name);
+    if (f != NULL && fscanf(f, "%" SCNu64, &bytes) == 1)
+        cli_error("the beginning of this output is gone, %" PRIu64
+                  " bytes: of a long one only the end is kept",
+                  bytes);
+}
+
 /* Prints the older part of a rotated log, if there is one. */
 static int print_older(const char *path, struct err *err)
 {
     AUTO_FREE char *older = NULL;
+    say_gone(path);
     if (asprintf(&older, "%s.1", path) < 0)
         return err_set(err, ERR_NOMEM, "log");
     AUTO_CLOSE int fd = open(older, O_RDONLY | O_CLOEXEC);

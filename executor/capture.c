@@ -2,8 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
+
+#include "base/cleanup.h"
 
 void capture_init(struct capture *c, int dir, const char *name, uint64_t cap)
 {
@@ -23,9 +26,24 @@ void capture_open(struct capture *c)
     c->size = 0;
 }
 
+/* For whoever reads the log: it does not begin where the output began. */
+static void note_gone(struct capture *c)
+{
+    char name[64], text[32];
+    c->gone += c->older;
+    c->older = c->size;
+    if (c->gone == 0)
+        return;
+    (void)snprintf(name, sizeof(name), "%s.gone", c->name);
+    AUTO_CLOSE int fd = openat(c->dir, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    int n = snprintf(text, sizeof(text), "%" PRIu64 "\n", c->gone); /* it only grows */
+    (void)!write(fd, text, (size_t)n);
+}
+
 static void rotate(struct capture *c)
 {
     char old[64];
+    note_gone(c);
     capture_close(c);
     (void)snprintf(old, sizeof(old), "%s.1", c->name);
     (void)renameat(c->dir, c->name, c->dir, old); /* at worst the part before is lost */

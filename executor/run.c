@@ -293,9 +293,9 @@ struct spec_trial run_spec_trial(const struct run *r)
  * what that one left must not pass for this one's. */
 static void clear_dir(const struct run *r)
 {
-    static const char *const names[] = {"stdout.log",   "stdout.log.1",  "stderr.log",
-                                        "stderr.log.1", "evidence.json", "evidence.txt",
-                                        "forks.jsonl",  "model.ubj"};
+    static const char *const names[] = {
+        "stdout.log",   "stdout.log.1",  "stdout.log.gone", "stderr.log.gone", "stderr.log",
+        "stderr.log.1", "evidence.json", "evidence.txt",    "forks.jsonl",     "model.ubj"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         (void)unlinkat(r->dir_fd, names[i], 0); /* mostly there is none */
 }

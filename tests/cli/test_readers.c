@@ -361,6 +361,10 @@ Test(readers, logs_come_from_the_run_directory_older_part_first)
     write_log("stdout.log.1", "first\n");
     write_log("stdout.log", "second\n");
     cr_expect_str_eq(RUN("logs", "4"), "first\nsecond\n");
+    cr_expect(strstr(COMPLAINT("logs", "4"), "is gone") == NULL);
+    write_log("stdout.log.gone", "5000\n");
+    cr_expect_not_null(
+        strstr(COMPLAINT("logs", "4"), "beginning of this output is gone, 5000 bytes"));
     cr_expect_str_eq(RUN("logs", "--stderr", "4", "one"), "oops\n");
     (void)COMPLAINT("logs", "99");
     cr_expect_eq(code, EXIT_USAGE);

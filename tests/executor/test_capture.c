@@ -40,13 +40,16 @@ Test(capture, the_newest_bytes_are_kept)
     capture_write(&c, "defgh", 5);
     cr_expect(eq(str, text("log.1"), (char *)"abcd"));
     cr_expect(eq(str, text("log"), (char *)"efgh"));
+    cr_expect(eq(long, (long)sandbox_size("log.gone"), -1)); /* all is there */
     capture_write(&c, "i", 1);
     cr_expect(eq(str, text("log.1"), (char *)"efgh"));
     cr_expect(eq(str, text("log"), (char *)"i"));
+    cr_expect(eq(str, text("log.gone"), (char *)"4\n"));
     capture_write(&c, "0123456789", 10); /* more than both parts hold */
     capture_close(&c);
     cr_expect(eq(str, text("log.1"), (char *)"3456"));
     cr_expect(eq(str, text("log"), (char *)"789"));
+    cr_expect(eq(str, text("log.gone"), (char *)"12\n"));
     cr_expect(eq(u64, c.lost, 0));
 }
 

@@ -269,7 +269,7 @@ Test(records, a_worker_cannot_pass_its_event_for_ours)
 Test(records, what_an_older_trial_left_in_the_directory_goes)
 {
     static const char *const old[] = {"runs/s/0/evidence.json", "runs/s/0/stdout.log.1",
-                                      "runs/s/0/model.ubj"};
+                                      "runs/s/0/stdout.log.gone", "runs/s/0/model.ubj"};
     cr_assert(mkdir("runs", 0755) == 0 && mkdir("runs/s", 0755) == 0 &&
               mkdir("runs/s/0", 0755) == 0);
     for (size_t i = 0; i < ARRAY_LEN(old); i++)

@@ -71,6 +71,7 @@ Test(workers, a_flood_on_stdout_and_stderr_is_capped)
     cr_expect(le(long, (long)logged("stdout.log"), LOG_CAP));
     cr_expect(gt(long, (long)logged("stdout.log"), LOG_CAP / 4));
     cr_expect(le(long, (long)logged("stderr.log"), LOG_CAP));
+    cr_expect(gt(long, (long)sandbox_size("runs/s/0/stdout.log.gone"), 0));
 }
 
 Test(workers, a_line_of_100_mib_is_no_burden)
