@@ -18,12 +18,13 @@ static const char examples[] =
     "                                                        threads live: OSError at the line\n"
     "\n"
     "A fork whose child execs at once is harmless and only counted; so are forks of processes\n"
-    "without threads. A child is looked at from 2 ms after the fork on: one that ends sooner, or\n"
-    "computes for less than about 20 ms and ends, can be missed. A fork that a signal meets while "
-    "it is looked at can fail with EINTR where "
+    "without threads. A child is looked at from 2 ms after its fork on. Missed can be one that "
+    "ends\n"
+    "sooner, that computes for less than about 20 ms and ends, or whose parent ends right after "
     "the\n"
-    "handler has no SA_RESTART: shells with pipelines do. The exit code is the command's (128 + "
-    "the signal that ended it), or 1 when\n"
+    "fork. A fork that a signal meets while it is looked at can fail with EINTR where the handler\n"
+    "has no SA_RESTART: shells with pipelines do.\n"
+    "The exit code is the command's (128 + the signal that ended it), or 1 when\n"
     "--fail-on says so.\n";
 
 /* The first so many go into the JSON report. */
