@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/lib/sandbox.h"
@@ -60,14 +61,15 @@ Test(spares, an_environment_of_a_mebibyte_reaches_the_worker)
         cr_expect(eq(dbl, t[i].value, 2.0 * (PIECE + 1)));
 }
 
+/* It was there when the run began: one that is not is refused. */
 Test(spares, a_directory_that_cannot_be_entered_is_named)
 {
+    cr_assert(eq(int, mkdir("gone", 0755), 0));
     cr_expect(eq(int,
-                 RUN(60, "-n1", "-j1", "budget.attempts=1", "run.cwd=nowhere", "x=float:0..1", "--",
-                     "/bin/true"),
+                 RUN(60, "-n2", "-j1", "budget.attempts=2", "run.cwd=gone", "x=float:0..1", "--",
+                     "/bin/sh", "-c", "rmdir ../gone; echo loss=1"),
                  1));
-    struct sandbox_trial t[2];
-    cr_assert(eq(int, sandbox_trials(t, 2), 1));
-    cr_expect(strstr(t[0].message, "cannot enter the directory nowhere") != NULL, "%s",
-              t[0].message);
+    struct sandbox_trial t[3];
+    cr_assert(eq(int, sandbox_trials(t, 3), 2));
+    cr_expect(strstr(t[1].message, "cannot enter the directory gone") != NULL, "%s", t[1].message);
 }
