@@ -61,10 +61,11 @@ struct env {
     bool failed;
 };
 
-static bool is_set(const struct env *e, const char *entry)
+/* Among the first so many entries. */
+static bool is_set(const struct env *e, size_t among, const char *entry)
 {
     size_t n = strcspn(entry, "=") + 1; /* the name and its "=" */
-    for (size_t i = 0; i < e->n; i++) {
+    for (size_t i = 0; i < among; i++) {
         if (strncmp(e->v[i], entry, n) == 0)
             return true;
     }
@@ -73,8 +74,19 @@ static bool is_set(const struct env *e, const char *entry)
 
 static void env_add(struct env *e, char *entry)
 {
-    if (!is_set(e, entry))
+    if (!is_set(e, e->n, entry))
         e->v[e->n++] = entry;
+}
+
+/* They came as one environment, whose names differ: each is compared only with what was set before
+ * all of them. */
+static void env_add_base(struct env *e, char *const *base, size_t n_base)
+{
+    size_t before = e->n;
+    for (size_t i = 0; i < n_base; i++) {
+        if (!is_set(e, before, base[i]))
+            e->v[e->n++] = base[i];
+    }
 }
 
 static void env_printf(struct env *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -125,8 +137,7 @@ static int env_build(struct env *e, const struct run *r, const struct spec_strin
     env_printf(e, "FORKLESS_WORKER=%s.%d.%u", r->study->ex->mark, slot, life);
     for (size_t i = 0; i < of_spec->n; i++)
         env_add(e, of_spec->v[i]);
-    for (size_t i = 0; i < n_base; i++)
-        env_add(e, base[i]);
+    env_add_base(e, base, n_base);
     env_printf(e, "OMP_NUM_THREADS=%d", threads);
     /* libgomp's spinning makes threads on busy cores many times slower */
     env_printf(e, "OMP_WAIT_POLICY=passive");
