@@ -98,7 +98,7 @@ static int focal_step(struct boost *b, struct err *err)
     rc = check_margins(b, margin, n, err);
     if (rc < 0)
         return rc;
-    focal_round(&b->conf->focal, margin, b->train->label, n, b->grad, b->hess);
+    focal_round(b->conf->focal_table, margin, b->train->label, n, b->grad, b->hess);
     rc = check_hessians(b, n, err);
     if (rc < 0)
         return rc;

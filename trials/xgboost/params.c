@@ -319,7 +319,7 @@ static int settle_focal(struct trial_conf *t, struct err *err)
     int rc = focal_check(&t->focal, err);
     if (rc == 0 && find(t, "base_score") == NULL)
         rc = put(t, "base_score", strdup("0.5"), err);
-    return rc;
+    return rc == 0 ? focal_table_create(&t->focal_table, &t->focal, err) : rc;
 }
 
 /* A sampled focal_gamma that no trial can ever use is a search over nothing. */
@@ -401,5 +401,6 @@ void trial_conf_finish(struct trial_conf *t)
     for (size_t i = 0; i < t->n_params; i++)
         free(t->params[i].value);
     free(t->params);
+    focal_table_destroy(t->focal_table);
     *t = (struct trial_conf){0};
 }

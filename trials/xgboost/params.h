@@ -21,6 +21,7 @@ struct trial_conf {
     const struct objective *objective;
     enum factor factor;
     struct focal focal;
+    struct focal_table *focal_table; /* of `focal`, where the objective is focal; else NULL */
     struct cleanlab_conf cleanlab;
     double smoothing; /* 0: the labels as they are */
     enum calibration calibrate;

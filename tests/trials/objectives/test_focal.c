@@ -5,6 +5,7 @@
 
 #include "base/rng.h"
 #include "trials/objectives/focal.h"
+#include "trials/objectives/focal_table.h"
 
 #define MARGINS 200
 
@@ -25,6 +26,22 @@ static double relative(double got, double want)
 static struct focal drawn(struct rng *rng)
 {
     return (struct focal){.alpha = 0.05 + 0.9 * rng_unit(rng), .gamma = 8 * rng_unit(rng)};
+}
+
+static struct focal_table *table_of(const struct focal *f)
+{
+    struct focal_table *t;
+    struct err err;
+    cr_assert_eq(focal_table_create(&t, f, &err), 0, "%s", err.msg);
+    return t;
+}
+
+static void round_of(const struct focal *f, const float *margin, const float *label, size_t n,
+                     float *grad, float *hess)
+{
+    struct focal_table *t = table_of(f);
+    focal_round(t, margin, label, n, grad, hess);
+    focal_table_destroy(t);
 }
 
 Test(focal, loss_is_that_of_the_paper)
@@ -92,7 +109,7 @@ Test(focal, a_round_keeps_hessians_above_the_floor)
     float margin[] = {-700, -3, 0, 3, 700}, label[] = {0, 1, 1, 0, 1}, grad[5], hess[5];
     struct focal f = {.alpha = 0.25, .gamma = 4};
     cr_assert_lt(focal_hessian(&f, -3, true), 0); /* not convex there: the floor has work to do */
-    focal_round(&f, margin, label, 5, grad, hess);
+    round_of(&f, margin, label, 5, grad, hess);
     for (int i = 0; i < 5; i++) {
         cr_assert_geq(hess[i], (float)FOCAL_HESSIAN_FLOOR);
         double want = focal_gradient(&f, (double)margin[i], label[i] == 1);
@@ -144,7 +161,7 @@ Test(focal, a_round_is_row_by_row_what_the_formulas_say)
             margin[i] = (float)(rng_normal(&rng) * (i % 3 == 0 ? 300 : 3));
             label[i] = (float)rng_below(&rng, 2);
         }
-        focal_round(&f, margin, label, ROWS, grad, hess);
+        round_of(&f, margin, label, ROWS, grad, hess);
         for (int i = 0; i < ROWS; i++) {
             double z = (double)margin[i];
             bool positive = label[i] == 1;
@@ -158,6 +175,67 @@ Test(focal, a_round_is_row_by_row_what_the_formulas_say)
     }
 }
 
+/* Distance in units of the last place of a float of that size; below 1e-36 its digits grow fewer.
+ */
+static double places_off(float got, double want)
+{
+    float size = fmaxf(fabsf((float)want), 1e-36f);
+    return fabs((double)got - want) / (double)(nextafterf(size, INFINITY) - size);
+}
+
+/* The floats nearest to the formulas are half a place off at most. */
+Test(focal, a_round_is_within_one_place_of_the_formulas)
+{
+    enum { ROWS = 20000 };
+    static const double gammas[] = {0,   0.001, 0.05, 0.5, 1,  2,
+                                    3.3, 5,     7.7,  10,  30, FOCAL_GAMMA_MAX};
+    static const double alphas[] = {0.001, 0.25, 0.5, 0.9};
+    static const float reach[] = {700, 50, 10, 3};
+    static float margin[ROWS], label[ROWS], grad[ROWS], hess[ROWS];
+    struct rng rng;
+    rng_seed(&rng, 4);
+    for (size_t k = 0; k < 48; k++) {
+        struct focal f = {.gamma = gammas[k / 4], .alpha = alphas[k % 4]};
+        for (int i = 0; i < ROWS; i++) {
+            margin[i] = (float)(2 * rng_unit(&rng) - 1) * reach[i % 4];
+            label[i] = (float)rng_below(&rng, 2);
+        }
+        round_of(&f, margin, label, ROWS, grad, hess);
+        for (int i = 0; i < ROWS; i++) {
+            double z = (double)margin[i];
+            bool positive = label[i] == 1;
+            double second = fmax(focal_hessian(&f, z, positive), FOCAL_HESSIAN_FLOOR);
+            cr_assert_leq(places_off(grad[i], focal_gradient(&f, z, positive)), 0.7,
+                          "gradient at %g, gamma %g", z, f.gamma);
+            cr_assert(places_off(hess[i], second) <= 0.7 ||
+                          fabs((double)hess[i] - second) <= 2e-9 * focal_loss(&f, z, positive),
+                      "Hessian at %g, gamma %g: %.9g, not %.9g", z, f.gamma, (double)hess[i],
+                      second);
+        }
+    }
+}
+
+Test(focal, a_round_is_the_same_to_the_bit_on_every_machine)
+{
+    enum { ROWS = 1003 };
+    static float margin[ROWS], label[ROWS], got[2][ROWS], want[2][ROWS];
+    struct rng rng;
+    rng_seed(&rng, 5);
+    for (int k = 0; k < 20; k++) {
+        struct focal f = drawn(&rng);
+        struct focal_table *t = table_of(&f);
+        for (int i = 0; i < ROWS; i++) {
+            margin[i] = (float)(rng_normal(&rng) * (i % 3 == 0 ? 300 : 3));
+            label[i] = (float)rng_below(&rng, 2);
+        }
+        margin[k] = NAN; /* whatever it gives, it reads no other memory */
+        focal_round(t, margin, label, ROWS, got[0], got[1]);
+        focal_round_portable(t, margin, label, ROWS, want[0], want[1]);
+        cr_assert_arr_eq(got, want, sizeof(got));
+        focal_table_destroy(t);
+    }
+}
+
 Test(focal, a_round_of_the_largest_margins_stays_finite)
 {
     float margin[16], label[16], grad[16], hess[16];
@@ -168,7 +246,7 @@ Test(focal, a_round_of_the_largest_margins_stays_finite)
     }
     for (double gamma = 0; gamma <= FOCAL_GAMMA_MAX; gamma += 12.5) {
         struct focal f = {.alpha = 0.25, .gamma = gamma};
-        focal_round(&f, margin, label, 16, grad, hess);
+        round_of(&f, margin, label, 16, grad, hess);
         for (int i = 0; i < 16; i++) {
             cr_assert(isfinite(grad[i]) && isfinite(hess[i]), "at %g, gamma %g", (double)margin[i],
                       gamma);
