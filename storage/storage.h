@@ -69,8 +69,8 @@ static inline bool store_refused(int rc)
 int store_begin(struct store *s, struct err *err);
 /* Ends the batch. durable: it has reached the disk when this returns; otherwise a power cut (not
  * kill -9) may lose it, and the file stays consistent. On an error nothing of the batch is stored,
- * except that ERR_UNAVAILABLE after a failed fsync leaves that open: writing the batch again must
- * be harmless. */
+ * except that ERR_UNAVAILABLE after a failed fsync leaves that open, and that on PostgreSQL a claim
+ * stands at once, with all before it: writing the batch again must be harmless. */
 int store_commit(struct store *s, bool durable, struct err *err);
 /* Makes durable what was committed so far, durable or not. The one call that may be made from
  * another thread while the handle's own uses it, so that a slow disk need not keep that waiting.

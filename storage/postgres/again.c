@@ -1,6 +1,7 @@
-/* When a connection is lost while a commit is on its way, nobody knows whether it landed. The
- * caller is told ERR_UNAVAILABLE and does the same again, as with any other failure; here is kept
- * what was done, so that each operation can find itself done already. */
+/* When a connection is lost while a commit is on its way, nobody knows whether it landed; and when
+ * a batch fails behind a claim, what stands before the claim has landed. The caller is told of the
+ * failure and does the same again, as with any other; here is kept what was done, so that each
+ * operation can find itself done already. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +21,8 @@ static bool add(struct effects *list, const struct effect *e)
 
 static bool same(const struct effect *a, const struct effect *b)
 {
-    return a->kind == b->kind && a->on == b->on && a->id == b->id && a->what == b->what;
+    return a->kind == b->kind && a->on == b->on && a->id == b->id && a->what == b->what &&
+           a->time_us == b->time_us;
 }
 
 static bool has(const struct effects *list, const struct effect *e)
@@ -64,35 +66,49 @@ void again_forget(struct store_pg *q, const struct effect *e)
     take_out(&q->doubt, &copy);
 }
 
+void again_land(struct store_pg *q)
+{
+    for (size_t i = 0; i < q->now.n; i++) {
+        take_out(&q->doubt, &q->now.of[i]);
+        if (q->in_batch)
+            (void)add(&q->landed, &q->now.of[i]);
+    }
+    q->now.n = 0;
+}
+
 void again_commit(struct store_pg *q)
 {
-    for (size_t i = 0; i < q->now.n && q->doubt.n > 0; i++)
-        take_out(&q->doubt, &q->now.of[i]);
-    q->now.n = 0;
+    q->landed.n = 0;
+}
+
+void again_keep(struct store_pg *q, const struct effect *e)
+{
+    if (!has(&q->doubt, e))
+        (void)add(&q->doubt, e);
+    if (q->doubt.n > DOUBT_MAX) {
+        q->doubt.n--;
+        memmove(q->doubt.of, q->doubt.of + 1, q->doubt.n * sizeof(*q->doubt.of));
+    }
 }
 
 void again_doubt(struct store_pg *q)
 {
-    for (size_t i = 0; i < q->now.n; i++) {
-        if (!has(&q->doubt, &q->now.of[i]))
-            (void)add(&q->doubt, &q->now.of[i]);
-    }
-    if (q->doubt.n > DOUBT_MAX) {
-        size_t over = q->doubt.n - DOUBT_MAX;
-        memmove(q->doubt.of, q->doubt.of + over, DOUBT_MAX * sizeof(*q->doubt.of));
-        q->doubt.n = DOUBT_MAX;
-    }
+    for (size_t i = 0; i < q->now.n; i++)
+        again_keep(q, &q->now.of[i]);
     q->now.n = 0;
 }
 
 void again_roll_back(struct store_pg *q)
 {
-    q->now.n = 0;
+    for (size_t i = 0; i < q->landed.n; i++)
+        again_keep(q, &q->landed.of[i]);
+    q->now.n = q->landed.n = 0;
 }
 
 void again_free(struct store_pg *q)
 {
     free(q->now.of);
+    free(q->landed.of);
     free(q->doubt.of);
 }
 

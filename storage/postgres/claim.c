@@ -12,43 +12,14 @@
 
 #define SELF(s) CONTAINER_OF(s, struct store_pg, base)
 
-/* What is queued: the oldest trial that is due, and those that are not. */
-struct queue {
-    struct open_trial *due;
-    int64_t n_later;
-    int64_t next_us; /* when the first of those is due */
-};
+/* So often somebody else may be faster before the caller is told to come again. */
+#define TRIES 100
 
-static struct queue look_queue(struct trial_index *ix, int64_t now_us)
+static int put_owner(struct buf *json, const char *owner, struct err *err)
 {
-    struct queue found = {0};
-    if (ix->counts[TRIAL_WAITING] == 0)
-        return found;
-    for (size_t i = 0; i < ix->n_open && found.due == NULL; i++) {
-        struct open_trial *t = &ix->open[i];
-        if (t->state != TRIAL_WAITING)
-            continue;
-        if (t->not_before_us <= now_us) {
-            found.due = t;
-        } else {
-            found.n_later++;
-            if (found.next_us == 0 || t->not_before_us < found.next_us)
-                found.next_us = t->not_before_us;
-        }
-    }
-    return found;
-}
-
-static int put_owner(struct store_pg *q, int64_t trial, const char *owner, struct err *err)
-{
-    AUTO(buf_free) struct buf json = BUF_INIT;
-    if (owner == NULL)
-        return 0;
-    json_put_string(&json, owner);
-    if (json.failed)
-        return err_set(err, ERR_NOMEM, "owner");
-    const struct trial_attr attr = {.key = STORE_ATTR_OWNER, .json = buf_str(&json)};
-    return trial_put_attrs(q, trial, ATTR_SYSTEM, &attr, 1, err);
+    if (owner != NULL)
+        json_put_string(json, owner);
+    return json->failed ? err_set(err, ERR_NOMEM, "owner") : 0;
 }
 
 static int read_claimed(struct store_pg *q, struct store_claim *claim, struct err *err)
@@ -59,131 +30,230 @@ static int read_claimed(struct store_pg *q, struct store_claim *claim, struct er
     return rc;
 }
 
-/* A Python process takes no lock on the study: *won tells whether the trial was still waiting. */
-static int claim_queued(struct store_pg *q, struct trial_index *ix, const struct open_trial *due,
-                        const char *owner, struct store_claim *out, bool *won, struct err *err)
+/* A claim whose commit was lost, or whose batch failed behind it: is it there, and nobody else's
+ * since? A new trial is known by its start and its owner, who claims one at a time. */
+static int find_claimed(struct store_pg *q, int64_t study, const struct effect *was,
+                        const char *owner, int64_t *id, struct err *err)
 {
     AUTO_RESULT PGresult *r = NULL;
+    AUTO(buf_free) struct buf json = BUF_INIT;
     struct args a = {0};
-    struct store_claim claim = {.kind = CLAIM_QUEUED, .id = due->id, .number = due->number};
-    const struct effect made = {.kind = EFFECT_CLAIM,
-                                .on = ix->study,
-                                .id = due->id,
-                                .number = due->number,
-                                .time_us = clock_utc_us(),
-                                .queued = true};
-    arg_int(&a, due->id);
-    arg_time(&a, made.time_us);
-    int rc = pipe_queue(q, SQL_TRIAL_CLAIM, &a, &r, err);
-    if (rc == 0)
-        rc = read_claimed(q, &claim, err);
-    if (rc < 0)
-        return rc;
-    assert(claim.trial != NULL);
-    *won = PQntuples(r) == 1;
-    if (!*won) {
-        index_changed(ix, due->id, claim.trial->state);
+    *id = was->id;
+    if (was->id >= 0)
         return 0;
-    }
-    rc = put_owner(q, claim.id, owner, err);
-    if (rc == 0) {
-        index_claimed(ix, claim.id, made.time_us);
-        again_note(q, &made);
-        *out = claim;
-    }
+    int rc = put_owner(&json, owner, err);
+    arg_int(&a, study);
+    arg_time(&a, was->time_us);
+    arg_text(&a, owner != NULL ? buf_str(&json) : NULL);
+    if (rc == 0)
+        rc = pipe_run(q, SQL_CLAIM_FIND, &a, &r, err);
+    if (rc == 0 && PQntuples(r) > 0)
+        *id = field_int(r, 0, 0);
     return rc;
 }
 
-static int claim_new(struct store_pg *q, struct trial_index *ix, const char *owner, int64_t id,
-                     struct store_claim *out, struct err *err)
-{
-    struct open_trial t;
-    int rc = trial_insert(q, ix, NULL, id, &t, err);
-    if (rc == 0)
-        rc = put_owner(q, id, owner, err);
-    if (rc < 0)
-        return rc;
-    again_note(q, &(const struct effect){.kind = EFFECT_CLAIM,
-                                         .on = ix->study,
-                                         .id = id,
-                                         .number = t.number,
-                                         .time_us = t.start_us});
-    *out = (struct store_claim){.kind = CLAIM_NEW, .id = id, .number = t.number};
-    return 0;
-}
-
-/* A claim whose commit was lost: is it there, and nobody else's since? */
 static int claim_again(struct store_pg *q, struct trial_index *ix, const struct effect *e,
-                       struct store_claim *out, bool *there, struct err *err)
+                       const char *owner, struct store_claim *out, bool *there, struct err *err)
 {
     const struct effect was = *e;
-    struct store_claim claim = {
-        .kind = was.queued ? CLAIM_QUEUED : CLAIM_NEW, .id = was.id, .number = was.number};
-    int rc = read_claimed(q, &claim, err);
+    struct store_claim claim = {.kind = was.id >= 0 ? CLAIM_QUEUED : CLAIM_NEW};
+    int rc = find_claimed(q, ix->study, &was, owner, &claim.id, err);
+    if (rc == 0)
+        rc = claim.id >= 0 ? read_claimed(q, &claim, err) : -ERR_NOTFOUND;
     *there = rc == 0 && claim.trial->state == TRIAL_RUNNING && claim.trial->start_us == was.time_us;
     if (!*there) {
         again_forget(q, e);
         return rc == -ERR_NOTFOUND ? 0 : rc;
     }
-    const struct open_trial t = {.id = was.id,
-                                 .number = was.number,
+    claim.number = claim.trial->number;
+    const struct open_trial t = {.id = claim.id,
+                                 .number = claim.number,
                                  .start_us = was.time_us,
                                  .state = TRIAL_RUNNING,
                                  .own = true};
-    if (!was.queued)
+    if (claim.kind == CLAIM_NEW)
         claim.trial = NULL;
     again_note(q, &was);
     *out = claim;
     return index_created(ix, &t, err);
 }
 
-static int64_t count_done(const struct trial_index *ix, unsigned states)
+/* What the server decides with, see SQL_CLAIM: what we know, and what must still be so. */
+struct bid {
+    const struct open_trial *due; /* NULL: a new one */
+    int64_t n_later;              /* of those that are queued are known not to be due */
+    int64_t start_us;
+};
+
+static int queue_bid(struct store_pg *q, const struct trial_index *ix,
+                     const struct store_claim_opts *opts, const struct bid *bid, PGresult **out,
+                     struct err *err)
 {
-    int64_t n = 0;
-    for (int state = 0; state < TRIAL_STATES; state++) {
-        if (state != TRIAL_RUNNING && (states & STORE_STATE_BIT(state)) != 0)
-            n += ix->counts[state];
+    AUTO(buf_free) struct buf open = BUF_INIT;
+    AUTO(buf_free) struct buf states = BUF_INIT;
+    AUTO(buf_free) struct buf owner = BUF_INIT;
+    struct args a = {0};
+    int64_t room = INT64_MAX;
+    buf_putc(&open, '{');
+    for (size_t i = 0; i < ix->n_open; i++)
+        buf_printf(&open, "%s%" PRId64, i > 0 ? "," : "", ix->open[i].id);
+    buf_putc(&open, '}');
+    buf_puts(&states, "{RUNNING");
+    for (int s = 0; s < TRIAL_STATES; s++) {
+        if (s == TRIAL_RUNNING || (opts->target_states & STORE_STATE_BIT(s)) == 0)
+            continue;
+        buf_printf(&states, ",%s", trial_state_name((enum trial_state)s));
     }
-    return n;
+    buf_putc(&states, '}');
+    if (opts->target >= 0) /* the places that finished trials have left over */
+        room = opts->target -
+               queue_done(ix->counts, opts->target_states & ~STORE_STATE_BIT(TRIAL_WAITING));
+    int rc = put_owner(&owner, opts->owner, err);
+    if (open.failed || states.failed || rc < 0)
+        return err_set(err, ERR_NOMEM, "index of %zu trials", ix->n_open);
+    arg_int(&a, ix->study);
+    arg_int(&a, ix->seen_id);
+    arg_text(&a, buf_str(&open));
+    arg_text(&a, buf_str(&states));
+    arg_count(&a, bid->due != NULL ? bid->due->id : -1);
+    arg_int(&a, room);
+    arg_time(&a, bid->start_us);
+    arg_int(&a, ix->total);
+    arg_int(&a, bid->n_later);
+    arg_text(&a, opts->owner != NULL ? buf_str(&owner) : NULL);
+    return pipe_queue(q, SQL_CLAIM, &a, out, err);
 }
 
+/* Takes in what the server has claimed for us. */
+static int take_claim(struct store_pg *q, struct trial_index *ix, const PGresult *r,
+                      const struct effect *made, struct store_claim *out, struct err *err)
+{
+    const bool queued = made->id >= 0;
+    struct store_claim claim = {.kind = queued ? CLAIM_QUEUED : CLAIM_NEW,
+                                .id = field_int(r, 0, 0),
+                                .number = field_int(r, 0, 1)};
+    const struct open_trial t = {.id = claim.id,
+                                 .number = claim.number,
+                                 .start_us = made->time_us,
+                                 .state = TRIAL_RUNNING,
+                                 .own = true};
+    int rc = 0;
+    if (queued)
+        index_claimed(ix, claim.id, made->time_us);
+    else
+        rc = index_created(ix, &t, err);
+    if (rc == 0 && queued)
+        rc = read_claimed(q, &claim, err);
+    if (rc == 0)
+        *out = claim;
+    else
+        again_keep(q, made);
+    return rc;
+}
+
+/* One try, which the server decides: whatever is open is committed with it. *won tells whether it
+ * claimed; if not, something has changed since we looked last, and is known now. */
+static int claim_round(struct store_pg *q, struct trial_index *ix,
+                       const struct store_claim_opts *opts, const struct bid *bid,
+                       struct store_claim *out, bool *won, struct err *err)
+{
+    AUTO_RESULT PGresult *lock = NULL;
+    AUTO_RESULT PGresult *claimed = NULL;
+    AUTO(index_look_free) struct index_look look = {0};
+    const struct effect made = {.kind = EFFECT_CLAIM,
+                                .on = ix->study,
+                                .id = bid->due != NULL ? bid->due->id : -1,
+                                .time_us = bid->start_us};
+    int64_t last;
+    int rc = tx_enter(q, err);
+    if (rc == 0)
+        rc = tx_lock_study(q, ix->study, &lock, err);
+    if (rc == 0)
+        rc = queue_bid(q, ix, opts, bid, &claimed, err);
+    if (rc < 0)
+        return rc;
+    again_note(q, &made);
+    rc = tx_queue_commit(q, err);
+    if (rc == 0)
+        rc = index_look_queue(q, ix, &look, err);
+    rc = tx_land(q, rc, err);
+    if (rc < 0)
+        return rc;
+    if (PQntuples(lock) == 0) {
+        ix->loaded = false;
+        return no_study(ix->study, err);
+    }
+    *won = !PQgetisnull(claimed, 0, 0);
+    if (*won)
+        rc = take_claim(q, ix, claimed, &made, out, err);
+    int taken = index_look_take(q, ix, &look, &last, err);
+    int64_t mark = field_int(claimed, 0, 2);
+    if (taken == 0 && mark > ix->seen_id) /* it was read under the study's lock */
+        ix->seen_id = mark;
+    index_land(q);
+    ix->fresh = q->in_batch && taken == 0;
+    return rc < 0 ? rc : taken;
+}
+
+/* Whether there is nothing to claim, as far as is known; bid has what there is else. */
+static bool nothing(const struct trial_index *ix, const struct store_claim_opts *opts,
+                    struct bid *bid, struct store_claim *out)
+{
+    int64_t done = queue_done(ix->counts, opts->target_states);
+    int64_t room = opts->target < 0 ? INT64_MAX : opts->target - done - ix->counts[TRIAL_RUNNING];
+    const struct queue queue = queue_look(ix->open, ix->n_open, bid->start_us);
+    bid->due = queue.due;
+    bid->n_later = queue.n_later;
+    *out = (struct store_claim){.kind = CLAIM_LATER};
+    if (room <= 0)
+        out->kind = done >= opts->target ? CLAIM_FULL : CLAIM_LATER;
+    else if (queue.due == NULL && room <= queue.n_later)
+        out->due_us = queue.next_us;
+    else
+        return false;
+    return true;
+}
+
+/* What is known may be old: where there is something to claim the server finds out, and where there
+ * is nothing we look. */
 static int claim_fresh(struct store_pg *q, struct trial_index *ix,
-                       const struct store_claim_opts *opts, int64_t id, struct store_claim *out,
+                       const struct store_claim_opts *opts, struct store_claim *out,
                        struct err *err)
 {
-    for (;;) {
-        int64_t done = count_done(ix, opts->target_states);
-        int64_t room =
-            opts->target < 0 ? INT64_MAX : opts->target - done - ix->counts[TRIAL_RUNNING];
-        if (room <= 0) {
-            *out = (struct store_claim){.kind = done >= opts->target ? CLAIM_FULL : CLAIM_LATER};
-            return 0;
-        }
-        struct queue queue = look_queue(ix, clock_utc_us());
-        if (queue.due == NULL && room <= queue.n_later) {
-            *out = (struct store_claim){.kind = CLAIM_LATER, .due_us = queue.next_us};
-            return 0;
-        }
-        if (queue.due == NULL)
-            return claim_new(q, ix, opts->owner, id, out, err);
+    bool looked = false;
+    for (int i = 0; i < TRIES; i++) {
+        struct bid bid = {.start_us = clock_utc_us()};
         bool won = false;
-        int rc = claim_queued(q, ix, queue.due, opts->owner, out, &won, err);
+        int rc;
+        if (!nothing(ix, opts, &bid, out)) {
+            rc = claim_round(q, ix, opts, &bid, out, &won, err);
+        } else if (looked) {
+            return 0;
+        } else {
+            rc = study_check(q, ix->study, err);
+            if (rc == 0)
+                rc = index_get(q, ix->study, &ix, err);
+        }
         if (rc < 0 || won)
             return rc;
+        looked = true;
     }
+    return err_set(err, ERR_BUSY, "%s: others were faster %d times", q->name, TRIES);
 }
 
 static int claim(struct store_pg *q, int64_t study, const struct store_claim_opts *opts,
                  struct store_claim *out, struct err *err)
 {
     struct trial_index *ix = NULL;
-    int64_t id = 0;
     bool there = false;
-    int rc = index_lock(q, study, &ix, &id, err);
+    int rc = index_ready(q, study, &ix, err);
     const struct effect *e;
-    while (rc == 0 && !there && (e = again_find(q, EFFECT_CLAIM, study, 0)) != NULL)
-        rc = claim_again(q, ix, e, out, &there, err);
-    return rc < 0 || there ? rc : claim_fresh(q, ix, opts, id, out, err);
+    while (rc == 0 && !there && (e = again_find(q, EFFECT_CLAIM, study, 0)) != NULL) {
+        rc = index_lock(q, study, &ix, NULL, err); /* so that what may have landed has */
+        if (rc == 0)
+            rc = claim_again(q, ix, e, opts->owner, out, &there, err);
+    }
+    return rc < 0 || there ? rc : claim_fresh(q, ix, opts, out, err);
 }
 
 int pg_trial_claim(struct store *s, int64_t study, const struct store_claim_opts *opts,

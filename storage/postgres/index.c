@@ -155,6 +155,14 @@ void index_claimed(struct trial_index *ix, int64_t trial, int64_t start_us)
     }
 }
 
+void index_put_back(struct trial_index *ix, int64_t trial)
+{
+    index_changed(ix, trial, TRIAL_WAITING);
+    struct open_trial *t = index_find(ix, trial);
+    if (t != NULL)
+        t->own = t->lost = false;
+}
+
 static bool take_back(struct trial_index *ix, const struct undo *u)
 {
     struct open_trial *t = index_find(ix, u->before.id);
@@ -183,7 +191,7 @@ static void roll_back(struct trial_index *ix)
         ix->doubted = true;
     dists_free(&ix->dists); /* some may never have been written */
     ix->told = ix->told && !ix->told_now;
-    ix->told_now = ix->locked = false;
+    ix->told_now = ix->locked = ix->fresh = false;
     ix->ended_now = 0;
 }
 
@@ -193,12 +201,21 @@ void index_roll_back(struct store_pg *q)
         roll_back(q->indexes[i]);
 }
 
-void index_commit(struct store_pg *q)
+void index_land(struct store_pg *q)
 {
     for (size_t i = 0; i < q->n_indexes; i++) {
         struct trial_index *ix = q->indexes[i];
         ix->n_undo = 0;
-        ix->undo_lost = ix->told_now = ix->locked = false;
+        ix->undo_lost = ix->locked = false;
+    }
+}
+
+void index_commit(struct store_pg *q)
+{
+    index_land(q);
+    for (size_t i = 0; i < q->n_indexes; i++) {
+        struct trial_index *ix = q->indexes[i];
+        ix->told_now = ix->fresh = false;
         ix->n_ended -= ix->ended_now;
         if (ix->ended_now > 0)
             memmove(ix->ended, ix->ended + ix->ended_now, ix->n_ended * sizeof(*ix->ended));
@@ -219,11 +236,6 @@ static int note_ended(struct store_pg *q, struct trial_index *ix, int64_t trial,
         return err_set(err, ERR_NOMEM, "index of %zu trials", ix->n_ended);
     ix->ended[ix->n_ended++] = trial;
     return 0;
-}
-
-static int64_t not_before(const PGresult *r, int row, int column)
-{
-    return PQgetisnull(r, row, column) ? 0 : (int64_t)(field_real(r, row, column) * 1e6);
 }
 
 /* Takes in the rows of SQL_INDEX_CHANGED. */
@@ -260,7 +272,7 @@ static int take_new(struct store_pg *q, struct trial_index *ix, const PGresult *
         if (field_int(r, i, 3) != ix->study || index_find(ix, t.id) != NULL)
             continue;
         int rc = field_state(q, r, i, 2, t.id, &t.state, err);
-        t.not_before_us = not_before(r, i, 4);
+        t.not_before_us = queue_not_before(field(r, i, 4));
         if (rc == 0)
             rc = add_trial(ix, &t, err);
         if (rc == 0 && trial_state_finished(t.state))
@@ -278,14 +290,14 @@ static int take_load(struct store_pg *q, struct trial_index *ix, const PGresult 
     int rc = 0;
     ix->open = NULL;
     ix->n_open = ix->cap_open = 0;
-    ix->total = 0;
+    ix->total = ix->last_id = ix->seen_id = 0; /* ids of commits that a failover lost come again */
     memset(ix->counts, 0, sizeof(ix->counts));
     for (int i = 0; i < PQntuples(r) && rc == 0; i++) {
         struct open_trial t = {.id = field_int(r, i, 0), .number = field_int(r, i, 1)};
         int64_t n = field_int(r, i, 3);
         const struct open_trial *known = index_find(&before, t.id);
         rc = field_state(q, r, i, 2, t.id, &t.state, err);
-        t.not_before_us = not_before(r, i, 4);
+        t.not_before_us = queue_not_before(field(r, i, 4));
         t.own = known != NULL && known->own && t.state == TRIAL_RUNNING;
         t.lost = known != NULL && (known->lost || (known->own && known->state == TRIAL_RUNNING &&
                                                    t.state == TRIAL_WAITING));
@@ -376,24 +388,35 @@ static int read_more(struct store_pg *q, struct trial_index *ix, int64_t *last, 
     return 0;
 }
 
+int index_look_queue(struct store_pg *q, struct trial_index *ix, struct index_look *l,
+                     struct err *err)
+{
+    int rc = queue_changed(q, ix, &l->changed, err);
+    return rc < 0 ? rc : queue_new(q, ix->seen_id, &l->fresh, err);
+}
+
+int index_look_take(struct store_pg *q, struct trial_index *ix, const struct index_look *l,
+                    int64_t *last, struct err *err)
+{
+    *last = ix->seen_id;
+    int rc = take_changed(q, ix, l->changed, err);
+    if (rc == 0)
+        rc = take_new(q, ix, l->fresh, last, err);
+    if (rc == 0 && PQntuples(l->fresh) == NEW_ROWS)
+        rc = read_more(q, ix, last, err);
+    return rc;
+}
+
 /* Brings a loaded index up to date with one round trip, which also carries what is queued. *last:
  * the newest id of any study. */
 static int refresh(struct store_pg *q, struct trial_index *ix, int64_t *last, struct err *err)
 {
-    AUTO_RESULT PGresult *changed = NULL;
-    AUTO_RESULT PGresult *fresh = NULL;
-    *last = ix->seen_id;
-    int rc = queue_changed(q, ix, &changed, err);
-    if (rc == 0)
-        rc = queue_new(q, *last, &fresh, err);
+    AUTO(index_look_free) struct index_look look = {0};
+    int rc = index_look_queue(q, ix, &look, err);
     if (rc == 0)
         rc = pipe_round(q, err);
     if (rc == 0)
-        rc = take_changed(q, ix, changed, err);
-    if (rc == 0)
-        rc = take_new(q, ix, fresh, last, err);
-    if (rc == 0 && PQntuples(fresh) == NEW_ROWS)
-        rc = read_more(q, ix, last, err);
+        rc = index_look_take(q, ix, &look, last, err);
     if (rc == 0 && ix->doubted)
         rc = load(q, ix, err);
     return rc;
@@ -447,11 +470,18 @@ int index_get(struct store_pg *q, int64_t study, struct trial_index **out, struc
     int64_t last;
     bool now;
     int rc = get(q, study, &ix, &now, err);
-    if (rc == 0 && !now && !ix->locked)
+    if (rc == 0 && !now && !ix->locked && !ix->fresh)
         rc = refresh(q, ix, &last, err);
     if (rc == 0)
         *out = ix;
     return rc;
+}
+
+int index_ready(struct store_pg *q, int64_t study, struct trial_index **out, struct err *err)
+{
+    bool now;
+    int rc = get(q, study, out, &now, err);
+    return rc == 0 && (*out)->doubted ? load(q, *out, err) : rc;
 }
 
 static int draw_id(struct store_pg *q, int64_t *id, struct err *err)
@@ -468,7 +498,6 @@ int index_lock(struct store_pg *q, int64_t study, struct trial_index **out, int6
 {
     AUTO_RESULT PGresult *lock = NULL;
     AUTO_RESULT PGresult *id = NULL;
-    struct args a = {0};
     struct trial_index *ix = NULL;
     int64_t last;
     bool now;
@@ -478,9 +507,8 @@ int index_lock(struct store_pg *q, int64_t study, struct trial_index **out, int6
         *out = rc == 0 ? ix : *out;
         return rc;
     }
-    arg_int(&a, study);
     if (rc == 0)
-        rc = pipe_queue(q, SQL_STUDY_LOCK, &a, &lock, err);
+        rc = tx_lock_study(q, study, &lock, err);
     if (rc == 0 && next_id != NULL)
         rc = pipe_queue(q, SQL_TRIAL_NEXT_ID, ARGS_NONE, &id, err);
     if (rc == 0)
@@ -492,7 +520,7 @@ int index_lock(struct store_pg *q, int64_t study, struct trial_index **out, int6
         return no_study(study, err);
     }
     ix->seen_id = last;
-    ix->locked = q->study_locked = true;
+    ix->locked = true;
     if (next_id != NULL)
         *next_id = field_int(id, 0, 0);
     *out = ix;

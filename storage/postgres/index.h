@@ -9,15 +9,7 @@
 
 #include "storage/dists.h"
 #include "storage/postgres/pg.h"
-
-struct open_trial {
-    int64_t id, number;
-    int64_t not_before_us; /* WAITING: not to be claimed before, UTC; 0 = at once */
-    int64_t start_us;      /* own: as we wrote it. A trial that was taken over has another one */
-    enum trial_state state;
-    bool own;  /* claimed or created through this handle */
-    bool lost; /* it was, and then somebody else put it back into the queue */
-};
+#include "storage/queue.h"
 
 /* One change of ours in the transaction that is open, to be taken back with it. */
 struct undo {
@@ -36,6 +28,7 @@ struct trial_index {
     bool loaded;
     bool doubted; /* the connection was lost: perhaps another server answers now */
     bool locked;  /* the transaction that is open holds the study's lock, and this is exact */
+    bool fresh;   /* a claim of the batch that is open has looked just now */
 
     struct open_trial *open; /* RUNNING and WAITING, by id */
     size_t n_open, cap_open;
@@ -61,14 +54,38 @@ int index_get(struct store_pg *q, int64_t study, struct trial_index **out, struc
  * trial. One round trip for all of it. Errors: ERR_NOTFOUND. */
 int index_lock(struct store_pg *q, int64_t study, struct trial_index **out, int64_t *next_id,
                struct err *err);
+/* The study's index as of some time, without a doubt. No round trip but at the first use, or after
+ * a lost connection. Errors: ERR_NOTFOUND. */
+int index_ready(struct store_pg *q, int64_t study, struct trial_index **out, struct err *err);
+
+/* A look at what others did, on its way. */
+struct index_look {
+    PGresult *changed, *fresh;
+};
+
+static inline void index_look_free(struct index_look *l)
+{
+    PQclear(l->changed);
+    PQclear(l->fresh);
+}
+/* Queues the statements of a look, and takes their results in. *last: the newest id of any study
+ * that was seen. */
+int index_look_queue(struct store_pg *q, struct trial_index *ix, struct index_look *l,
+                     struct err *err);
+int index_look_take(struct store_pg *q, struct trial_index *ix, const struct index_look *l,
+                    int64_t *last, struct err *err);
 /* The study's index as it is, or NULL. No round trip. */
 struct trial_index *index_known(struct store_pg *q, int64_t study);
 /* The same, made when there is none. Errors: ERR_NOMEM. */
 int index_slot(struct store_pg *q, int64_t study, struct trial_index **out, struct err *err);
 /* The trial as one of the open ones of any study, or NULL. No round trip. */
 struct open_trial *index_find_any(struct store_pg *q, int64_t trial, int64_t *study);
-/* What the indexes know of the open transaction stands, or is taken back. */
+/* What the indexes know of the open transaction stands; the batch that it was a part of goes on.
+ */
+void index_land(struct store_pg *q);
+/* The batch is over, or what was read is all: what was told is told. */
 void index_commit(struct store_pg *q);
+/* What the indexes know of the open transaction is taken back. */
 void index_roll_back(struct store_pg *q);
 /* The connection was lost: the next look counts anew. */
 void index_doubt(struct store_pg *q);
@@ -81,5 +98,7 @@ int index_created(struct trial_index *ix, const struct open_trial *t, struct err
 void index_changed(struct trial_index *ix, int64_t trial, enum trial_state state);
 /* This handle claimed a waiting trial. */
 void index_claimed(struct trial_index *ix, int64_t trial, int64_t start_us);
+/* This handle put a trial back into the queue. */
+void index_put_back(struct trial_index *ix, int64_t trial);
 /* This handle deleted the study. */
 void index_deleted(struct store_pg *q, int64_t study);

@@ -65,10 +65,11 @@ struct store_pg {
     struct err broken;       /* why the batch cannot be committed */
     struct checked *checked; /* trials that this transaction may write to, owned */
     size_t n_checked, cap_checked;
-    bool no_guards;       /* one was wrong: look at each trial, until the next commit */
-    bool study_locked;    /* the open transaction holds a study's lock */
-    struct effects now;   /* of the open transaction */
-    struct effects doubt; /* of those whose commit was lost */
+    bool no_guards;        /* one was wrong: look at each trial, until the next commit */
+    bool study_locked;     /* the open transaction holds a study's lock */
+    struct effects now;    /* of the open transaction */
+    struct effects landed; /* of those that were committed in the batch that is open */
+    struct effects doubt;  /* of those whose commit was lost */
 
     bool results_ready;           /* the results tables are there, in our version */
     struct trial_index **indexes; /* one for each study that was used */
@@ -176,6 +177,15 @@ void tx_trust(struct store_pg *q, int64_t trial, int64_t study);
 /* This transaction has ended the trial. */
 void tx_done(struct store_pg *q, int64_t trial);
 
+/* Queues the study's lock, which is held until the commit; *out has a row when there is the study.
+ */
+int tx_lock_study(struct store_pg *q, int64_t study, PGresult **out, struct err *err);
+/* Queues the commit of what is open. */
+int tx_queue_commit(struct store_pg *q, struct err *err);
+/* Makes the round trip with it, unless rc is an error: then, and when the round fails, it is rolled
+ * back. Returns rc or the round's error. */
+int tx_land(struct store_pg *q, int rc, struct err *err);
+
 int pg_begin(struct store *s, struct err *err);
 int pg_commit(struct store *s, bool durable, struct err *err);
 int pg_sync(struct store *s, struct err *err);
@@ -190,11 +200,11 @@ enum effect_kind { EFFECT_STUDY, EFFECT_CREATE, EFFECT_CLAIM, EFFECT_END, EFFECT
 struct effect {
     enum effect_kind kind;
     int64_t on;      /* CREATE, CLAIM: the study; END, RETRY: the trial */
-    int64_t id;      /* STUDY: of the study; CREATE, CLAIM, RETRY: of the new trial; -1 = none */
+    int64_t id;      /* STUDY: of the study; CREATE, RETRY: of the new trial; CLAIM: of the one that
+                      * waited; -1 = none */
     int64_t number;  /* of that trial */
     int64_t time_us; /* CLAIM: its start; END, RETRY: the trial's end, as we wrote them */
     uint64_t what;   /* STUDY, CREATE: hash of what was asked for */
-    bool queued;     /* CLAIM: of a trial that was WAITING */
 };
 
 /* Notes what the open transaction does, or has found done. Running out of memory only means that a
@@ -205,10 +215,14 @@ void again_note(struct store_pg *q, const struct effect *e);
  * next again_ call. */
 const struct effect *again_find(const struct store_pg *q, enum effect_kind kind, int64_t on,
                                 uint64_t what);
+/* It landed, and its caller will not hear of it. */
+void again_keep(struct store_pg *q, const struct effect *e);
 /* It did not land. */
 void again_forget(struct store_pg *q, const struct effect *e);
-/* The open transaction is committed; perhaps; not. */
+/* The open transaction is committed; and so is the batch that it was a part of. */
+void again_land(struct store_pg *q);
 void again_commit(struct store_pg *q);
+/* It is perhaps committed; it is not, and what landed before in its batch will be done again. */
 void again_doubt(struct store_pg *q);
 void again_roll_back(struct store_pg *q);
 void again_free(struct store_pg *q);

@@ -88,6 +88,40 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_TRIAL_GUARD] = "SELECT 1 / count(*) FROM (SELECT 1 FROM trials WHERE trial_id=$1"
                         " AND state='RUNNING' AND datetime_start=$2" LOCK ") ours",
     [SQL_TRIAL_FIND] = "SELECT trial_id FROM trials WHERE study_id=$1 AND number=$2",
+    /* Behind the study's lock: $1 study, $2 up to which id its trials are known, $3 those of them
+     * that are open, $4 the states that take a place of the target, $5 a queued trial to take or
+     * NULL for a new one, $6 places that known finished trials have left, $7 start, $8 how many
+     * trials are known, $9 of them queued and not due, $10 owner. Nothing is claimed when somebody
+     * has changed what would change the choice. The third column is the newest id of any study. */
+    [SQL_CLAIM] =
+        "WITH fresh AS (SELECT study_id, state FROM trials WHERE trial_id>$2::int"
+        " ORDER BY trial_id LIMIT 1000),"
+        " ours AS (SELECT state FROM fresh WHERE study_id=$1::int),"
+        " open AS (SELECT state FROM trials WHERE trial_id = ANY($3::int[])"
+        " UNION ALL SELECT state FROM ours),"
+        " seen AS (SELECT count(*) FILTER (WHERE state::text = ANY($4::text[])) AS taken,"
+        " count(*) FILTER (WHERE state='WAITING') AS queued FROM open"
+        " HAVING (SELECT count(*) FROM fresh) < 1000),"
+        " took AS (UPDATE trials SET state='RUNNING', datetime_start=$7::timestamp"
+        " WHERE trial_id=$5::int AND state='WAITING' AND $6::bigint > (SELECT taken FROM seen)"
+        " RETURNING trial_id, number),"
+        " made AS (INSERT INTO trials(trial_id, number, study_id, state, datetime_start)"
+        " SELECT nextval(pg_get_serial_sequence('trials', 'trial_id')),"
+        " $8::int + (SELECT count(*) FROM ours), s.study_id, 'RUNNING', $7::timestamp"
+        " FROM seen, studies s WHERE s.study_id=$1::int AND $5::int IS NULL"
+        " AND queued <= $9::bigint AND $6::bigint > taken + $9::bigint"
+        " RETURNING trial_id, number),"
+        " got AS (SELECT * FROM took UNION ALL SELECT * FROM made),"
+        " own AS (INSERT INTO trial_system_attributes(trial_id, key, value_json)"
+        " SELECT trial_id, '" STORE_ATTR_OWNER "', $10::text FROM got WHERE $10::text IS NOT NULL"
+        " ON CONFLICT(trial_id, key) DO UPDATE SET value_json=excluded.value_json)"
+        " SELECT (SELECT trial_id FROM got), (SELECT number FROM got),"
+        " (SELECT max(trial_id) FROM trials)",
+    [SQL_CLAIM_FIND] =
+        "SELECT t.trial_id FROM trials t LEFT JOIN trial_system_attributes a"
+        " ON a.trial_id=t.trial_id AND a.key='" STORE_ATTR_OWNER "' WHERE t.study_id=$1"
+        " AND t.state='RUNNING' AND t.datetime_start=$2 AND a.value_json IS NOT DISTINCT FROM"
+        " $3::text",
     [SQL_TRIAL_CLAIM] = "UPDATE trials SET state='RUNNING', datetime_start=$2"
                         " WHERE trial_id=$1 AND state='WAITING' RETURNING number",
     [SQL_TRIAL_PUT_BACK] = "UPDATE trials SET state='WAITING', datetime_start=NULL"

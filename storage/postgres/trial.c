@@ -176,15 +176,6 @@ static int check_count(const struct trial_index *ix, enum trial_state state, siz
                    trial_state_name(state), ix->n_directions, ix->n_directions == 1 ? "" : "s", n);
 }
 
-static int64_t not_before(const struct trial *t)
-{
-    for (size_t i = 0; i < t->n_system_attrs; i++) {
-        if (strcmp(t->system_attrs[i].key, STORE_ATTR_NOT_BEFORE) == 0)
-            return (int64_t)(atof(t->system_attrs[i].json) * 1e6);
-    }
-    return 0;
-}
-
 /* The times that a state demands. */
 static void complete_times(struct trial *t)
 {
@@ -224,7 +215,7 @@ int trial_write(struct store_pg *q, struct trial_index *ix, const struct trial *
     }
     *out = (struct open_trial){.id = id,
                                .number = t.number,
-                               .not_before_us = not_before(&t),
+                               .not_before_us = queue_not_before_of(&t),
                                .start_us = t.start_us,
                                .state = t.state,
                                .own = true};
@@ -474,12 +465,7 @@ static int learn_state(struct store_pg *q, int64_t study, int64_t trial, enum tr
     if (state == TRIAL_RUNNING)
         index_claimed(ix, trial, start_us);
     else
-        index_changed(ix, trial, state);
-    struct open_trial *open = index_find(ix, trial);
-    if (open != NULL) {
-        open->own = state == TRIAL_RUNNING;
-        open->lost = false;
-    }
+        index_put_back(ix, trial);
     return 0;
 }
 

@@ -2,7 +2,9 @@
  *
  *   store_begin          nothing is sent
  *   what is written      is queued, behind BEGIN and a guard for each of our trials
- *   store_commit         sends all of it and COMMIT, and waits once
+ *   store_trial_claim    sends that, and a claim that the server decides by itself, and COMMIT:
+ * while it holds the study's lock it waits for nobody store_commit         sends what is left and
+ * COMMIT, and waits once
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -58,16 +60,22 @@ static int queue_begin(struct store_pg *q, struct err *err)
     return rc;
 }
 
-/* A lock on a study stops everybody's claims, and is held until the commit has reached the disk: so
- * such a transaction does not wait for the disk, but one behind it does, which makes both durable.
- */
-static int queue_commit(struct store_pg *q, struct err *err)
+/* The lock stops everybody's claims, and is held until the commit has reached the disk: so such a
+ * transaction does not wait for the disk, but one behind it does, which makes both durable. */
+int tx_lock_study(struct store_pg *q, int64_t study, PGresult **out, struct err *err)
 {
-    int rc = 0;
-    if (q->study_locked)
-        rc = pipe_queue(q, SQL_COMMIT_ASYNC, ARGS_NONE, NULL, err);
+    struct args a = {0};
+    arg_int(&a, study);
+    int rc = pipe_queue(q, SQL_COMMIT_ASYNC, ARGS_NONE, NULL, err);
     if (rc == 0)
-        rc = pipe_queue(q, SQL_COMMIT, ARGS_NONE, NULL, err);
+        rc = pipe_queue(q, SQL_STUDY_LOCK, &a, out, err);
+    q->study_locked = true;
+    return rc;
+}
+
+int tx_queue_commit(struct store_pg *q, struct err *err)
+{
+    int rc = pipe_queue(q, SQL_COMMIT, ARGS_NONE, NULL, err);
     pipe_mark_commit(q);
     if (rc < 0 || !q->study_locked)
         return rc;
@@ -79,26 +87,33 @@ static int queue_commit(struct store_pg *q, struct err *err)
     return rc;
 }
 
-static int commit(struct store_pg *q, struct err *err)
+int tx_land(struct store_pg *q, int rc, struct err *err)
 {
-    if (!q->in_tx) { /* nothing was done */
-        index_commit(q);
-        return 0;
-    }
-    q->commit_in_doubt = false;
-    int rc = queue_commit(q, err);
     if (rc == 0)
         rc = pipe_round(q, err);
     if (rc == 0) {
         tx_over(q);
-        index_commit(q);
-        again_commit(q);
+        index_land(q);
+        again_land(q);
         q->no_guards = false;
         return 0;
     }
     if (q->commit_in_doubt)
         again_doubt(q);
     roll_back(q);
+    return rc;
+}
+
+static int commit(struct store_pg *q, struct err *err)
+{
+    int rc = 0;
+    q->commit_in_doubt = false;
+    if (q->in_tx) /* or nothing was done, since the last claim at least */
+        rc = tx_land(q, tx_queue_commit(q, err), err);
+    if (rc == 0) {
+        index_commit(q);
+        again_commit(q);
+    }
     return rc;
 }
 

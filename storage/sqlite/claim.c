@@ -9,33 +9,6 @@
 
 #define SELF(s) CONTAINER_OF(s, struct store_sqlite, base)
 
-/* What is queued: the oldest trial that is due, and those that are not. */
-struct queue {
-    struct open_trial *due;
-    int64_t n_later;
-    int64_t next_us; /* when the first of those is due */
-};
-
-static struct queue look_queue(struct trial_index *ix, int64_t now_us)
-{
-    struct queue found = {0};
-    if (ix->counts[TRIAL_WAITING] == 0)
-        return found;
-    for (size_t i = 0; i < ix->n_open && found.due == NULL; i++) {
-        struct open_trial *t = &ix->open[i];
-        if (t->state != TRIAL_WAITING)
-            continue;
-        if (t->not_before_us <= now_us) {
-            found.due = t;
-        } else {
-            found.n_later++;
-            if (found.next_us == 0 || t->not_before_us < found.next_us)
-                found.next_us = t->not_before_us;
-        }
-    }
-    return found;
-}
-
 static int put_owner(struct store_sqlite *q, int64_t trial, const char *owner, struct err *err)
 {
     AUTO(buf_free) struct buf json = BUF_INIT;
@@ -48,17 +21,19 @@ static int put_owner(struct store_sqlite *q, int64_t trial, const char *owner, s
     return trial_put_attrs(q, trial, ATTR_SYSTEM, &attr, 1, err);
 }
 
-static int claim_queued(struct store_sqlite *q, struct trial_index *ix, struct open_trial *due,
-                        const char *owner, struct store_claim *out, struct err *err)
+static int claim_queued(struct store_sqlite *q, struct trial_index *ix,
+                        const struct open_trial *due, const char *owner, struct store_claim *out,
+                        struct err *err)
 {
     AUTO_RESET sqlite3_stmt *st = NULL;
     char now[CLOCK_TEXT_MAX];
+    int64_t start_us = clock_utc_us();
     struct store_claim claim = {.kind = CLAIM_QUEUED, .id = due->id, .number = due->number};
     int rc = sql_get(q, SQL_TRIAL_CLAIM, &st, err);
     if (rc < 0)
         return rc;
     (void)sqlite3_bind_int64(st, 1, due->id);
-    encode_time(st, 2, clock_utc_us(), now);
+    encode_time(st, 2, start_us, now);
     rc = sql_step(q, st, err);
     if (rc == 0 && sqlite3_changes(q->db) != 1) /* under the write lock the index is exact */
         rc = err_set(err, ERR_CORRUPT, "%s: trial id %lld is not WAITING any more", q->path,
@@ -69,8 +44,7 @@ static int claim_queued(struct store_sqlite *q, struct trial_index *ix, struct o
         rc = reader_get(q, ix->study, due->id, WANT_ALL, &claim.trial, err);
     if (rc < 0)
         return rc;
-    index_changed(ix, due->id, TRIAL_RUNNING);
-    due->own = true;
+    index_claimed(ix, claim.id, start_us);
     claim.fixed_params = lineage_attr(claim.trial, "fixed_params");
     *out = claim;
     return 0;
@@ -88,16 +62,6 @@ static int claim_new(struct store_sqlite *q, struct trial_index *ix, const char 
     return rc;
 }
 
-static int64_t count_done(const struct trial_index *ix, unsigned states)
-{
-    int64_t n = 0;
-    for (int state = 0; state < TRIAL_STATES; state++) {
-        if (state != TRIAL_RUNNING && (states & STORE_STATE_BIT(state)) != 0)
-            n += ix->counts[state];
-    }
-    return n;
-}
-
 static int claim(struct store_sqlite *q, int64_t study, const struct store_claim_opts *opts,
                  struct store_claim *out, struct err *err)
 {
@@ -105,13 +69,13 @@ static int claim(struct store_sqlite *q, int64_t study, const struct store_claim
     int rc = index_get(q, study, &ix, err);
     if (rc < 0)
         return rc;
-    int64_t done = count_done(ix, opts->target_states);
+    int64_t done = queue_done(ix->counts, opts->target_states);
     int64_t room = opts->target < 0 ? INT64_MAX : opts->target - done - ix->counts[TRIAL_RUNNING];
     if (room <= 0) {
         *out = (struct store_claim){.kind = done >= opts->target ? CLAIM_FULL : CLAIM_LATER};
         return 0;
     }
-    struct queue queue = look_queue(ix, clock_utc_us());
+    const struct queue queue = queue_look(ix->open, ix->n_open, clock_utc_us());
     if (queue.due != NULL)
         return claim_queued(q, ix, queue.due, opts->owner, out, err);
     if (room <= queue.n_later) {

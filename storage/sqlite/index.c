@@ -61,6 +61,14 @@ struct open_trial *index_find(struct trial_index *ix, int64_t trial)
     return i < ix->n_open && ix->open[i].id == trial ? &ix->open[i] : NULL;
 }
 
+const struct open_trial *index_find_any(struct store_sqlite *q, int64_t trial)
+{
+    const struct open_trial *t = NULL;
+    for (size_t i = 0; i < q->n_indexes && t == NULL; i++)
+        t = index_find(q->indexes[i], trial);
+    return t;
+}
+
 /* The array with room for one more element, or NULL. */
 static void *grow(void *array, size_t n, size_t *cap, size_t size, struct err *err)
 {
@@ -150,6 +158,25 @@ void index_changed(struct trial_index *ix, int64_t trial, enum trial_state state
     set_state(ix, t, state);
 }
 
+void index_claimed(struct trial_index *ix, int64_t trial, int64_t start_us)
+{
+    index_changed(ix, trial, TRIAL_RUNNING);
+    struct open_trial *t = index_find(ix, trial);
+    if (t == NULL)
+        return;
+    t->own = true;
+    t->lost = false;
+    t->start_us = start_us;
+}
+
+void index_put_back(struct trial_index *ix, int64_t trial)
+{
+    index_changed(ix, trial, TRIAL_WAITING);
+    struct open_trial *t = index_find(ix, trial);
+    if (t != NULL)
+        t->own = t->lost = false;
+}
+
 static int take_back(struct trial_index *ix, const struct undo *u)
 {
     struct open_trial *t = index_find(ix, u->before.id);
@@ -232,7 +259,8 @@ static int read_state(struct store_sqlite *q, sqlite3_stmt *st, int column, int6
     return 0;
 }
 
-int trial_look(struct store_sqlite *q, int64_t trial, struct trial_head *out, struct err *err)
+int trial_look_start(struct store_sqlite *q, int64_t trial, struct trial_head *out,
+                     int64_t *start_us, struct err *err)
 {
     AUTO_RESET sqlite3_stmt *st = NULL;
     struct trial_head head;
@@ -248,9 +276,17 @@ int trial_look(struct store_sqlite *q, int64_t trial, struct trial_head *out, st
     head.study = sqlite3_column_int64(st, 0);
     head.number = sqlite3_column_int64(st, 2);
     rc = read_state(q, st, 1, trial, &head.state, err);
+    if (rc == 0 && !decode_time((const char *)sqlite3_column_text(st, 3), start_us))
+        *start_us = 0; /* `forkless db check` names it */
     if (rc == 0)
         *out = head;
     return rc;
+}
+
+int trial_look(struct store_sqlite *q, int64_t trial, struct trial_head *out, struct err *err)
+{
+    int64_t start_us;
+    return trial_look_start(q, trial, out, &start_us, err);
 }
 
 /* Looks an open trial up again. *gone: it is no longer there, so nothing known can be trusted. */
@@ -265,9 +301,14 @@ static int refresh_one(struct store_sqlite *q, struct trial_index *ix, struct op
         return 0;
     if (rc == 0 && trial_state_finished(head.state))
         rc = note_ended(ix, id, err);
-    if (rc == 0 && head.state != t->state)
-        set_state(ix, t, head.state);
-    return rc;
+    if (rc < 0 || head.state == t->state)
+        return rc;
+    if (head.state == TRIAL_WAITING) { /* put back into the queue: it is anybody's but ours */
+        t->lost = t->lost || t->own;
+        t->own = false;
+    }
+    set_state(ix, t, head.state);
+    return 0;
 }
 
 /* How many of the known WAITING trials changed, less those that were put back into the queue since:
@@ -348,7 +389,7 @@ static int read_not_before(struct store_sqlite *q, struct open_trial *t, struct 
     (void)sqlite3_bind_int64(st, 1, t->id);
     rc = sql_step(q, st, err);
     if (rc == 1)
-        t->not_before_us = (int64_t)(sqlite3_column_double(st, 0) * 1e6);
+        t->not_before_us = queue_not_before(sql_text(st, 0));
     return rc < 0 ? rc : 0;
 }
 

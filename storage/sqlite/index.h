@@ -7,14 +7,8 @@
 #pragma once
 
 #include "storage/dists.h"
+#include "storage/queue.h"
 #include "storage/sqlite/sqlite.h"
-
-struct open_trial {
-    int64_t id, number;
-    int64_t not_before_us; /* WAITING: not to be claimed before, UTC; 0 = at once */
-    enum trial_state state;
-    bool own; /* claimed or created through this handle */
-};
 
 /* One change of ours in the transaction that is open, to be taken back with it. */
 struct undo {
@@ -66,3 +60,9 @@ int index_created(struct trial_index *ix, const struct open_trial *t, struct err
 void index_deleted(struct store_sqlite *q, int64_t study);
 /* This handle changed a trial's state. */
 void index_changed(struct trial_index *ix, int64_t trial, enum trial_state state);
+/* This handle claimed a waiting trial. */
+void index_claimed(struct trial_index *ix, int64_t trial, int64_t start_us);
+/* This handle put a trial back into the queue. */
+void index_put_back(struct trial_index *ix, int64_t trial);
+/* The trial as one of the open ones of any study, or NULL. */
+const struct open_trial *index_find_any(struct store_sqlite *q, int64_t trial);

@@ -65,7 +65,8 @@ static const char *const texts[SQL_COUNT] = {
 
     [SQL_TRIAL_INSERT] = "INSERT INTO trials(trial_id, number, study_id, state, datetime_start,"
                          " datetime_complete) VALUES(?6, ?1, ?2, ?3, ?4, ?5)",
-    [SQL_TRIAL_LOOK] = "SELECT study_id, state, number FROM trials WHERE trial_id=?1",
+    [SQL_TRIAL_LOOK] = "SELECT study_id, state, number, datetime_start FROM trials"
+                       " WHERE trial_id=?1",
     [SQL_TRIAL_FIND] = "SELECT trial_id FROM trials WHERE study_id=?1 AND number=?2",
     [SQL_TRIAL_CLAIM] = "UPDATE trials SET state='RUNNING', datetime_start=?2"
                         " WHERE trial_id=?1 AND state='WAITING'",
@@ -107,7 +108,7 @@ static const char *const texts[SQL_COUNT] = {
 
     [SQL_INDEX_NEW] = "SELECT trial_id, number, state FROM trials WHERE study_id=?1 AND trial_id>?2"
                       " ORDER BY trial_id",
-    [SQL_INDEX_NOT_BEFORE] = "SELECT CAST(value_json AS REAL) FROM trial_system_attributes"
+    [SQL_INDEX_NOT_BEFORE] = "SELECT value_json FROM trial_system_attributes"
                              " WHERE trial_id=?1 AND key='" STORE_ATTR_NOT_BEFORE "'",
     [SQL_INDEX_WAITING] = "SELECT count(*) FROM trials WHERE +study_id=?1 AND trial_id>=?2"
                           " AND trial_id<=?3 AND state='WAITING'",

@@ -180,8 +180,11 @@ int migrate_there(struct store_sqlite *q, int *from, int *to, struct err *err);
 enum { TABLES_RESULTS = 1, TABLES_FTF = 2 };
 int migrate_has(struct store_sqlite *q, int version, bool *has, struct err *err);
 
-/* Inside a transaction: what trial that is. Errors: ERR_NOTFOUND. (index.c) */
+/* Inside a transaction: what trial that is, and when it was started (0 = it was not). Errors:
+ * ERR_NOTFOUND. (index.c) */
 int trial_look(struct store_sqlite *q, int64_t trial, struct trial_head *out, struct err *err);
+int trial_look_start(struct store_sqlite *q, int64_t trial, struct trial_head *out,
+                     int64_t *start_us, struct err *err);
 /* Inserts a study; *study as *id in trial_write. Errors: ERR_EXISTS (the name). (study.c) */
 int study_insert(struct store_sqlite *q, const char *name, const enum direction *directions,
                  size_t n_directions, int64_t *study, struct err *err);

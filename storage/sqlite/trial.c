@@ -156,15 +156,6 @@ static int insert_row(struct store_sqlite *q, const struct trial_index *ix, cons
     return rc;
 }
 
-static int64_t not_before(const struct trial *t)
-{
-    for (size_t i = 0; i < t->n_system_attrs; i++) {
-        if (strcmp(t->system_attrs[i].key, STORE_ATTR_NOT_BEFORE) == 0)
-            return (int64_t)(atof(t->system_attrs[i].json) * 1e6);
-    }
-    return 0;
-}
-
 /* The times that a state demands; a start that was given stays, as Optuna has it. */
 static void complete_times(struct trial *t)
 {
@@ -182,7 +173,8 @@ int trial_write(struct store_sqlite *q, struct trial_index *ix, const struct tri
 {
     struct open_trial open = {.id = *id,
                               .number = t->number,
-                              .not_before_us = not_before(t),
+                              .not_before_us = queue_not_before_of(t),
+                              .start_us = t->start_us,
                               .state = t->state,
                               .own = true};
     int rc = insert_row(q, ix, t, &open.id, err);
@@ -238,20 +230,33 @@ int sqlite_trial_create(struct store *s, int64_t study, const struct trial *tmpl
     return rc < 0 ? rc : tx_leave(q, create(q, study, tmpl, id, number, err), err);
 }
 
-static int check_unfinished(int64_t trial, const struct trial_head *head, struct err *err)
+/* Whether it may change, and is ours still if it was: each claim writes a start of its own. Errors:
+ * ERR_NOTFOUND, ERR_FINISHED, ERR_CONFLICT (taken over). */
+static int look_ours(struct store_sqlite *q, int64_t trial, struct trial_head *head,
+                     struct err *err)
 {
-    if (!trial_state_finished(head->state))
-        return 0;
-    return err_set(err, ERR_FINISHED, "trial id %lld is already %s and cannot change",
-                   (long long)trial, trial_state_name(head->state));
+    int64_t start_us = 0;
+    int rc = trial_look_start(q, trial, head, &start_us, err);
+    if (rc < 0)
+        return rc;
+    if (trial_state_finished(head->state))
+        return err_set(err, ERR_FINISHED, "trial id %lld is already %s and cannot change",
+                       (long long)trial, trial_state_name(head->state));
+    const struct open_trial *known = index_find_any(q, trial);
+    bool ours = known != NULL && known->own && known->state == TRIAL_RUNNING;
+    if ((known != NULL && known->lost) ||
+        (ours && (head->state != TRIAL_RUNNING || start_us != known->start_us)))
+        return err_set(err, ERR_CONFLICT,
+                       "trial id %lld is not ours any more: it was put back into the queue, and is "
+                       "%s now",
+                       (long long)trial, trial_state_name(head->state));
+    return 0;
 }
 
 int trial_look_unfinished(struct store_sqlite *q, int64_t trial, int64_t *study, struct err *err)
 {
     struct trial_head head = {0};
-    int rc = trial_look(q, trial, &head, err);
-    if (rc == 0)
-        rc = check_unfinished(trial, &head, err);
+    int rc = look_ours(q, trial, &head, err);
     if (rc == 0)
         *study = head.study;
     return rc;
@@ -341,7 +346,7 @@ int sqlite_trial_finish(struct store *s, int64_t trial, enum trial_state state,
     return rc < 0 ? rc : tx_leave(q, trial_end(q, trial, state, values, n_values, &ix, err), err);
 }
 
-static int start_waiting(struct store_sqlite *q, int64_t trial, struct err *err)
+static int start_waiting(struct store_sqlite *q, int64_t trial, int64_t start_us, struct err *err)
 {
     AUTO_RESET sqlite3_stmt *st = NULL;
     char now[CLOCK_TEXT_MAX];
@@ -349,7 +354,7 @@ static int start_waiting(struct store_sqlite *q, int64_t trial, struct err *err)
     if (rc < 0)
         return rc;
     (void)sqlite3_bind_int64(st, 1, trial);
-    encode_time(st, 2, clock_utc_us(), now);
+    encode_time(st, 2, start_us, now);
     return sql_step(q, st, err);
 }
 
@@ -370,29 +375,33 @@ static int requeue(struct store_sqlite *q, int64_t trial, struct err *err)
     return rc < 0 ? rc : run_for(q, SQL_TRIAL_DISOWN, trial, err);
 }
 
-/* Under the write lock what trial_look says is so until the commit. */
+/* Under the write lock what is read is so until the commit. A trial that was taken over stays with
+ * whom it belongs to now. */
 static int set_state(struct store_sqlite *q, int64_t trial, enum trial_state state, bool *changed,
                      struct err *err)
 {
     struct trial_head head = {0};
     struct trial_index *ix;
-    int rc = trial_look(q, trial, &head, err);
-    if (rc == 0)
-        rc = check_unfinished(trial, &head, err);
-    if (rc < 0)
+    int64_t now = clock_utc_us();
+    int rc = look_ours(q, trial, &head, err);
+    bool theirs = rc == -ERR_CONFLICT;
+    if (rc < 0 && !theirs)
         return rc;
+    if (theirs && state == TRIAL_WAITING && head.state != TRIAL_WAITING)
+        return 0;
     *changed = state == TRIAL_WAITING || head.state == TRIAL_WAITING;
     if (state == head.state)
         return 0;
     rc = index_get(q, head.study, &ix, err);
     if (rc == 0)
-        rc = state == TRIAL_RUNNING ? start_waiting(q, trial, err) : requeue(q, trial, err);
-    if (rc == 0)
-        index_changed(ix, trial, state);
-    struct open_trial *open = rc == 0 ? index_find(ix, trial) : NULL;
-    if (open != NULL)
-        open->own = state == TRIAL_RUNNING;
-    return rc;
+        rc = state == TRIAL_RUNNING ? start_waiting(q, trial, now, err) : requeue(q, trial, err);
+    if (rc < 0)
+        return rc;
+    if (state == TRIAL_RUNNING)
+        index_claimed(ix, trial, now);
+    else
+        index_put_back(ix, trial);
+    return 0;
 }
 
 int sqlite_trial_state(struct store *s, int64_t trial, enum trial_state state, bool *changed,

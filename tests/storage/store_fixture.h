@@ -37,6 +37,12 @@ bool store_has_transactions(void);
         if (!store_has_transactions())                                                             \
             cr_skip_test("the proxy's protocol has no transactions");                              \
     } while (0)
+/* For a test of claims in a batch that is rolled back: on PostgreSQL they stand at once. */
+#define ONLY_WHERE_CLAIMS_WAIT()                                                                   \
+    do {                                                                                           \
+        if (!store_has_transactions() || !store_speaks_sqlite())                                   \
+            cr_skip_test("a claim stands at once");                                                \
+    } while (0)
 /* For a test of what stands in tables that the proxy's protocol does not reach: results,
  * heartbeats, the schema. */
 #define ONLY_WITH_TABLES()                                                                         \

@@ -69,12 +69,10 @@ static int hold(struct store *s, const char *ms)
     return 0;
 }
 
-/* Claims, and keeps the batch open. */
+/* Creates a trial, and keeps the batch open. */
 static int hold_study(struct store *s, int64_t study)
 {
-    const struct store_claim_opts opts = {.target = -1};
-    struct store_claim claim;
-    if (store_begin(s, &err) < 0 || store_trial_claim(s, study, &opts, &claim, &err) < 0)
+    if (store_begin(s, &err) < 0 || store_trial_create(s, study, NULL, NULL, NULL, &err) < 0)
         return fail();
     (void)puts("held");
     (void)fflush(stdout);

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "base/clock.h"
 #include "storage/care.h"
 #include "tests/lib/cut.h"
 #include "tests/lib/postgres.h"
@@ -53,6 +54,13 @@ static long ask(const char *sql)
     PQclear(r);
     PQfinish(c);
     return n;
+}
+
+static void outside_all(const char *sql)
+{
+    PGconn *c = must_connect();
+    must_exec(c, sql);
+    PQfinish(c);
 }
 
 static struct store *open_with(const char *at, int busy_ms)
@@ -137,7 +145,7 @@ static void commit_is_lost(enum cut what)
     MUST(store_trials_sync(s, w.study, 0, count_told, &told, &err));
     again = w;
     cr_assert_eq(do_work(s, &w, relay, what), -ERR_UNAVAILABLE, "%s", err.msg);
-    cr_expect_eq(ask("SELECT count(*) FROM trials"), what == CUT_ANSWER ? 6 : 3);
+    cr_expect_eq(ask("SELECT count(*) FROM trials"), what == CUT_ANSWER ? 6 : 4);
     MUST(do_work(s, &again, NULL, CUT_NOTHING));
     if (what == CUT_ANSWER) /* it finds what it has done */
         cr_expect(again.created == w.created && again.claimed == w.claimed &&
@@ -161,6 +169,83 @@ Test(postgres, a_commit_whose_answer_is_lost_is_done_once)
 Test(postgres, a_commit_that_never_arrived_is_done_the_second_time)
 {
     commit_is_lost(CUT_REQUEST);
+}
+
+static void claim_is_lost(enum cut what, enum claim_kind kind)
+{
+    const struct trial waiting = {.state = TRIAL_WAITING};
+    const struct store_claim_opts opts = {.target = -1, .owner = "me"};
+    struct cut_relay *relay = cut_start(server.dir);
+    struct store *s = open_with(pg_url(cut_dir(relay), "postgres"), 20000);
+    struct store *other = must_open(url);
+    struct store_claim c = {0}, before;
+    int64_t study = must_study(s, "a");
+    before = must_claim(s, study, -1, CLAIM_NEW);
+    if (kind == CLAIM_QUEUED)
+        MUST(store_trial_create(s, study, &waiting, NULL, NULL, &err));
+    cut_next(relay, what);
+    REFUSED(ERR_UNAVAILABLE, store_trial_claim(s, study, &opts, &c, &err));
+    cr_expect_eq(must_claim(other, study, -1, what == CUT_REQUEST ? kind : CLAIM_NEW).number,
+                 what == CUT_REQUEST ? 1 : 2);
+    MUST(store_trial_claim(s, study, &opts, &c, &err));
+    cr_expect_eq(c.kind, what == CUT_REQUEST ? CLAIM_NEW : kind);
+    cr_expect_eq(c.number, what == CUT_REQUEST ? 2 : 1);
+    cr_expect_eq(ask("SELECT count(*) FROM trials WHERE state='RUNNING'"), 3);
+    MUST(store_trial_finish(s, c.id, TRIAL_FAIL, NULL, 0, &err));
+    MUST(store_trial_finish(s, before.id, TRIAL_FAIL, NULL, 0, &err));
+    MUST(store_trial_claim(s, study, &opts, &c, &err));
+    cr_expect_eq(c.number, 3, "a claim is found twice");
+    store_destroy(other);
+    store_destroy(s);
+    cut_stop(relay);
+}
+
+Test(postgres, a_claim_whose_answer_is_lost_is_found)
+{
+    claim_is_lost(CUT_ANSWER, CLAIM_NEW);
+    outside_all("DELETE FROM trial_system_attributes; DELETE FROM trials");
+    claim_is_lost(CUT_ANSWER, CLAIM_QUEUED);
+}
+
+Test(postgres, a_claim_that_never_arrived_is_made)
+{
+    claim_is_lost(CUT_REQUEST, CLAIM_NEW);
+    outside_all("DELETE FROM trial_system_attributes; DELETE FROM trials");
+    claim_is_lost(CUT_REQUEST, CLAIM_QUEUED);
+}
+
+/* What stands before a claim is committed with it; a batch that fails behind it is done again. */
+Test(postgres, a_batch_that_fails_behind_a_claim_is_done_once)
+{
+    const struct store_claim_opts opts = {.target = -1, .owner = "me"};
+    struct store *s = open_with(url, 20000);
+    struct store_claim c;
+    const double v = 0.25;
+    int64_t study = must_study(s, "a"), fresh[2], retry[2];
+    int64_t running = must_claim(s, study, -1, CLAIM_NEW).id;
+    int64_t failing = must_claim(s, study, -1, CLAIM_NEW).id;
+    const struct store_retry again = {.max_retries = -1, .not_before_us = clock_utc_us() * 2};
+    for (int i = 0; i < 2; i++) {
+        MUST(store_begin(s, &err));
+        MUST(store_trial_params(s, running, &x, 1, &err));
+        MUST(store_trial_finish(s, running, TRIAL_COMPLETE, &v, 1, &err));
+        MUST(store_trial_retry(s, failing, &again, &retry[i], NULL, &err));
+        MUST(store_trial_claim(s, study, &opts, &c, &err));
+        cr_expect_eq(c.kind, CLAIM_NEW);
+        fresh[i] = c.id;
+        if (i == 0)
+            store_rollback(s);
+        else
+            MUST(store_commit(s, true, &err));
+    }
+    cr_expect_eq(fresh[0], fresh[1]);
+    cr_expect_eq(retry[0], retry[1]);
+    cr_expect_eq(ask("SELECT count(*) FROM trials"), 4);
+    cr_expect_eq(ask("SELECT count(*) FROM trial_values"), 1);
+    MUST(store_trial_claim(s, study, &opts, &c, &err));
+    cr_expect_neq(c.id, fresh[1], "the claim is found once more");
+    REFUSED(ERR_FINISHED, store_trial_finish(s, running, TRIAL_COMPLETE, &v, 1, &err));
+    store_destroy(s);
 }
 
 Test(postgres, a_study_whose_creation_was_not_answered_is_ours)
@@ -204,9 +289,6 @@ Test(postgres, a_return_that_was_not_answered_puts_nothing_of_others_back)
     cut_stop(relay);
 }
 
-/* --- taken over --------------------------------------------------------------------------------
- */
-
 static int finish_in_batch(struct store *s, int64_t trial)
 {
     const double v = 1;
@@ -218,61 +300,6 @@ static int finish_in_batch(struct store *s, int64_t trial)
         if (committed != -ERR_BUSY) /* a guard was wrong: once more, with a look */
             return rc < 0 ? rc : committed;
     }
-}
-
-Test(postgres, a_trial_that_was_failed_by_others_cannot_be_finished)
-{
-    struct store *zombie = must_open(url), *other = must_open(url);
-    int64_t study = must_study(zombie, "a");
-    const struct store_retry retry = {.max_retries = -1};
-    int64_t trial = must_claim(zombie, study, -1, CLAIM_NEW).id;
-    MUST(store_trial_retry(other, trial, &retry, NULL, NULL, &err));
-    cr_expect_eq(finish_in_batch(zombie, trial), -ERR_FINISHED);
-    REFUSED(ERR_FINISHED, store_trial_params(zombie, trial, &x, 1, &err));
-    cr_expect_eq(ask("SELECT count(*) FROM trial_values"), 0);
-    cr_expect_eq(ask("SELECT count(*) FROM trials WHERE state='FAIL'"), 1);
-    store_destroy(zombie);
-    store_destroy(other);
-}
-
-Test(postgres, a_trial_that_was_put_back_and_taken_by_others_is_theirs)
-{
-    struct store *zombie = must_open(url), *other = must_open(url);
-    int64_t study = must_study(zombie, "a");
-    int64_t trial = must_claim(zombie, study, -1, CLAIM_NEW).id;
-    const double v = 3;
-    MUST(store_trial_state(other, trial, TRIAL_WAITING, NULL, 0, NULL, &err));
-    REFUSED(ERR_CONFLICT, store_trial_finish(zombie, trial, TRIAL_COMPLETE, &v, 1, &err));
-    cr_expect_eq(must_claim(other, study, -1, CLAIM_QUEUED).id, trial);
-    REFUSED(ERR_CONFLICT, store_trial_finish(zombie, trial, TRIAL_COMPLETE, &v, 1, &err));
-    cr_expect_not_null(strstr(err.msg, "not ours any more"), "%s", err.msg);
-    cr_expect_eq(finish_in_batch(zombie, trial), -ERR_CONFLICT);
-    REFUSED(ERR_CONFLICT, store_trial_params(zombie, trial, &x, 1, &err));
-    MUST(store_trial_finish(other, trial, TRIAL_COMPLETE, &v, 1, &err));
-    cr_expect_eq(ask("SELECT count(*) FROM trial_values WHERE value=3"), 1);
-    store_destroy(zombie);
-    store_destroy(other);
-}
-
-Test(postgres, a_trial_that_was_taken_over_is_theirs_although_we_looked_meanwhile)
-{
-    struct store *zombie = must_open(url), *other = must_open(url);
-    int64_t study = must_study(zombie, "a"), counts[TRIAL_STATES];
-    int64_t trial = must_claim(zombie, study, -1, CLAIM_NEW).id;
-    const double v = 3;
-    MUST(store_trial_state(other, trial, TRIAL_WAITING, NULL, 0, NULL, &err));
-    MUST(store_study_counts(zombie, study, counts, &err)); /* it sees the trial wait */
-    REFUSED(ERR_CONFLICT, store_trial_finish(zombie, trial, TRIAL_COMPLETE, &v, 1, &err));
-    cr_expect_eq(must_claim(other, study, -1, CLAIM_QUEUED).id, trial);
-    REFUSED(ERR_CONFLICT, store_trial_finish(zombie, trial, TRIAL_COMPLETE, &v, 1, &err));
-    MUST(store_study_counts(zombie, study, counts, &err)); /* and run */
-    cr_expect_eq(finish_in_batch(zombie, trial), -ERR_CONFLICT);
-    cr_expect_eq(ask("SELECT count(*) FROM trials WHERE state='RUNNING'"), 1);
-    MUST(store_trial_state(other, trial, TRIAL_WAITING, NULL, 0, NULL, &err));
-    cr_expect_eq(must_claim(zombie, study, -1, CLAIM_QUEUED).id, trial);
-    MUST(store_trial_finish(zombie, trial, TRIAL_COMPLETE, &v, 1, &err)); /* ours again */
-    store_destroy(zombie);
-    store_destroy(other);
 }
 
 Test(postgres, an_id_with_more_than_32_bits_is_of_no_study)

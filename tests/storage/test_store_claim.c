@@ -80,6 +80,113 @@ Test(store_claim, a_trial_that_is_given_back_waits_for_anybody)
     store_destroy(s);
 }
 
+/* --- taken over --------------------------------------------------------------------------------
+ */
+
+static const struct dist unit = {.kind = DIST_FLOAT, .low = 0, .high = 1};
+
+static int finish_in_batch(struct store *s, int64_t trial)
+{
+    const double v = 1;
+    for (;;) {
+        MUST(store_begin(s, &err));
+        int rc = store_trial_finish(s, trial, TRIAL_COMPLETE, &v, 1, &err);
+        int committed = store_commit(s, true, &err);
+        store_rollback(s);
+        if (committed != -ERR_BUSY) /* a guard was wrong: once more, with a look */
+            return rc < 0 ? rc : committed;
+    }
+}
+
+Test(store_claim, a_trial_that_was_failed_by_others_cannot_be_finished)
+{
+    ONLY_WITH_TRANSACTIONS();
+    const char *path = fresh_path();
+    struct store *zombie = must_open(path), *other = must_open(path);
+    int64_t study = must_study(zombie, "a");
+    const struct store_retry retry = {.max_retries = -1};
+    const struct trial_param param = {"x", &unit, 0.5};
+    int64_t trial = must_claim(zombie, study, -1, CLAIM_NEW).id;
+    MUST(store_trial_retry(other, trial, &retry, NULL, NULL, &err));
+    cr_expect_eq(finish_in_batch(zombie, trial), -ERR_FINISHED);
+    REFUSED(ERR_FINISHED, store_trial_params(zombie, trial, &param, 1, &err));
+    cr_expect_str_eq(rows(path, "SELECT count(*) FROM trial_values"), "0");
+    cr_expect_str_eq(rows(path, "SELECT count(*) FROM trials WHERE state='FAIL'"), "1");
+    store_destroy(zombie);
+    store_destroy(other);
+}
+
+Test(store_claim, a_trial_that_was_put_back_and_taken_by_others_is_theirs)
+{
+    ONLY_WITH_TRANSACTIONS();
+    const char *path = fresh_path();
+    struct store *zombie = must_open(path), *other = must_open(path);
+    int64_t study = must_study(zombie, "a");
+    const struct trial_param param = {"x", &unit, 0.5};
+    int64_t trial = must_claim(zombie, study, -1, CLAIM_NEW).id;
+    const double v = 3;
+    MUST(store_trial_state(other, trial, TRIAL_WAITING, NULL, 0, NULL, &err));
+    REFUSED(ERR_CONFLICT, store_trial_finish(zombie, trial, TRIAL_COMPLETE, &v, 1, &err));
+    cr_expect_eq(must_claim(other, study, -1, CLAIM_QUEUED).id, trial);
+    REFUSED(ERR_CONFLICT, store_trial_finish(zombie, trial, TRIAL_COMPLETE, &v, 1, &err));
+    cr_expect_not_null(strstr(err.msg, "not ours any more"), "%s", err.msg);
+    cr_expect_eq(finish_in_batch(zombie, trial), -ERR_CONFLICT);
+    REFUSED(ERR_CONFLICT, store_trial_params(zombie, trial, &param, 1, &err));
+    MUST(store_trial_finish(other, trial, TRIAL_COMPLETE, &v, 1, &err));
+    cr_expect_str_eq(rows(path, "SELECT count(*) FROM trial_values WHERE value=3"), "1");
+    store_destroy(zombie);
+    store_destroy(other);
+}
+
+Test(store_claim, a_trial_that_was_taken_over_is_theirs_although_we_looked_meanwhile)
+{
+    ONLY_WITH_TRANSACTIONS();
+    const char *path = fresh_path();
+    struct store *zombie = must_open(path), *other = must_open(path);
+    int64_t study = must_study(zombie, "a"), counts[TRIAL_STATES];
+    int64_t trial = must_claim(zombie, study, -1, CLAIM_NEW).id;
+    const double v = 3;
+    MUST(store_trial_state(other, trial, TRIAL_WAITING, NULL, 0, NULL, &err));
+    MUST(store_study_counts(zombie, study, counts, &err)); /* it sees the trial wait */
+    REFUSED(ERR_CONFLICT, store_trial_finish(zombie, trial, TRIAL_COMPLETE, &v, 1, &err));
+    cr_expect_eq(must_claim(other, study, -1, CLAIM_QUEUED).id, trial);
+    REFUSED(ERR_CONFLICT, store_trial_finish(zombie, trial, TRIAL_COMPLETE, &v, 1, &err));
+    MUST(store_study_counts(zombie, study, counts, &err)); /* and run */
+    cr_expect_eq(finish_in_batch(zombie, trial), -ERR_CONFLICT);
+    cr_expect_str_eq(rows(path, "SELECT count(*) FROM trials WHERE state='RUNNING'"), "1");
+    MUST(store_trial_state(other, trial, TRIAL_WAITING, NULL, 0, NULL, &err));
+    cr_expect_eq(must_claim(zombie, study, -1, CLAIM_QUEUED).id, trial);
+    MUST(store_trial_finish(zombie, trial, TRIAL_COMPLETE, &v, 1, &err)); /* ours again */
+    store_destroy(zombie);
+    store_destroy(other);
+}
+
+Test(store_claim, a_time_that_is_none_holds_no_trial_back)
+{
+    static const char *const now[] = {"NaN", "-1e300", "\"soon\""};
+    static const char *const never[] = {"1e300", "Infinity"};
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    int64_t a = must_study(s, "a");
+    struct trial_attr at = {STORE_ATTR_NOT_BEFORE, NULL};
+    const struct trial waiting = {.state = TRIAL_WAITING, .system_attrs = &at, .n_system_attrs = 1};
+    for (size_t i = 0; i < ARRAY_LEN(never); i++) {
+        at.json = never[i];
+        MUST(store_trial_create(s, a, &waiting, NULL, NULL, &err));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(now); i++) {
+        at.json = now[i];
+        MUST(store_trial_create(s, a, &waiting, NULL, NULL, &err));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(now); i++)
+        cr_expect_eq(must_claim(s, a, -1, CLAIM_QUEUED).number, (int64_t)(ARRAY_LEN(never) + i));
+    cr_expect_gt(must_claim(s, a, 5, CLAIM_LATER).due_us, clock_utc_us());
+    struct store *other = must_open(path); /* and who reads it from the tables */
+    cr_expect_gt(must_claim(other, a, 5, CLAIM_LATER).due_us, clock_utc_us());
+    store_destroy(other);
+    store_destroy(s);
+}
+
 Test(store_claim, queued_trials_come_first_with_what_is_fixed)
 {
     const char *path = fresh_path();
@@ -88,7 +195,7 @@ Test(store_claim, queued_trials_come_first_with_what_is_fixed)
     (void)must_claim(s, a, -1, CLAIM_NEW);
     /* as study.enqueue_trial writes it, from another connection */
     outside(path,
-            "INSERT INTO trials VALUES(2, 1, 1, 'WAITING', NULL, NULL);"
+            "INSERT INTO trials(number, study_id, state) VALUES(1, 1, 'WAITING');"
             "INSERT INTO trial_system_attributes VALUES(1, 2, 'fixed_params', '{\"x\": 0.5}')");
     struct store_claim c = must_claim(s, a, -1, CLAIM_QUEUED);
     cr_expect_eq(c.number, 1);
