@@ -175,7 +175,7 @@ static const char *path_sentence(const struct look *l)
     const struct triage_verdict *v = &l->verdict;
     static const char *const sentences[] = {
         "healthy: nothing to do",
-        "path A: roll back to " BASE_ENV_BASELINE,
+        ("path A: roll back to " BASE_ENV_BASELINE),
         "path B: lower gamma by one step",
         "path C: investigate, change nothing yet",
         "no data: neither healthy nor failing",

@@ -147,7 +147,7 @@ static bool begins(struct reader *r, size_t column, const char *name)
 {
     size_t len, n = strlen(name);
     const char *text = csv_cell_text(&r->cells[column], &r->scratch, &len);
-    return len > n && strncasecmp(text, name, n) == 0 && memchr(" _(", text[n], 3) != NULL;
+    return len > n && strncasecmp(text, name, n) == 0 && strchr(" _(", text[n]) != NULL;
 }
 
 static int find_columns(struct reader *r, struct err *err)
@@ -208,7 +208,7 @@ static bool has_year(const char *text, size_t len)
         if (i >= len || text[i] < '0' || text[i] > '9')
             return false;
     }
-    return len >= 8 && memchr("-/. ", text[4], 4) != NULL;
+    return len >= 8 && strchr("-/. ", text[4]) != NULL;
 }
 
 /* Less than 0: the row before has the earlier time. The first row has none before it. */

@@ -42,7 +42,8 @@ static void put_error(response *r, Grpc__Reflection__V1alpha__ErrorResponse *e, 
     r->error_response = e;
 }
 
-static void pack_services(response *r, struct buf *reply)
+/* The answers' parts live in the function that packs them, as its copy of the answer does. */
+static void pack_services(response r, struct buf *reply)
 {
     Grpc__Reflection__V1alpha__ListServiceResponse list =
         GRPC__REFLECTION__V1ALPHA__LIST_SERVICE_RESPONSE__INIT;
@@ -55,31 +56,31 @@ static void pack_services(response *r, struct buf *reply)
     }
     list.n_service = ARRAY_LEN(files);
     list.service = pointers;
-    r->message_response_case =
+    r.message_response_case =
         GRPC__REFLECTION__V1ALPHA__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_LIST_SERVICES_RESPONSE;
-    r->list_services_response = &list;
-    wire_pack(reply, r);
+    r.list_services_response = &list;
+    wire_pack(reply, &r);
 }
 
-static void pack_file(response *r, const char *symbol, const char *name, struct buf *reply)
+static void pack_file(response r, const char *symbol, const char *name, struct buf *reply)
 {
     Grpc__Reflection__V1alpha__FileDescriptorResponse f =
         GRPC__REFLECTION__V1ALPHA__FILE_DESCRIPTOR_RESPONSE__INIT;
     Grpc__Reflection__V1alpha__ErrorResponse none = GRPC__REFLECTION__V1ALPHA__ERROR_RESPONSE__INIT;
     ProtobufCBinaryData bytes;
-    put_error(r, &none, 5 /* NOT_FOUND */, "there is no such file or symbol here");
+    put_error(&r, &none, 5 /* NOT_FOUND */, "there is no such file or symbol here");
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
         if ((symbol != NULL && strncmp(symbol, files[i].package, strlen(files[i].package)) == 0) ||
             (name != NULL && strcmp(name, files[i].file) == 0)) {
             bytes = only_file(files[i].set, *files[i].n);
             f.n_file_descriptor_proto = 1;
             f.file_descriptor_proto = &bytes;
-            r->message_response_case =
+            r.message_response_case =
                 GRPC__REFLECTION__V1ALPHA__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_FILE_DESCRIPTOR_RESPONSE;
-            r->file_descriptor_response = &f;
+            r.file_descriptor_response = &f;
         }
     }
-    wire_pack(reply, r);
+    wire_pack(reply, &r);
 }
 
 int reflection_answer(const void *request, size_t n, struct buf *reply, struct err *err)
@@ -98,13 +99,13 @@ int reflection_answer(const void *request, size_t n, struct buf *reply, struct e
     r.original_request = q;
     switch (q->message_request_case) {
     case GRPC__REFLECTION__V1ALPHA__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_LIST_SERVICES:
-        pack_services(&r, reply);
+        pack_services(r, reply);
         break;
     case GRPC__REFLECTION__V1ALPHA__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_BY_FILENAME:
-        pack_file(&r, NULL, q->file_by_filename, reply);
+        pack_file(r, NULL, q->file_by_filename, reply);
         break;
     case GRPC__REFLECTION__V1ALPHA__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_SYMBOL:
-        pack_file(&r, q->file_containing_symbol, NULL, reply);
+        pack_file(r, q->file_containing_symbol, NULL, reply);
         break;
     default:
         put_error(&r, &e, 12 /* UNIMPLEMENTED */, "proto3 has no extensions");
