@@ -101,7 +101,8 @@ static void look_for_forker(struct autopsy *a, json_t *found, const json_t *proc
         {
             AUTO(buf_free) struct buf at = BUF_INIT;
             const struct forker *f = forker_find(doc_get(frame, "file"));
-            if (f == NULL || (a->forker != NULL && a->forker <= f))
+            bool told = a->forker == f && json_object_get(found, "forked_by") != NULL;
+            if (f == NULL || told || (a->forker != NULL && a->forker < f))
                 continue;
             a->forker = f;
             buf_printf(&at, "%s:%" PRId64 " %s", doc_get(frame, "file"),
@@ -109,6 +110,21 @@ static void look_for_forker(struct autopsy *a, json_t *found, const json_t *proc
                        doc_get(frame, "function"));
             doc_text(found, "forked_by", buf_str(&at));
         }
+    }
+}
+
+void autopsy_take_fork(struct autopsy *out, const json_t *from)
+{
+    size_t i;
+    const json_t *frame;
+    json_array_foreach(json_object_get(from, "python"), i, frame)
+    {
+        AUTO(buf_free) struct buf file = BUF_INIT; /* "…/filter.py:12 in f" */
+        const char *text = json_is_string(frame) ? json_string_value(frame) : "";
+        buf_add(&file, text, strcspn(text, ":"));
+        const struct forker *f = forker_find(buf_str(&file));
+        if (f != NULL && (out->forker == NULL || f < out->forker))
+            out->forker = f;
     }
 }
 
@@ -124,7 +140,7 @@ void autopsy_take(struct autopsy *out, const json_t *doc)
 {
     size_t i;
     const json_t *process, *verdict = json_object_get(doc, "verdict");
-    *out = (struct autopsy){0};
+    *out = (struct autopsy){.forker = out->forker};
     if (!json_is_object(doc))
         return;
     out->found = json_object();

@@ -17,5 +17,8 @@ struct autopsy {
 void autopsy_read(struct autopsy *out, const char *dir);
 /* The same from a document (executor/evidence/evidence.h). */
 void autopsy_take(struct autopsy *out, const json_t *doc);
+/* What the guard knows of where a fork came from ("from" of forkless:forks; NULL: nothing), to be
+ * told before the others: a package in its stack is the one that forked. */
+void autopsy_take_fork(struct autopsy *out, const json_t *from);
 void autopsy_free(struct autopsy *a);
 #define AUTO_AUTOPSY AUTO(autopsy_free)

@@ -33,10 +33,12 @@ static void check_kernel(struct checkup *c)
                     u.release, strerror(sys));
 }
 
-static void ignore_found(void *ctx, const struct fork_call *f, const char *how)
+static void ignore_found(void *ctx, const struct fork_call *f, const struct origin *from,
+                         const char *how)
 {
     (void)ctx;
     (void)f;
+    (void)from;
     (void)how;
 }
 

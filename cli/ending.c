@@ -153,6 +153,15 @@ static void put_failure_json(struct buf *b, const struct failures *f)
     buf_printf(b, ",\"number\":%" PRId64 "}", f->number);
 }
 
+static void put_forks(struct buf *b, const struct executor_forks *f)
+{
+    buf_puts(b, ",\"forks\":{");
+    if (f->seen)
+        buf_printf(b, "\"all\":%" PRId64 ",", f->all);
+    buf_printf(b, "\"threaded\":%" PRId64 ",\"going_on\":%" PRId64 ",\"denied\":%" PRId64 "}",
+               f->threaded, f->going_on, f->denied);
+}
+
 static void put_result(struct buf *b, const struct outcome_conf *conf,
                        const struct executor_result *r, const struct ending *e)
 {
@@ -169,6 +178,7 @@ static void put_result(struct buf *b, const struct outcome_conf *conf,
         buf_printf(b, ",\"spooled\":%" PRId64 ",\"spool\":", r->spooled);
         json_put_string(b, r->spool);
     }
+    put_forks(b, &r->forks);
     if (r->proven_rows >= 0)
         buf_printf(b, ",\"rows\":%" PRId64, r->proven_rows);
     buf_printf(b, ",\"seconds\":%.3f,\"studies\":[", (double)r->elapsed_ms / 1000);

@@ -35,18 +35,19 @@ struct findings {
     unsigned n;
 };
 
-static void on_found(void *ctx, const struct fork_call *f, const char *how)
+static void on_found(void *ctx, const struct fork_call *f, const struct origin *from,
+                     const char *how)
 {
     struct findings *all = ctx;
-    char text[400];
-    guard_say(text, sizeof(text), f, how[0] == 'd' ? "called fork" : "forked");
+    char text[800];
+    guard_say(text, sizeof(text), f, from, how[0] == 'd' ? "called fork" : "forked");
     cli_error("%s: %s", text,
               how[0] == 'd' ? "refused (EAGAIN); use n_jobs=1 or the \"spawn\" start method"
                             : "and the child goes on without exec");
     if (all->n++ >= MAX_FINDINGS)
         return;
     buf_puts(&all->json, all->n > 1 ? "," : "");
-    guard_put_json(&all->json, f, how);
+    guard_put_json(&all->json, f, from, how);
 }
 
 static void print_json(const struct guarded_report *r, const struct findings *all, int code)

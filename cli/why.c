@@ -130,6 +130,7 @@ static void take_forks(struct why *w, json_t *forks)
         buf_puts(&w->forks, "OpenMP\n");
     if (strcmp(doc_get(last, "grpc"), "live") == 0)
         buf_puts(&w->forks, "gRPC\n");
+    autopsy_take_fork(&w->autopsy, json_object_get(forks, "from"));
     if (json_is_object(forks))
         (void)json_object_set(w->doc, "forks", forks);
 }
@@ -495,6 +496,7 @@ static void print_forks(const json_t *forks)
                  json_integer_value(json_object_get(forks, "denied")), text_clean(command),
                  json_integer_value(json_object_get(last, "threads")), doc_get(last, "grpc"),
                  doc_get(last, "openmp"));
+    line("forked", doc_get(json_object_get(forks, "from"), "at"));
 }
 
 static void print_tries(const json_t *tries)

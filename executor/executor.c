@@ -228,6 +228,7 @@ static void fill_status(struct executor *ex, struct executor_status *out)
             out->best_study = i;
     }
     out->studies = ex->views;
+    forks_count(ex, &out->forks);
     for (int i = 0; i < ex->plan.jobs; i++) {
         const struct slot *s = &ex->slots[i];
         if (!s->alive || s->run == NULL)
@@ -257,7 +258,10 @@ static void on_beat_timer(uv_timer_t *t)
               LOG_INT("running", st.running), LOG_INT("quietest_ms", st.quietest_ms),
               LOG_TEXT("best_study", best != NULL ? best->name : NULL),
               LOG_REAL("best", best != NULL ? best->best_value : NAN),
-              LOG_INT("elapsed_ms", st.elapsed_ms),
+              LOG_INT("elapsed_ms", st.elapsed_ms), LOG_INT("forks", st.forks.all),
+              LOG_INT("forks_after_threads", st.forks.threaded),
+              LOG_INT("forks_going_on", st.forks.going_on),
+              LOG_INT("forks_denied", st.forks.denied),
               LOG_INT("store_waiting", storeq_pending(ex->storeq)));
     executor_heartbeat(ex);
     executor_feed(ex, (struct sw_event){.type = SW_EV_TICK});
@@ -568,6 +572,7 @@ static int fill_result(struct executor *ex, struct err *err)
     out->failed = status.failed;
     out->target = status.target;
     out->elapsed_ms = status.elapsed_ms;
+    out->forks = status.forks;
     if (ex->spool != NULL && (out->spooled = spool_left(ex->spool)) > 0)
         out->spool = strdup(spool_path(ex->spool));
     out->n_studies = ex->n_studies;

@@ -29,6 +29,15 @@ static inline int64_t executor_study_failed(const struct executor_study *s)
 }
 
 /* How the sweep stands. */
+/* Forks that workers made, of this run. */
+struct executor_forks {
+    bool seen;        /* as they happen; else they are searched for, and `all` is unknown */
+    int64_t all;      /* with threads or without */
+    int64_t threaded; /* made by a process with threads */
+    int64_t going_on; /* of those: the child did not exec */
+    int64_t denied;   /* of those: refused */
+};
+
 struct executor_status {
     /* over all studies; done counts towards the targets, failed is without the interrupted */
     int64_t done, failed, running, target;
@@ -36,6 +45,7 @@ struct executor_status {
     int n_studies;
     int best_study;                   /* whose best to show: the first with one; -1 = none */
     uint64_t elapsed_ms, quietest_ms; /* quietest: idle age of the most silent busy worker */
+    struct executor_forks forks;
 };
 
 /* Who watches. All callbacks come from the loop's thread; NULL ones are skipped. */
@@ -70,6 +80,7 @@ struct executor_result {
     struct executor_study *studies; /* [n_studies], owned: executor_result_free */
     int n_studies;
     uint64_t elapsed_ms;
+    struct executor_forks forks;
     int64_t spooled; /* entries that the store has not taken: they are in the spool */
     char *spool;     /* its path, owned; NULL: nothing is in it */
     struct err err;  /* SW_STORE: what the store said; else code is ERR_NONE */

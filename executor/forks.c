@@ -16,12 +16,13 @@
 /* --- what is known of them -------------------------------------------------------------------- */
 
 /* forks.jsonl in the trial's directory: part of the evidence, should it hang. */
-static void write_record(const struct run *r, const struct fork_call *f, const char *how)
+static void write_record(const struct run *r, const struct fork_call *f, const struct origin *from,
+                         const char *how)
 {
     struct buf b = BUF_INIT;
     if (r->forks.threaded > MAX_RECORDS)
         return;
-    guard_put_json(&b, f, how);
+    guard_put_json(&b, f, from, how);
     buf_putc(&b, '\n');
     AUTO_CLOSE int fd =
         openat(r->dir_fd, "forks.jsonl", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
@@ -30,40 +31,51 @@ static void write_record(const struct run *r, const struct fork_call *f, const c
     buf_free(&b);
 }
 
-/* In the trial's row: how many, and the last one as an example. */
-static void set_attribute(struct run *r, const struct fork_call *f, const char *how)
+/* In the trial's row: how many, the last one as an example, and the last place that is known. */
+static void set_attribute(struct run *r, const struct fork_call *f, const struct origin *from,
+                          const char *how)
 {
     struct buf b = BUF_INIT;
     struct err err;
     buf_printf(&b, "{\"threaded\":%u,\"going_on\":%u,\"denied\":%u,\"last\":", r->forks.threaded,
                r->forks.going_on, r->forks.denied);
-    guard_put_json(&b, f, how);
+    guard_put_json(&b, f, NULL, how);
     buf_putc(&b, '}');
     json_t *value = b.failed ? NULL : json_read(b.data, b.len, &err);
     buf_free(&b);
     if (value == NULL)
         return;
+    if (from != NULL) {
+        json_decref(r->forks.from);
+        r->forks.from = json_deep_copy(origin_doc(from));
+    }
+    if (r->forks.from != NULL)
+        (void)json_object_set(value, "from", r->forks.from);
     if (r->new_attrs == NULL)
         r->new_attrs = json_object();
     (void)json_object_set_new(r->new_attrs, ATTR_FORKS, value);
     record_reports(r);
 }
 
-static void tell(struct slot *s, const struct fork_call *f, const char *how)
+static void tell(struct slot *s, const struct fork_call *f, const struct origin *from,
+                 const char *how)
 {
     struct run *r = s->run;
     struct executor *ex = s->ex;
-    char text[400];
-    write_record(r, f, how);
-    set_attribute(r, f, how);
+    char text[800];
+    AUTO_FREE char *where = from != NULL ? json_dumps(origin_doc(from), JSON_COMPACT) : NULL;
+    write_record(r, f, from, how);
+    set_attribute(r, f, from, how);
     log_event(LOG_WARNING, "fork_after_threads", LOG_TEXT("study", r->study->view.name),
               LOG_INT("trial", r->number), LOG_TEXT("how", how), LOG_INT("pid", f->pid),
               LOG_TEXT("command", f->command), LOG_INT("threads", f->threads),
               LOG_TEXT("others", f->names), LOG_FLAG("grpc", (f->live & GUARD_GRPC) != 0),
-              LOG_FLAG("openmp", (f->live & GUARD_OPENMP) != 0));
-    if (ex->forks_found++ > 0)
+              LOG_FLAG("openmp", (f->live & GUARD_OPENMP) != 0),
+              LOG_RAW("from", where != NULL ? where : "null"));
+    if (ex->forks_told)
         return; /* one is enough for people */
-    guard_say(text, sizeof(text), f, how[0] == 'f' ? "has forked" : "forks");
+    ex->forks_told = true;
+    guard_say(text, sizeof(text), f, from, how[0] == 'f' ? "has forked" : "forks");
     executor_notice(ex, "trial %" PRId64 ": %s%s", r->number, text,
                     how[0] == 'd' ? ": refused" : ": its children may hang");
 }
@@ -71,11 +83,11 @@ static void tell(struct slot *s, const struct fork_call *f, const char *how)
 /* --- one call --------------------------------------------------------------------------------- */
 
 /* The one line that the user finds beside the OSError. */
-static void explain(struct slot *s, const struct fork_call *f)
+static void explain(struct slot *s, const struct fork_call *f, const struct origin *from)
 {
-    char text[400];
+    char text[800];
     struct buf b = BUF_INIT;
-    guard_say(text, sizeof(text), f, "called fork");
+    guard_say(text, sizeof(text), f, from, "called fork");
     buf_printf(
         &b,
         "forkless: fork refused (EAGAIN): %s. The child could wait for ever for a lock whose "
@@ -89,9 +101,17 @@ static void explain(struct slot *s, const struct fork_call *f)
 
 /* --- reports ---------------------------------------------------------------------------------- */
 
+static void count(struct executor_forks *all, const struct lookout_report *l)
+{
+    all->threaded += l->how != LOOKOUT_GOES_ON ? (int64_t)l->n : 0;
+    all->going_on += l->how == LOOKOUT_GOES_ON;
+    all->denied += l->how == LOOKOUT_DENIED;
+}
+
 static void take(struct slot *s, const struct lookout_report *l)
 {
     struct run *r = s->run;
+    count(&s->ex->forks, l);
     s->forks.threaded = s->forks.threaded || l->how == LOOKOUT_CALLED;
     if (r == NULL || r->ended)
         return;
@@ -102,14 +122,14 @@ static void take(struct slot *s, const struct lookout_report *l)
     case LOOKOUT_DENIED:
         r->forks.threaded++;
         r->forks.denied++;
-        explain(s, &l->call);
-        tell(s, &l->call, "denied");
+        explain(s, &l->call, l->origin);
+        tell(s, &l->call, l->origin, "denied");
         break;
     case LOOKOUT_GOES_ON:
         if (l->at_ms < r->started_ms)
             break; /* the trial before in this worker made it */
         r->forks.going_on++;
-        tell(s, &l->call, "goes on");
+        tell(s, &l->call, l->origin, "goes on");
         break;
     }
 }
@@ -117,8 +137,26 @@ static void take(struct slot *s, const struct lookout_report *l)
 void forks_take(struct slot *s)
 {
     struct lookout_report l;
-    while (s->forks.lookout != NULL && lookout_take(s->forks.lookout, &l))
+    while (s->forks.lookout != NULL && lookout_take(s->forks.lookout, &l)) {
         take(s, &l);
+        origin_free(l.origin);
+    }
+}
+
+void forks_take_last(struct slot *s)
+{
+    if (s->forks.lookout != NULL)
+        lookout_hurry(s->forks.lookout);
+    forks_take(s);
+}
+
+void forks_count(const struct executor *ex, struct executor_forks *out)
+{
+    *out = ex->forks;
+    for (int i = 0; i < ex->plan.jobs; i++) {
+        struct lookout *l = ex->slots[i].forks.lookout;
+        out->all += l != NULL ? (int64_t)lookout_forks(l) : 0;
+    }
 }
 
 static void on_reports(uv_async_t *a)
@@ -162,7 +200,9 @@ static void on_look(void *data)
         return;
     r->forks.threaded++;
     r->forks.going_on++;
-    tell(f->slot, &f->call, "found later");
+    f->slot->ex->forks.threaded++;
+    f->slot->ex->forks.going_on++;
+    tell(f->slot, &f->call, NULL, "found later");
 }
 
 void forks_found(struct slot *s, pid_t forker)
@@ -225,6 +265,8 @@ void forks_hello(struct slot *s)
         unseen(ex, guard_why(why));
     else if ((s->forks.lookout = lookout_start(listener, &conf)) == NULL)
         unseen(ex, "no thread to look at them is to be had, and they fail (ENOSYS)");
+    else
+        ex->forks.seen = true;
 }
 
 void forks_end(struct slot *s)
@@ -232,6 +274,8 @@ void forks_end(struct slot *s)
     if (s->forks.look != NULL)
         aside_forget(s->forks.look);
     s->forks.look = NULL;
+    if (s->forks.lookout != NULL)
+        s->ex->forks.all += (int64_t)lookout_forks(s->forks.lookout);
     lookout_end(s->forks.lookout);
     s->forks.lookout = NULL;
 }

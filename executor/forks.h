@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "base/json.h"
 #include "executor/aside.h"
 #include "executor/lookout.h"
 
@@ -20,4 +21,5 @@ struct fork_counts {
     unsigned threaded; /* made by a process with threads */
     unsigned going_on; /* of them: the child did not exec, the findings */
     unsigned denied;   /* refused */
+    json_t *from;      /* where the last one came from that is known; owned, NULL: none */
 };

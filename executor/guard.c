@@ -306,7 +306,12 @@ bool guard_receive(int listener, const struct fork_call *last, struct fork_call 
     if (out->tid > 0)
         look(out, last);
     /* its number may have become somebody else's while we read */
-    return ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &n.id) == 0;
+    return guard_waits(listener, n.id);
+}
+
+bool guard_waits(int listener, uint64_t id)
+{
+    return ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
 }
 
 void guard_answer(int listener, uint64_t id, int sys)
@@ -326,12 +331,15 @@ bool guard_deadly(const struct fork_call *f)
     return f->threads > 1 && f->live != 0;
 }
 
-void guard_say(char *out, size_t n, const struct fork_call *f, const char *verb)
+void guard_say(char *out, size_t n, const struct fork_call *f, const struct origin *from,
+               const char *verb)
 {
     static const char *const whose[] = {"", ", gRPC's among them", ", OpenMP's among them",
                                         ", gRPC's and OpenMP's among them"};
-    (void)snprintf(out, n, "%s (pid %d) %s with %d threads alive%s (%s)", f->command, (int)f->pid,
-                   verb, f->threads, whose[f->live & (GUARD_GRPC | GUARD_OPENMP)], f->names);
+    const char *at = origin_at(from);
+    (void)snprintf(out, n, "%s (pid %d) %s with %d threads alive%s (%s)%s%s", f->command,
+                   (int)f->pid, verb, f->threads, whose[f->live & (GUARD_GRPC | GUARD_OPENMP)],
+                   f->names, at[0] != '\0' ? ", at " : "", at);
 }
 
 static const char *how_present(const struct fork_call *f, unsigned library)
@@ -339,14 +347,25 @@ static const char *how_present(const struct fork_call *f, unsigned library)
     return (f->live & library) != 0 ? "live" : (f->mapped & library) != 0 ? "loaded" : "no";
 }
 
-void guard_put_json(struct buf *b, const struct fork_call *f, const char *how)
+static void put_origin(struct buf *b, const struct origin *from)
+{
+    char *text = from != NULL ? json_dumps(origin_doc(from), JSON_COMPACT) : NULL;
+    if (text != NULL)
+        buf_printf(b, ",\"from\":%s", text);
+    free(text);
+}
+
+void guard_put_json(struct buf *b, const struct fork_call *f, const struct origin *from,
+                    const char *how)
 {
     buf_printf(b, "{\"how\":\"%s\",\"pid\":%d,\"command\":", how, (int)f->pid);
     json_put_string(b, f->command);
     buf_printf(b, ",\"threads\":%d,\"others\":", f->threads);
     json_put_string(b, f->names);
-    buf_printf(b, ",\"grpc\":\"%s\",\"openmp\":\"%s\"}", how_present(f, GUARD_GRPC),
+    buf_printf(b, ",\"grpc\":\"%s\",\"openmp\":\"%s\"", how_present(f, GUARD_GRPC),
                how_present(f, GUARD_OPENMP));
+    put_origin(b, from);
+    buf_putc(b, '}');
 }
 
 /* Children of one fork and later ones of its caller. */
@@ -390,8 +409,6 @@ static uint64_t next_look(uint64_t age)
 static void note(struct guard_pending *p, const struct guard_pended *g, uint64_t due_ms)
 {
     size_t i = p->n;
-    if (p->n == GUARD_PENDING)
-        return;
     for (; i > 0 && p->v[i - 1].due_ms > due_ms; i--)
         p->v[i] = p->v[i - 1];
     p->v[i] = *g;
@@ -399,14 +416,23 @@ static void note(struct guard_pending *p, const struct guard_pended *g, uint64_t
     p->n++;
 }
 
-void guard_pend(struct guard_pending *p, const struct fork_call *f, uint64_t now_ms)
+bool guard_has_room(const struct guard_pending *p, pid_t pid)
 {
     for (size_t i = 0; i < p->n; i++) {
-        if (p->v[i].call.pid == f->pid)
-            return;
+        if (p->v[i].call.pid == pid)
+            return false;
     }
-    const struct guard_pended g = {.call = *f, .at_ms = now_ms};
-    note(p, &g, now_ms + next_look(0));
+    return p->n < GUARD_PENDING;
+}
+
+void guard_pend(struct guard_pending *p, const struct fork_call *f, struct origin *origin,
+                uint64_t now_ms)
+{
+    const struct guard_pended g = {.call = *f, .origin = origin, .at_ms = now_ms};
+    if (guard_has_room(p, f->pid))
+        note(p, &g, now_ms + next_look(0));
+    else
+        origin_free(origin);
 }
 
 int guard_patience(const struct guard_pending *p, uint64_t now_ms)
@@ -455,7 +481,10 @@ bool guard_goes_on(struct guard_pending *p, const struct guard_pended *due, uint
         again.suspect = l.pid;
         again.suspect_start = l.start;
     }
+    bool goes_on = l.found && !early && !busy;
     if (early || busy)
-        note(p, &again, due->at_ms + next_look(age));
-    return l.found && !early && !busy;
+        note(p, &again, due->at_ms + next_look(age)); /* there is room: it was taken out */
+    else if (!goes_on)
+        origin_free(due->origin);
+    return goes_on;
 }

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "base/buf.h"
+#include "executor/evidence/origin.h"
 
 /* Libraries whose threads or locks do not survive a fork. */
 enum {
@@ -53,6 +54,9 @@ bool guard_receive(int listener, const struct fork_call *last, struct fork_call 
 /* What a fork by this process's first thread would be, were it to call now: id is 0. */
 void guard_look(pid_t pid, struct fork_call *out);
 
+/* Whether the caller still stands in its call: what was read of it meanwhile is true. */
+bool guard_waits(int listener, uint64_t id);
+
 /* Lets the caller go on: sys 0 makes the fork, else it fails with this errno. */
 void guard_answer(int listener, uint64_t id, int sys);
 
@@ -62,11 +66,14 @@ bool guard_threaded(const struct fork_call *f);
 /* It is known to hang children: a library that does not survive a fork is in use. */
 bool guard_deadly(const struct fork_call *f);
 
-/* "python (pid 12) forked with 7 threads alive, gRPC's among them (event_engine 4, …)". */
-void guard_say(char *out, size_t n, const struct fork_call *f, const char *verb);
+/* "python (pid 12) forked with 7 threads alive, gRPC's among them (event_engine 4, …), at
+ * train.py:12 in main". from: where the call comes from; NULL: not known. */
+void guard_say(char *out, size_t n, const struct fork_call *f, const struct origin *from,
+               const char *verb);
 
 /* Appends the call as a JSON object; how: what became of it. */
-void guard_put_json(struct buf *b, const struct fork_call *f, const char *how);
+void guard_put_json(struct buf *b, const struct fork_call *f, const struct origin *from,
+                    const char *how);
 
 /* Threaded forks whose child may yet exec, as most do: each is looked at several times, and judged
  * at the latest a moment later. Zeroed, it is empty. */
@@ -75,6 +82,7 @@ void guard_put_json(struct buf *b, const struct fork_call *f, const char *how);
 struct guard_pending {
     struct guard_pended {
         struct fork_call call;
+        struct origin *origin; /* owned; NULL: not known */
         uint64_t at_ms, due_ms;
         pid_t suspect; /* a child of it that ran without exec when last looked at; 0: none */
         uint64_t suspect_start; /* its start_ticks */
@@ -82,8 +90,14 @@ struct guard_pending {
     size_t n; /* the first is due first */
 };
 
-/* Notes a fork made at now_ms. One at a time for a process: forks of a loop are judged together. */
-void guard_pend(struct guard_pending *p, const struct fork_call *f, uint64_t now_ms);
+/* Whether a fork of the process can be noted. One at a time: forks of a loop are judged together.
+ */
+bool guard_has_room(const struct guard_pending *p, pid_t pid);
+
+/* Notes a fork made at now_ms, where there is room; origin (may be NULL) is taken over in any case.
+ */
+void guard_pend(struct guard_pending *p, const struct fork_call *f, struct origin *origin,
+                uint64_t now_ms);
 
 /* Milliseconds until the first is due; -1: there is none. */
 int guard_patience(const struct guard_pending *p, uint64_t now_ms);
@@ -92,5 +106,6 @@ int guard_patience(const struct guard_pending *p, uint64_t now_ms);
 bool guard_take_due(struct guard_pending *p, uint64_t now_ms, struct guard_pended *out);
 
 /* Whether the caller has a child of that fork or a later one that has not called exec, or had one
- * that ended without; one that may yet do so is noted again. */
+ * that ended without; one that may yet do so is noted again. due->origin is taken unless true is
+ * returned. */
 bool guard_goes_on(struct guard_pending *p, const struct guard_pended *due, uint64_t now_ms);

@@ -15,8 +15,8 @@
 
 extern char **environ;
 
-/* For the lookout to notice that all are gone, which takes it next to nothing. */
-enum { SETTLE_MS = 1000 };
+/* For the lookout to notice that all are gone, and to name the last stacks. */
+enum { SETTLE_MS = LOOKOUT_NAMES_MS + 1000 };
 
 struct guarded {
     const struct guarded_conf *conf;
@@ -56,13 +56,14 @@ static void take_reports(struct guarded *g)
         case LOOKOUT_DENIED:
             r->threaded++;
             r->denied++;
-            g->conf->found(g->conf->ctx, &l.call, "denied");
+            g->conf->found(g->conf->ctx, &l.call, l.origin, "denied");
             break;
         case LOOKOUT_GOES_ON:
             r->going_on++;
-            g->conf->found(g->conf->ctx, &l.call, "goes on");
+            g->conf->found(g->conf->ctx, &l.call, l.origin, "goes on");
             break;
         }
+        origin_free(l.origin);
     }
 }
 
@@ -101,12 +102,15 @@ static void watch(struct guarded *g)
     }
 }
 
-/* The last forks are judged when all who made them are gone. */
+/* The last forks are judged when all who made them are gone; what is found has its stack named. */
 static void settle(struct guarded *g)
 {
     struct pollfd p = {.fd = g->reports, .events = POLLIN};
-    while (!lookout_is_over(g->lookout) && poll(&p, 1, SETTLE_MS) > 0)
+    while ((lookout_names(g->lookout) || !(g->report->left || lookout_is_over(g->lookout))) &&
+           poll(&p, 1, SETTLE_MS) > 0)
         on_reports(g);
+    lookout_hurry(g->lookout);
+    take_reports(g);
 }
 
 static void collect(struct guarded *g)
@@ -118,9 +122,7 @@ static void collect(struct guarded *g)
     g->report->sig = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     if (g->lookout != NULL) {
         g->report->left = lookout_watches(g->lookout);
-        if (!g->report->left)
-            settle(g);
-        take_reports(g);
+        settle(g);
         g->report->forks = lookout_forks(g->lookout);
         lookout_end(g->lookout);
     }

@@ -10,7 +10,7 @@ struct guarded_conf {
     char *const *argv; /* NULL-terminated; argv[0] is looked for along PATH */
     bool deny;         /* refuse the forks that guard_deadly knows */
     /* Told as it happens; how is "goes on" or "denied". */
-    void (*found)(void *ctx, const struct fork_call *f, const char *how);
+    void (*found)(void *ctx, const struct fork_call *f, const struct origin *from, const char *how);
     void *ctx;
 };
 

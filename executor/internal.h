@@ -207,11 +207,12 @@ struct executor {
     uv_signal_t sigint, sigterm, sigchld;
     uv_async_t forks_async; /* a lookout has something to report */
     int signals;
-    int64_t forks_found;    /* goings on and refusals, of all trials */
-    bool forks_unseen;      /* told that the guard does not work here */
-    bool beating;           /* a heartbeat job is under way */
-    atomic_bool over;       /* the writer asks too: nothing is entered any more */
-    struct sw_event *queue; /* events to step, those that come up meanwhile included */
+    struct executor_forks forks; /* all: without those of workers that live */
+    bool forks_told;             /* a person has read of one */
+    bool forks_unseen;           /* told that the guard does not work here */
+    bool beating;                /* a heartbeat job is under way */
+    atomic_bool over;            /* the writer asks too: nothing is entered any more */
+    struct sw_event *queue;      /* events to step, those that come up meanwhile included */
     size_t n_queue, cap_queue;
     bool stepping;
     struct executor_result *result;
@@ -384,6 +385,7 @@ void slot_classify(struct slot *s, const char *line, size_t n);
 unsigned slot_spawn_flags(const struct slot *s);
 
 /* forks.c */
+void forks_count(const struct executor *ex, struct executor_forks *out);
 void forks_init(struct executor *ex);
 /* Whether the spec and the machine will have forks seen as they happen. */
 bool forks_watched(const struct executor *ex);
@@ -396,6 +398,8 @@ void forks_hello(struct slot *s);
 void forks_found(struct slot *s, pid_t forker);
 /* Takes what is known of them: before the worker's end is judged. */
 void forks_take(struct slot *s);
+/* The worker is over: those whose stacks are not named yet, too. */
+void forks_take_last(struct slot *s);
 /* Nobody can fork any more. */
 void forks_end(struct slot *s);
 

@@ -17,6 +17,13 @@
 /* It looks into /proc and little else. */
 #define STACK_BYTES (128u << 10)
 
+/* Where calls of one process come from is looked at so often: it takes longer than a fork. */
+#define ORIGIN_EVERY_MS 1000u
+#define ORIGIN_PROCESSES 8u
+
+/* A call that is refused waits so long for its names: its caller may end with the error. */
+#define DENIED_NAMES_MS 500u
+
 /* Belongs to its owner and to the thread: who is done with it last frees it. The thread is not
  * waited for: a process in an uninterruptible wait can hold it up in /proc. */
 struct lookout {
@@ -28,12 +35,29 @@ struct lookout {
     atomic_bool over;
     struct guard_pending pending; /* the thread's */
     struct fork_call last;        /* the thread's */
+    struct asked {
+        pid_t pid;
+        uint64_t ms;
+    } asked[ORIGIN_PROCESSES]; /* the thread's: the last ones, a ring */
+    size_t n_asked;
 
     pthread_mutex_t lock; /* of what follows */
     bool ended;
-    struct lookout_report reports[MAX_REPORTS]; /* a ring */
+    bool hurried; /* names are not waited for */
+    bool naming;  /* a thread looks for names */
+    struct entry {
+        struct lookout_report report;
+        uint64_t serial;
+        bool unnamed;       /* its stack is to be named */
+    } reports[MAX_REPORTS]; /* a ring */
     size_t first, n;
+    uint64_t serial; /* of the next one */
 };
+
+static struct entry *entry_at(struct lookout *l, size_t i)
+{
+    return &l->reports[(l->first + i) % MAX_REPORTS];
+}
 
 static void unref(struct lookout *l)
 {
@@ -41,29 +65,145 @@ static void unref(struct lookout *l)
         return;
     cleanup_close(&l->listener);
     cleanup_close(&l->stop);
+    for (size_t i = 0; i < l->pending.n; i++)
+        origin_free(l->pending.v[i].origin);
+    for (size_t i = 0; i < l->n; i++)
+        origin_free(entry_at(l, i)->report.origin);
     (void)pthread_mutex_destroy(&l->lock);
     free(l);
 }
 
-static struct lookout_report *last_report(struct lookout *l)
+static bool start_thread(struct lookout *l, void *(*run)(void *arg))
 {
-    return l->n > 0 ? &l->reports[(l->first + l->n - 1) % MAX_REPORTS] : NULL;
+    pthread_attr_t attr;
+    pthread_t thread;
+    if (pthread_attr_init(&attr) != 0)
+        return false;
+    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    (void)pthread_attr_setstacksize(&attr, STACK_BYTES);
+    int rc = pthread_create(&thread, &attr, run, l);
+    (void)pthread_attr_destroy(&attr);
+    return rc == 0;
 }
 
-static void report(struct lookout *l, int how, const struct fork_call *f, uint64_t at_ms)
+/* With the lock. */
+static void wake(struct lookout *l)
+{
+    if (!l->ended)
+        l->conf.wake(l->conf.ctx);
+}
+
+/* --- names ------------------------------------------------------------------------------------ */
+
+/* With the lock: the first report that waits for them. */
+static struct entry *find_unnamed(struct lookout *l)
+{
+    for (size_t i = 0; i < l->n && !l->hurried; i++) {
+        if (entry_at(l, i)->unnamed)
+            return entry_at(l, i);
+    }
+    return NULL;
+}
+
+/* With the lock; stacks may be NULL. */
+static void named(struct lookout *l, uint64_t serial, const struct stacks *names)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        struct entry *e = entry_at(l, i);
+        if (e->serial != serial)
+            continue;
+        if (names != NULL)
+            origin_put_names(e->report.origin, names);
+        e->unnamed = false;
+    }
+}
+
+/* A thread of its own, which lasts as long as there is something to be named. */
+static void *find_names(void *arg)
+{
+    struct lookout *l = arg;
+    struct entry *e;
+    (void)pthread_mutex_lock(&l->lock);
+    while ((e = find_unnamed(l)) != NULL) {
+        struct stacks names;
+        uint64_t serial = e->serial;
+        AUTO_CLOSE int copy = origin_copy(e->report.origin);
+        (void)pthread_mutex_unlock(&l->lock);
+        origin_find_names(copy, clock_mono_ms() + LOOKOUT_NAMES_MS, &names);
+        (void)pthread_mutex_lock(&l->lock);
+        named(l, serial, &names);
+        stacks_free(&names);
+        wake(l);
+    }
+    l->naming = false;
+    (void)pthread_mutex_unlock(&l->lock);
+    unref(l);
+    return NULL;
+}
+
+/* With the lock. */
+static void have_named(struct lookout *l, struct entry *e)
+{
+    e->unnamed = true;
+    if (l->naming)
+        return;
+    (void)atomic_fetch_add(&l->refs, 1);
+    l->naming = start_thread(l, find_names);
+    if (l->naming)
+        return;
+    (void)atomic_fetch_sub(&l->refs, 1);
+    e->unnamed = false;
+}
+
+/* --- reports ---------------------------------------------------------------------------------- */
+
+static struct entry *add_entry(struct lookout *l)
+{
+    if (l->n == MAX_REPORTS)
+        return NULL;
+    struct entry *e = entry_at(l, l->n++);
+    *e = (struct entry){.serial = l->serial++};
+    return e;
+}
+
+/* Takes the origin over. */
+static void report(struct lookout *l, const struct lookout_report *r)
 {
     (void)pthread_mutex_lock(&l->lock);
-    struct lookout_report *last = last_report(l);
-    bool same = last != NULL && last->how == LOOKOUT_CALLED && how == LOOKOUT_CALLED;
-    if (same) /* a loop of forks is one report */
-        last->n++;
-    else if (l->n < MAX_REPORTS) {
-        l->n++;
-        *last_report(l) = (struct lookout_report){.how = how, .n = 1, .call = *f, .at_ms = at_ms};
+    struct entry *last = l->n > 0 ? entry_at(l, l->n - 1) : NULL;
+    bool same = last != NULL && last->report.how == LOOKOUT_CALLED && r->how == LOOKOUT_CALLED;
+    struct entry *e = same ? NULL : add_entry(l);
+    if (same) { /* a loop of forks is one report */
+        last->report.n++;
+    } else if (e != NULL) {
+        e->report = *r;
+        if (r->how == LOOKOUT_GOES_ON && origin_lacks_names(r->origin))
+            have_named(l, e);
+    } else {
+        origin_free(r->origin);
     }
-    if (!same && !l->ended)
-        l->conf.wake(l->conf.ctx);
+    if (!same)
+        wake(l);
     (void)pthread_mutex_unlock(&l->lock);
+}
+
+static void report_found(struct lookout *l, const struct guard_pended *g)
+{
+    report(l, &(struct lookout_report){.how = LOOKOUT_GOES_ON,
+                                       .n = 1,
+                                       .call = g->call,
+                                       .at_ms = g->at_ms,
+                                       .origin = g->origin});
+}
+
+static void report_call(struct lookout *l, const struct fork_call *f, uint64_t at_ms, bool denied,
+                        struct origin *origin)
+{
+    report(l, &(struct lookout_report){.how = denied ? LOOKOUT_DENIED : LOOKOUT_CALLED,
+                                       .n = 1,
+                                       .call = *f,
+                                       .at_ms = at_ms,
+                                       .origin = origin});
 }
 
 /* --- the thread ------------------------------------------------------------------------------- */
@@ -74,7 +214,7 @@ static void judge_due(struct lookout *l)
     struct guard_pended due;
     while (guard_take_due(&l->pending, now, &due)) {
         if (guard_goes_on(&l->pending, &due, now))
-            report(l, LOOKOUT_GOES_ON, &due.call, due.at_ms);
+            report_found(l, &due);
     }
 }
 
@@ -84,13 +224,61 @@ static void judge_last(struct lookout *l)
     struct guard_pended last;
     while (guard_take_due(&l->pending, UINT64_MAX, &last)) {
         if (last.suspect != 0)
-            report(l, LOOKOUT_GOES_ON, &last.call, last.at_ms);
+            report_found(l, &last);
+        else
+            origin_free(last.origin);
     }
     atomic_store(&l->over, true);
     (void)pthread_mutex_lock(&l->lock);
-    if (!l->ended)
-        l->conf.wake(l->conf.ctx);
+    wake(l);
     (void)pthread_mutex_unlock(&l->lock);
+}
+
+/* Whether the process was asked where it forks a moment ago. */
+static bool was_asked(struct lookout *l, pid_t pid, uint64_t now)
+{
+    for (size_t i = 0; i < ORIGIN_PROCESSES; i++) {
+        if (l->asked[i].pid == pid && now - l->asked[i].ms < ORIGIN_EVERY_MS)
+            return true;
+    }
+    l->asked[l->n_asked++ % ORIGIN_PROCESSES] = (struct asked){pid, now};
+    return false;
+}
+
+/* While it stands in its call; NULL: not now. */
+static struct origin *find_origin(struct lookout *l, const struct fork_call *f, uint64_t now)
+{
+    struct origin *o = was_asked(l, f->pid, now) ? NULL : origin_take(f->pid, f->tid);
+    if (o == NULL || guard_waits(l->listener, f->id))
+        return o;
+    origin_free(o); /* somebody else may have its number */
+    return NULL;
+}
+
+static void name_now(struct origin *o)
+{
+    AUTO_CLOSE int copy = origin_copy(o);
+    struct stacks names;
+    if (copy < 0)
+        return;
+    origin_find_names(copy, clock_mono_ms() + DENIED_NAMES_MS, &names);
+    origin_put_names(o, &names);
+    stacks_free(&names);
+}
+
+/* A fork with threads. */
+static void serve_threaded(struct lookout *l, const struct fork_call *f)
+{
+    bool deny = l->conf.deny && guard_deadly(f);
+    uint64_t now = clock_mono_ms();
+    struct origin *o = deny || guard_has_room(&l->pending, f->pid) ? find_origin(l, f, now) : NULL;
+    if (deny)
+        name_now(o);
+    l->last = *f;
+    report_call(l, f, now, deny, deny ? o : NULL);
+    guard_answer(l->listener, f->id, deny ? EAGAIN : 0);
+    if (!deny)
+        guard_pend(&l->pending, f, o, now);
 }
 
 static void serve(struct lookout *l)
@@ -98,16 +286,11 @@ static void serve(struct lookout *l)
     struct fork_call f;
     if (!guard_receive(l->listener, &l->last, &f))
         return;
-    if (guard_threaded(&f))
-        l->last = f;
-    bool deny = l->conf.deny && guard_deadly(&f);
-    uint64_t now = guard_threaded(&f) ? clock_mono_ms() : 0;
     (void)atomic_fetch_add_explicit(&l->forks, 1, memory_order_relaxed);
     if (guard_threaded(&f))
-        report(l, deny ? LOOKOUT_DENIED : LOOKOUT_CALLED, &f, now);
-    guard_answer(l->listener, f.id, deny ? EAGAIN : 0);
-    if (guard_threaded(&f) && !deny)
-        guard_pend(&l->pending, &f, now);
+        serve_threaded(l, &f);
+    else
+        guard_answer(l->listener, f.id, 0);
 }
 
 static void *stand(void *arg)
@@ -133,19 +316,6 @@ static void *stand(void *arg)
     return NULL;
 }
 
-static bool start_thread(struct lookout *l)
-{
-    pthread_attr_t attr;
-    pthread_t thread;
-    if (pthread_attr_init(&attr) != 0)
-        return false;
-    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    (void)pthread_attr_setstacksize(&attr, STACK_BYTES);
-    int rc = pthread_create(&thread, &attr, stand, l);
-    (void)pthread_attr_destroy(&attr);
-    return rc == 0;
-}
-
 /* --- its owner -------------------------------------------------------------------------------- */
 
 struct lookout *lookout_start(int listener, const struct lookout_conf *conf)
@@ -164,7 +334,7 @@ struct lookout *lookout_start(int listener, const struct lookout_conf *conf)
     atomic_store(&l->refs, 2);
     (void)pthread_mutex_init(&l->lock, NULL);
     guard_prepare(listener);
-    if (start_thread(l))
+    if (start_thread(l, stand))
         return l;
     unref(l);
     unref(l);
@@ -174,14 +344,29 @@ struct lookout *lookout_start(int listener, const struct lookout_conf *conf)
 bool lookout_take(struct lookout *l, struct lookout_report *out)
 {
     (void)pthread_mutex_lock(&l->lock);
-    bool any = l->n > 0;
+    bool any = l->n > 0 && (l->hurried || !entry_at(l, 0)->unnamed);
     if (any) {
-        *out = l->reports[l->first];
+        *out = entry_at(l, 0)->report;
         l->first = (l->first + 1) % MAX_REPORTS;
         l->n--;
     }
     (void)pthread_mutex_unlock(&l->lock);
     return any;
+}
+
+bool lookout_names(struct lookout *l)
+{
+    (void)pthread_mutex_lock(&l->lock);
+    bool names = find_unnamed(l) != NULL;
+    (void)pthread_mutex_unlock(&l->lock);
+    return names;
+}
+
+void lookout_hurry(struct lookout *l)
+{
+    (void)pthread_mutex_lock(&l->lock);
+    l->hurried = true;
+    (void)pthread_mutex_unlock(&l->lock);
 }
 
 uint64_t lookout_forks(struct lookout *l)

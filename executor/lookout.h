@@ -5,7 +5,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "executor/evidence/origin.h"
 #include "executor/guard.h"
+
+/* At most so long for the names of a stack. */
+#define LOOKOUT_NAMES_MS 3000u
 
 struct lookout; /* opaque */
 
@@ -18,6 +22,9 @@ struct lookout_report {
     uint64_t n;
     struct fork_call call; /* the last one */
     uint64_t at_ms;        /* of the call: clock_mono_ms */
+    /* Where it comes from; NULL: not known, as of a process that was asked a moment ago. Whoever
+     * takes the report frees it. */
+    struct origin *origin;
 };
 
 struct lookout_conf {
@@ -31,8 +38,15 @@ struct lookout_conf {
  * forks of those who have the filter fail. NULL when there is no memory or no thread to be had. */
 struct lookout *lookout_start(int listener, const struct lookout_conf *conf);
 
-/* The next report; false when there is none. What led to an answer is there before the answer. */
+/* The next report; false when there is none, or its stack is being named. What led to an answer is
+ * there before the answer, except the names. */
 bool lookout_take(struct lookout *l, struct lookout_report *out);
+
+/* Whether the stack of a report is being named: wake is called when that is done. */
+bool lookout_names(struct lookout *l);
+
+/* Names are not waited for any more. */
+void lookout_hurry(struct lookout *l);
 
 /* Forks so far, with threads or without. */
 uint64_t lookout_forks(struct lookout *l);

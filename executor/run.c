@@ -156,6 +156,7 @@ void run_unref(struct run *r)
     json_decref(r->ladder);
     json_decref(r->fixed_params);
     json_decref(r->new_attrs);
+    json_decref(r->forks.from);
     json_decref(r->new_rungs);
     json_decref(r->rows);
     free(r);

@@ -467,7 +467,7 @@ static void on_process_end(struct slot *s)
     slot_feed(s, WK_EV_EXIT);
     collect(s, &status, &sig);
     forks_hello(s);
-    forks_take(s);
+    forks_take_last(s);
     /* what it said last is in the pipes; a descendant that holds them open is not waited for */
     drain(s, s->proc.channel, NULL, &s->channel_lines, message_line);
     if (s->channel_lines.dropped > 0)

@@ -66,17 +66,6 @@ static void look_at_all(struct collection *c, struct verdict *best)
 /* --- stacks --------------------------------------------------------------------------------------
  */
 
-/* Under scope 1 only ancestors may stop a process: forkless run may, forkless dump of others not.
- */
-static const char *yama_hint(void)
-{
-    char scope[8];
-    if (proc_read("/proc/sys/kernel/yama/ptrace_scope", scope, sizeof(scope)) <= 0 ||
-        scope[0] == '0')
-        return "";
-    return "; kernel.yama.ptrace_scope is set: only ancestors and privileged users may";
-}
-
 static void while_it_stands(void *ctx, pid_t pid)
 {
     json_t *process = process_of(ctx, pid);
@@ -95,7 +84,7 @@ static void after_it(void *ctx, pid_t pid, int rc, const struct snap_result *r)
         doc_note(process, "no stacks: %s", r->sys != 0 ? strerror(r->sys) : "it cannot be read");
     if (r->sys != 0)
         doc_note(process, "it may not be stopped (%s%s): stacks are guessed from where it sleeps",
-                 strerror(r->sys), yama_hint());
+                 strerror(r->sys), snapshot_hint());
     else if (r->asleep > 0)
         doc_note(process,
                  "%u of %u threads did not stop (uninterruptible?): their stacks are "
@@ -379,8 +368,10 @@ json_t *evidence_collect(const struct evidence_req *req, struct verdict *verdict
     put_more(c, began + left / 4);
     put_all_stacks(c, began + left * 3 / 4, req->deadline_ms, verdict);
     put_verdict(c->doc, verdict);
-    if (req->dir >= 0)
+    if (req->dir >= 0) {
+        tail_put_forks(c->doc, req->dir);
         tail_put_logs(c->doc, req->dir);
+    }
     doc_int(c->doc, "took_ms", (int64_t)(clock_mono_ms() - began));
     return c->doc;
 }

@@ -262,14 +262,9 @@ static uint64_t innermost_frame(const struct python *py, uint64_t thread)
     return py->via && frame != 0 ? read_word(py, frame + py->via_frame) : frame;
 }
 
-static void put_thread(json_t *threads, const struct python *py, uint64_t thread)
+static void put_frames(json_t *frames, const struct python *py, uint64_t thread)
 {
-    json_t *t = json_object(), *frames = json_array();
-    uint64_t tid = field_of(py, thread, THREAD_NATIVE_ID), frame = innermost_frame(py, thread);
-    struct proc_stat st;
-    doc_int(t, "tid", (int64_t)tid);
-    if (tid == 0 || tid > INT32_MAX || !proc_read_thread_stat(py->pid, (pid_t)tid, &st))
-        doc_flag(t, "of_parent", true); /* fork copied what is known of it, not the thread */
+    uint64_t frame = innermost_frame(py, thread);
     for (int i = 0; frame != 0 && i < MAX_FRAMES; i++) {
         char owner = OWNED_BY_C;
         if (!memory_read(py->pid, frame + py->at[FRAME_OWNER], &owner, 1))
@@ -278,17 +273,42 @@ static void put_thread(json_t *threads, const struct python *py, uint64_t thread
             put_frame(frames, py, frame);
         frame = field_of(py, frame, FRAME_PREVIOUS);
     }
+}
+
+static void put_thread(void *ctx, const struct python *py, uint64_t thread)
+{
+    json_t *threads = ctx, *t = json_object(), *frames = json_array();
+    uint64_t tid = field_of(py, thread, THREAD_NATIVE_ID);
+    struct proc_stat st;
+    doc_int(t, "tid", (int64_t)tid);
+    if (tid == 0 || tid > INT32_MAX || !proc_read_thread_stat(py->pid, (pid_t)tid, &st))
+        doc_flag(t, "of_parent", true); /* fork copied what is known of it, not the thread */
+    put_frames(frames, py, thread);
     (void)json_object_set_new(t, "frames", frames);
     (void)json_array_append_new(threads, t);
 }
 
-static void put_interpreters(json_t *threads, const struct python *py)
+struct wanted {
+    pid_t tid;
+    json_t *frames;
+};
+
+static void put_wanted(void *ctx, const struct python *py, uint64_t thread)
+{
+    const struct wanted *w = ctx;
+    if (field_of(py, thread, THREAD_NATIVE_ID) == (uint64_t)w->tid)
+        put_frames(w->frames, py, thread);
+}
+
+static void each_thread(const struct python *py,
+                        void (*visit)(void *ctx, const struct python *py, uint64_t thread),
+                        void *ctx)
 {
     uint64_t interpreter = field_of(py, py->runtime, RUNTIME_INTERPRETERS);
     for (int i = 0; interpreter != 0 && i < MAX_INTERPRETERS; i++) {
         uint64_t thread = field_of(py, interpreter, INTERPRETER_THREADS);
         for (int k = 0; thread != 0 && k < MAX_THREADS; k++) {
-            put_thread(threads, py, thread);
+            visit(ctx, py, thread);
             thread = field_of(py, thread, THREAD_NEXT);
         }
         interpreter = field_of(py, interpreter, INTERPRETER_NEXT);
@@ -406,9 +426,17 @@ void python_put_frames(json_t *process, pid_t pid)
                        (unsigned)(py.version >> 8 & 0xff));
     doc_text(o, "version", version);
     doc_text(o, "by", py.described ? "its debug offsets" : "the layout of that version");
-    put_interpreters(threads, &py);
+    each_thread(&py, put_thread, threads);
     (void)json_object_set_new(o, "threads", threads);
     (void)json_object_set_new(process, "python", o);
+}
+
+void python_put_thread(json_t *frames, pid_t pid, pid_t tid)
+{
+    struct python py = {.pid = pid};
+    struct wanted w = {tid, frames};
+    if (find_runtime(&py))
+        each_thread(&py, put_wanted, &w);
 }
 
 /* --- other versions

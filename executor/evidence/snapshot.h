@@ -49,3 +49,12 @@ struct snap_result {
  * nothing could be written. */
 int snapshot_take(int fd, pid_t pid, unsigned patience_ms, void (*look)(void *ctx, pid_t pid),
                   void *ctx, struct snap_result *out);
+
+/* The same of one thread that somebody else holds in a system call, and without stopping it: two
+ * registers are known. Returns 0 or a negative err_code, and the errno in out->sys if it may not be
+ * read. */
+int snapshot_take_held(int fd, pid_t pid, pid_t tid, struct snap_result *out);
+
+/* What may be the reason that a process may not be looked at, to be put behind the error; static.
+ */
+const char *snapshot_hint(void);

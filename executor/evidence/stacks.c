@@ -81,25 +81,31 @@ static void copy_all(const struct stacks_req *req, int fd)
     }
 }
 
-int stacks_collect(const struct stacks_req *req, struct stacks *out, struct err *err)
+int stacks_name(int fd, uint64_t deadline_ms, struct stacks *out, struct err *err)
 {
     AUTO_FREE char *helper = NULL;
     *out = (struct stacks){0};
-    AUTO_CLOSE int fd = memfd_create("forkless-stacks", MFD_CLOEXEC);
-    if (fd < 0)
-        return err_sys(err, errno, "memory for stacks");
-    copy_all(req, fd);
     int rc = spawn_find_own(&helper, "forkless-dump", err);
     if (rc < 0)
         return rc;
     char *argv[] = {helper, NULL};
-    rc = tool_run(argv, fd, req->deadline_ms, OUTPUT_LIMIT, &out->text, err);
+    rc = tool_run(argv, fd, deadline_ms, OUTPUT_LIMIT, &out->text, err);
     if (rc < 0)
         return rc;
     bool whole = out->text.len >= 4 && strcmp(out->text.data + out->text.len - 4, "end\n") == 0;
     if (out->text.data != NULL && stacks_parse(out, out->text.data) < 0)
         return err_set(err, ERR_NOMEM, "stacks");
     return whole ? 0 : err_set(err, ERR_IO, "forkless-dump did not come to its end");
+}
+
+int stacks_collect(const struct stacks_req *req, struct stacks *out, struct err *err)
+{
+    *out = (struct stacks){0};
+    AUTO_CLOSE int fd = memfd_create("forkless-stacks", MFD_CLOEXEC);
+    if (fd < 0)
+        return err_sys(err, errno, "memory for stacks");
+    copy_all(req, fd);
+    return stacks_name(fd, req->deadline_ms, out, err);
 }
 
 void stacks_free(struct stacks *s)

@@ -44,6 +44,9 @@ struct stacks_req {
 int stacks_collect(const struct stacks_req *req, struct stacks *out, struct err *err);
 void stacks_free(struct stacks *s);
 
+/* The second half alone: names the frames of a snapshot. The same *out and errors. */
+int stacks_name(int fd, uint64_t deadline_ms, struct stacks *out, struct err *err);
+
 /* The stack of a thread; NULL when there is none. */
 const struct stack *stacks_find(const struct stacks *s, pid_t pid, pid_t tid);
 

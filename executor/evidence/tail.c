@@ -14,6 +14,7 @@
 
 #define READ_LIMIT (128 << 10) /* of a file, from its end */
 #define LINE_LIMIT 1000u
+#define MAX_FORKS 20u /* the last ones */
 
 /* Appends the end of a file; true when all of it came. */
 static bool read_end(struct buf *b, int dir, const char *name)
@@ -99,4 +100,23 @@ void tail_put_logs(json_t *doc, int dir)
     put_log(log, "stdout", dir, "stdout.log", "stdout.log.1");
     put_log(log, "stderr", dir, "stderr.log", "stderr.log.1");
     (void)json_object_set_new(doc, "log", log);
+}
+
+/* A line that was being written has lost its end. */
+void tail_put_forks(json_t *doc, int dir)
+{
+    struct buf b = BUF_INIT;
+    json_t *list = json_array();
+    char *rest, *line;
+    (void)read_end(&b, dir, "forks.jsonl");
+    if (b.len > 0)
+        (void)memmove(b.data, last_lines(&b, MAX_FORKS), strlen(last_lines(&b, MAX_FORKS)) + 1);
+    for (line = b.len > 0 ? strtok_r(b.data, "\n", &rest) : NULL; line != NULL;
+         line = strtok_r(NULL, "\n", &rest)) {
+        json_t *record = json_read(line, strlen(line), NULL);
+        if (record != NULL)
+            (void)json_array_append_new(list, record);
+    }
+    (void)json_object_set_new(doc, "forks", list);
+    buf_free(&b);
 }

@@ -126,6 +126,20 @@ static void put_log(struct buf *b, const json_t *doc, const char *name)
     buf_putc(b, '\n');
 }
 
+static void put_fork(struct buf *b, const json_t *fork)
+{
+    size_t i;
+    const json_t *from = json_object_get(fork, "from"), *frame;
+    const char *at = doc_get(from, "at");
+    buf_printf(b, "fork (%s): %s, process %" PRId64 ", with %" PRId64 " threads (%s)%s%s\n",
+               doc_get(fork, "how"), doc_get(fork, "command"), number(fork, "pid"),
+               number(fork, "threads"), doc_get(fork, "others"), at[0] != '\0' ? ", at " : "", at);
+    json_array_foreach(json_object_get(from, "python"), i, frame)
+        buf_printf(b, "    %s\n", json_string_value(frame));
+    json_array_foreach(json_object_get(from, "stack"), i, frame)
+        buf_printf(b, "    #%-2zu %s\n", i, json_string_value(frame));
+}
+
 void evidence_put_text(struct buf *b, const json_t *doc)
 {
     const json_t *verdict = json_object_get(doc, "verdict"), *p;
@@ -139,6 +153,7 @@ void evidence_put_text(struct buf *b, const json_t *doc)
     buf_printf(b, "%s\nfork deadlock: %s%s%s\n", doc_get(doc, "time"), doc_get(verdict, "kind"),
                doc_get(verdict, "why")[0] != '\0' ? ": " : "", doc_get(verdict, "why"));
     put_notes(b, doc, "");
+    json_array_foreach(json_object_get(doc, "forks"), i, p) put_fork(b, p);
     buf_putc(b, '\n');
     json_array_foreach(json_object_get(doc, "processes"), i, p) put_process(b, p);
     put_log(b, doc, "stdout");

@@ -352,22 +352,6 @@ static const char frames_py[] = "import threading, time\n"
                                 "threading.Thread(target=in_thread, daemon=True).start()\n"
                                 "Caf\xc3\xa9().innermost()\n";
 
-/* $variable, else the first of the names along PATH; without one the test is skipped. */
-static const char *find_python(const char *variable, const char *name)
-{
-    static char path[512];
-    AUTO_FREE char *found = NULL;
-    const char *chosen = getenv(variable);
-    if (chosen == NULL && spawn_resolve(&found, name, NULL, NULL) == 0)
-        chosen = found;
-    /* what stands along PATH may be a word for something that is not there */
-    if (chosen == NULL ||
-        sandbox_wait(sandbox_start((const char *const[]){chosen, "-c", "", NULL}), 60) != 0)
-        cr_skip_test("no %s", name);
-    (void)snprintf(path, sizeof(path), "%s", chosen != NULL ? chosen : "");
-    return path;
-}
-
 static pid_t start_python(const char *python, const char *script)
 {
     pid_t pid = sandbox_start((const char *const[]){python, "-c", script, NULL});
@@ -386,7 +370,7 @@ static const char pool_py[] =
 Test(evidence, a_multiprocessing_pool_of_python_that_waits_for_work_is_healthy)
 {
     struct verdict v;
-    pid_t pid = start_python(find_python("FORKLESS_PYTHON", "python3"), pool_py);
+    pid_t pid = start_python(sandbox_python("FORKLESS_PYTHON", "python3"), pool_py);
     for (int i = 0; i < 20; i++) {
         evidence_verdict(pid, clock_mono_ms() + 20000, &v);
         EXPECT_VERDICT(v, VERDICT_NONE);
@@ -410,17 +394,17 @@ static void expect_frames(const char *python, const char *version, const char *b
 
 Test(evidence, python_frames_are_read_by_its_own_offsets)
 {
-    expect_frames(find_python("FORKLESS_PYTHON313", "python3.13"), "3.13.", "debug offsets");
+    expect_frames(sandbox_python("FORKLESS_PYTHON313", "python3.13"), "3.13.", "debug offsets");
 }
 
 Test(evidence, python_frames_of_3_12_are_read_by_its_layout)
 {
-    expect_frames(find_python("FORKLESS_PYTHON312", "python3.12"), "3.12", "layout");
+    expect_frames(sandbox_python("FORKLESS_PYTHON312", "python3.12"), "3.12", "layout");
 }
 
 Test(evidence, python_frames_of_3_11_are_read_by_its_layout)
 {
-    expect_frames(find_python("FORKLESS_PYTHON311", "python3.11"), "3.11", "layout");
+    expect_frames(sandbox_python("FORKLESS_PYTHON311", "python3.11"), "3.11", "layout");
 }
 
 static const char hook_py[] = "import os, threading, time\n"
@@ -473,8 +457,8 @@ Test(evidence, a_function_that_is_merely_called_like_a_handler_proves_nothing)
 {
     struct verdict v;
     write_file("named.py", named_py);
-    pid_t pid = sandbox_start(
-        (const char *const[]){find_python("FORKLESS_PYTHON311", "python3.11"), "named.py", NULL});
+    pid_t pid = sandbox_start((const char *const[]){
+        sandbox_python("FORKLESS_PYTHON311", "python3.11"), "named.py", NULL});
     cr_assert(sandbox_await("out", "ready", 60), "%s", sandbox_text("err"));
     evidence_verdict(pid, clock_mono_ms() + 20000, &v);
     EXPECT_VERDICT(v, VERDICT_SUSPICIOUS);
@@ -483,17 +467,17 @@ Test(evidence, a_function_that_is_merely_called_like_a_handler_proves_nothing)
 
 Test(evidence, a_handler_of_register_at_fork_that_waits_is_proof)
 {
-    expect_hook_proven(find_python("FORKLESS_PYTHON313", "python3.13"));
+    expect_hook_proven(sandbox_python("FORKLESS_PYTHON313", "python3.13"));
 }
 
 Test(evidence, a_handler_of_register_at_fork_that_waits_is_proof_in_3_11)
 {
-    expect_hook_proven(find_python("FORKLESS_PYTHON311", "python3.11"));
+    expect_hook_proven(sandbox_python("FORKLESS_PYTHON311", "python3.11"));
 }
 
 Test(evidence, a_python_whose_frames_cannot_be_read_says_so)
 {
-    const char *python = find_python("FORKLESS_PYTHON310", "python3.10");
+    const char *python = sandbox_python("FORKLESS_PYTHON310", "python3.10");
     (void)setenv("PATH", "/nowhere", 1); /* no py-spy there */
     pid_t pid = start_python(python, frames_py);
     (void)collect(pid);

@@ -59,14 +59,20 @@ Test(guard, a_static_program_is_seen)
     expect_found(FORKER_STATIC, "fork");
 }
 
-Test(guard, a_fork_without_threads_is_nothing)
+Test(guard, a_fork_without_threads_is_only_counted)
 {
     expect_nothing("0", "fork");
+    cr_expect(
+        sandbox_has("out", "\"forks\":{\"all\":1,\"threaded\":0,\"going_on\":0,\"denied\":0}"),
+        "%s", sandbox_text("out"));
 }
 
-Test(guard, a_fork_that_execs_is_nothing)
+Test(guard, a_fork_that_execs_is_only_counted)
 {
     expect_nothing("2", "exec");
+    cr_expect(
+        sandbox_has("out", "\"forks\":{\"all\":1,\"threaded\":1,\"going_on\":0,\"denied\":0}"),
+        "%s", sandbox_text("out"));
 }
 
 Test(guard, vfork_passes)
@@ -136,6 +142,77 @@ Test(guard, with_grpc_alive_deny_refuses_and_says_why)
     cr_expect(sandbox_has("runs/s/0/forks.jsonl", "denied"));
 }
 
+static int guard(const char *option, const char *threads, const char *how)
+{
+    pid_t pid = sandbox_start((const char *const[]){FORKLESS, "guard", "--json", option, "--",
+                                                    FORKER, threads, how, NULL});
+    return sandbox_wait(pid, 60);
+}
+
+/* --- where a fork comes from ------------------------------------------------------------------ */
+
+static const char fork_py[] =
+    "import os, threading, time\n"
+    "threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
+    "def make_a_child():\n"
+    "    pid = os.fork()\n"
+    "    if pid == 0:\n"
+    "        time.sleep(0.7)\n"
+    "        os._exit(0)\n"
+    "    os.waitpid(pid, 0)\n"
+    "make_a_child()\n"
+    "print('loss=0', flush=True)\n"
+    "os._exit(0)\n";
+
+static const char *python(void)
+{
+    return sandbox_python("FORKLESS_PYTHON311", "python3.11");
+}
+
+static void write_file(const char *name, const char *text)
+{
+    FILE *f = fopen(name, "we");
+    cr_assert(f != NULL && fputs(text, f) >= 0 && fclose(f) == 0);
+}
+
+Test(guard, the_line_of_a_python_program_that_forks_is_named)
+{
+    static const char place[] = "fork.py:4 in make_a_child";
+    write_file("fork.py", fork_py);
+    cr_assert(
+        eq(int, RUN(60, "-n1", "-j1", "watch.fork=warn", "x=float:0..1", "--", python(), "fork.py"),
+           0));
+    cr_expect(sandbox_has("runs/s/0/forks.jsonl", place));
+    cr_expect(sandbox_has("runs/s/0/forks.jsonl", "fork.py:9 in <module>"));
+    cr_expect(sandbox_has("runs/s/0/forks.jsonl", "\"stack\":["));
+    cr_expect(sandbox_has("err", place));
+    (void)sandbox_wait(sandbox_start((const char *const[]){FORKLESS, "why", "--storage",
+                                                           "sqlite:///s.db", "0", "s", NULL}),
+                       60);
+    cr_expect(sandbox_has("out", place), "%s", sandbox_text("out"));
+}
+
+Test(guard, the_function_of_a_c_program_that_forks_is_named)
+{
+    cr_expect(eq(int, guard("--json", "2", "fork"), 0));
+    cr_expect(sandbox_has("err", "at make_child in forker"), "%s", sandbox_text("err"));
+    cr_expect(sandbox_has("out", "\"make_child in forker\",\"main in forker\""), "%s",
+              sandbox_text("out"));
+}
+
+/* Its caller does not live long after the error. */
+Test(guard, a_fork_that_is_refused_is_named)
+{
+    char preload[4200];
+    (void)snprintf(preload, sizeof(preload), "--env=LD_PRELOAD=%s", ATFORK);
+    cr_assert(eq(int,
+                 RUN(60, "-n1", "-j1", "watch.fork=deny", preload, "x=float:0..1", "--", FORKER,
+                     "0", "fork"),
+                 0));
+    cr_expect(sandbox_has("runs/s/0/forks.jsonl", "make_child in forker"));
+    cr_expect(sandbox_has("runs/s/0/stderr.log", "at make_child in forker"));
+}
+
 /* A second listener cannot be had: said once, and the sweep goes on without. */
 Test(guard, where_another_listener_is_the_run_says_so)
 {
@@ -150,13 +227,6 @@ Test(guard, where_another_listener_is_the_run_says_so)
 }
 
 /* --- forkless guard -------------------------------------------------------------------------- */
-
-static int guard(const char *option, const char *threads, const char *how)
-{
-    pid_t pid = sandbox_start((const char *const[]){FORKLESS, "guard", "--json", option, "--",
-                                                    FORKER, threads, how, NULL});
-    return sandbox_wait(pid, 60);
-}
 
 Test(guard, a_command_with_a_finding_keeps_its_exit_code)
 {

@@ -59,6 +59,10 @@ Test(watchdog, the_guard_sees_it_at_once)
     cr_expect(eq(int, WATCH("mutex", "watch.fork=warn"), 5));
     expect_deadlock("mutex");
     cr_expect(sandbox_has("runs/s/0/forks.jsonl", "goes on"));
+    cr_expect(sandbox_has("runs/s/0/evidence.json", "\"how\": \"goes on\"") ||
+              sandbox_has("runs/s/0/evidence.json", "\"how\":\"goes on\""));
+    cr_expect(sandbox_has("runs/s/0/evidence.txt", "fork (goes on): deadlock"));
+    cr_expect(sandbox_has("runs/s/0/evidence.txt", "in deadlock\n"), "the stack of the fork");
 }
 
 /* The time limit ends them: a deadlock would have been acted on ten times by then. */

@@ -340,3 +340,18 @@ int sandbox_count(enum trial_state state)
         found += rows[i].state == state;
     return found;
 }
+
+const char *sandbox_python(const char *variable, const char *name)
+{
+    static char path[512];
+    const char *chosen = getenv(variable);
+    /* what stands along PATH may be a word for something that is not there */
+    pid_t pid =
+        sandbox_start((const char *const[]){"/bin/sh", "-c", "command -v \"$0\" && \"$0\" -c ''",
+                                            chosen != NULL ? chosen : name, NULL});
+    if (sandbox_wait(pid, 60) != 0)
+        cr_skip_test("no %s", name);
+    (void)snprintf(path, sizeof(path), "%s", sandbox_text("out"));
+    path[strcspn(path, "\n")] = '\0';
+    return path;
+}

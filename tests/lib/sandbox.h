@@ -40,6 +40,9 @@ int sandbox_processes(const char *part_of_command);
 /* Waits until there are none. */
 bool sandbox_await_none(const char *part_of_command, int seconds);
 
+/* A Python: $variable, else name along PATH; without one the test is skipped. */
+const char *sandbox_python(const char *variable, const char *name);
+
 struct sandbox_trial {
     int64_t number;
     enum trial_state state;

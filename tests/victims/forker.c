@@ -115,7 +115,7 @@ static int how_many(const char *how)
     return makes_many(how) ? 1000 : strcmp(how, "execs") == 0 ? 200 : 1;
 }
 
-static pid_t make_child(const char *how)
+static __attribute__((noinline)) pid_t make_child(const char *how)
 {
     if (strcmp(how, "vfork") == 0)
         return by_vfork();
