@@ -5,6 +5,7 @@
 #include "base/array.h"
 #include "base/json.h"
 #include "storage/grpc/client/client.h"
+#include "storage/queue.h"
 
 struct mirror *mirror_of(struct store_grpc *g, int64_t study)
 {
@@ -124,7 +125,7 @@ static void update(struct known *k, const struct trial *t)
     k->number = t->number;
     k->start_us = t->start_us;
     k->seen = true;
-    k->not_before_us = (int64_t)(number_attr(t, STORE_ATTR_NOT_BEFORE) * 1e6);
+    k->not_before_us = queue_not_before_of(t);
     k->beat_s = number_attr(t, ATTR_BEAT);
     k->owner = text_attr(t, STORE_ATTR_OWNER);
     k->claim = text_attr(t, ATTR_CLAIM);
