@@ -179,8 +179,10 @@ static unsigned late_look(struct wk *w, uint64_t now_ms)
 /* The evidence is written down, or its time is over. A time limit ends a trial in any case. */
 static unsigned act_on_hang(struct wk *w, uint64_t now_ms)
 {
-    if (!w->conf.only_tell || w->must_end || w->reason == WK_TIMEOUT)
+    if (!w->conf.only_tell || w->reason == WK_TIMEOUT)
         return terminate(w, now_ms);
+    if (w->must_end || w->over)
+        return stop(w, now_ms);
     move(w, WK_RUNNING);
     w->reason = WK_BY_ITSELF;
     w->stuck = false;
@@ -196,6 +198,13 @@ static unsigned stop_later(struct wk *w, uint64_t now_ms)
 {
     (void)now_ms;
     w->must_end = true;
+    return 0;
+}
+
+static unsigned over(struct wk *w, uint64_t now_ms)
+{
+    (void)now_ms;
+    w->over = true;
     return 0;
 }
 
@@ -225,7 +234,7 @@ static action_fn *const actions[WK_STATES][WK_EVENTS] = {
     [WK_IDLE]        = { begin_trial, ignore,    ignore,  ignore,     release, stop,      kill_now, ignore,    late_look,   late_look,  reap },
     [WK_RUNNING]     = { ignore,      end_trial, beat,    watch,      ignore,  stop,      kill_now, ignore,    found_stuck, found_free, reap },
     [WK_LEAVING]     = { ignore,      ignore,    ignore,  deadline,   ignore,  terminate, kill_now, ignore,    late_look,   late_look,  reap },
-    [WK_EVIDENCE]    = { ignore,      ignore,    ignore,  evidence_over, ignore, stop_later, kill_now, act_on_hang, late_look,   late_look,  reap },
+    [WK_EVIDENCE]    = { ignore,      over,      ignore,  evidence_over, over, stop_later, kill_now, act_on_hang, late_look,   late_look,  reap },
     [WK_TERMINATING] = { ignore,      ignore,    ignore,  grace_over, ignore,  ignore,    kill_now, ignore,    late_look,   late_look,  reap },
     [WK_KILLING]     = { ignore,      ignore,    ignore,  ignore,     ignore,  ignore,    ignore,   ignore,    late_look,   late_look,  reap },
     [WK_DEAD]        = { ignore,      ignore,    ignore,  ignore,     ignore,  ignore,    ignore,   ignore,    ignore,      ignore,     ignore },

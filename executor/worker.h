@@ -7,7 +7,8 @@
  *                     ▼                 ask to stop, from anywhere ▼
  *                  evidence (≤ 5 s) ──────────────────────▶ terminating ──▶ killing ──▶ dead
  *                                                             (≤ grace)     (until it is gone)
- *   EXIT leads to dead from anywhere. With only_tell a hang leads back from evidence to running.
+ *   EXIT leads to dead from anywhere. With only_tell a hang leads back from evidence to running,
+ *   unless the trial ended meanwhile: nobody waits for that worker any more.
  *
  * A silent worker is probed (PROBE: the shell looks at the CPU time of its process tree and reports
  * ACTIVITY if that moved) before it is called stalled. Whether it moves or not, it is looked at for
@@ -79,6 +80,7 @@ struct wk {
     uint64_t stuck_ms;   /* of the first look in a row that found one */
     bool stuck;
     bool must_end;   /* asked to stop while the evidence was collected */
+    bool over;       /* its trial ended then */
     uint64_t due_ms; /* deadline of leaving, evidence, terminating */
 };
 

@@ -84,12 +84,13 @@ Test(worker, a_deadlock_that_stands_is_acted_on_even_while_others_move)
                "[9000] evidence evidence\n");
 }
 
+static const struct wk_conf only_told = {
+    .stall_ms = 10000, .grace_ms = 1000, .evidence_ms = 5000, .only_tell = true};
+
 Test(worker, a_hang_that_is_only_told_ends_nobody_but_a_wish_to_stop_counts)
 {
-    static const struct wk_conf told = {
-        .stall_ms = 10000, .grace_ms = 1000, .evidence_ms = 5000, .only_tell = true};
     struct scene s = {.trace = BUF_INIT};
-    wk_init(&s.w, &told, 0);
+    wk_init(&s.w, &only_told, 0);
     step(&s, 0, WK_EV_TRIAL);
     until(&s, 10000);
     step(&s, 10100, WK_EV_EVIDENCE);
@@ -101,6 +102,40 @@ Test(worker, a_hang_that_is_only_told_ends_nobody_but_a_wish_to_stop_counts)
                "[10100] running\n"
                "[20100] evidence evidence\n"
                "[25100] terminating TERM\n");
+}
+
+/* The slot has recorded the trial and expects the process to go: back in running it would hang a
+ * second time, with no trial to be told of. */
+Test(worker, a_trial_that_ends_while_its_hang_is_told_leaves_no_worker_behind)
+{
+    for (enum wk_event_type how = WK_EV_RESULT; how <= WK_EV_RELEASE; how++) {
+        struct scene s = {.trace = BUF_INIT};
+        if (how != WK_EV_RESULT && how != WK_EV_RELEASE)
+            continue;
+        wk_init(&s.w, &only_told, 0);
+        step(&s, 0, WK_EV_TRIAL);
+        until(&s, 10000);
+        step(&s, 10050, how);
+        step(&s, 10100, WK_EV_EVIDENCE);
+        cr_expect(eq(int, (int)s.w.reason, WK_STOPPED));
+        until(&s, 60000);
+        expect(&s, "[0] running\n"
+                   "[10000] evidence evidence\n"
+                   "[10100] terminating TERM\n"
+                   "[11100] killing KILL\n");
+    }
+}
+
+Test(worker, one_that_is_stopped_while_its_hang_is_told_was_not_ended_for_the_hang)
+{
+    struct scene s = {.trace = BUF_INIT};
+    wk_init(&s.w, &only_told, 0);
+    step(&s, 0, WK_EV_TRIAL);
+    until(&s, 10000);
+    step(&s, 10050, WK_EV_STOP);
+    step(&s, 10100, WK_EV_EVIDENCE);
+    cr_expect(eq(int, (int)s.w.reason, WK_STOPPED));
+    buf_free(&s.trace);
 }
 
 Test(worker, a_deadlock_that_dissolves_is_forgotten)
