@@ -20,11 +20,9 @@ struct queue {
 
 struct lane {
     struct store *store;
-    pthread_t thread;
     pthread_mutex_t lock; /* of what follows */
-    pthread_cond_t filled;
     struct queue in;
-    bool stopping;
+    bool busy; /* a thread works here */
     struct lane_counts counts;
 };
 
@@ -166,42 +164,22 @@ static void serve(struct lane *l, struct queue *jobs)
         write_batch(l, &writes);
 }
 
-/* Waits for jobs and moves some into *jobs. Returns false when there are none and never will be. */
+/* Moves jobs into *jobs; false: there are none. */
 static bool take_batch(struct lane *l, struct queue *jobs)
 {
-    (void)pthread_mutex_lock(&l->lock);
-    while (l->in.head == NULL && !l->stopping)
-        (void)pthread_cond_wait(&l->filled, &l->lock);
     while (l->in.head != NULL && jobs->n < BATCH_MAX)
         queue_put(jobs, queue_take(&l->in));
-    (void)pthread_mutex_unlock(&l->lock);
     return jobs->n > 0;
 }
 
-static void *run(void *ctx)
-{
-    struct lane *l = ctx;
-    struct queue jobs;
-    queue_init(&jobs);
-    while (take_batch(l, &jobs))
-        serve(l, &jobs);
-    return NULL;
-}
-
-int lane_start(struct lane **out, struct store *store, struct err *err)
+int lane_open(struct lane **out, struct store *store, struct err *err)
 {
     struct lane *l = calloc(1, sizeof(*l));
     if (l == NULL)
-        return err_set(err, ERR_NOMEM, "a store's thread");
+        return err_set(err, ERR_NOMEM, "a store's requests");
     l->store = store;
     queue_init(&l->in);
     (void)pthread_mutex_init(&l->lock, NULL);
-    (void)pthread_cond_init(&l->filled, NULL);
-    int rc = pthread_create(&l->thread, NULL, run, l);
-    if (rc != 0) {
-        free(l);
-        return err_sys(err, rc, "a store's thread");
-    }
     *out = l;
     return 0;
 }
@@ -210,24 +188,32 @@ void lane_put(struct lane *l, struct lane_job *job)
 {
     (void)atomic_fetch_add(&l->counts.waiting, 1);
     (void)pthread_mutex_lock(&l->lock);
-    bool idle = l->in.head == NULL;
     queue_put(&l->in, job);
-    if (idle)
-        (void)pthread_cond_signal(&l->filled);
     (void)pthread_mutex_unlock(&l->lock);
 }
 
-void lane_stop(struct lane *l)
+void lane_work(struct lane *l)
+{
+    struct queue jobs;
+    queue_init(&jobs);
+    (void)pthread_mutex_lock(&l->lock);
+    if (!l->busy) {
+        l->busy = true;
+        while (take_batch(l, &jobs)) {
+            (void)pthread_mutex_unlock(&l->lock);
+            serve(l, &jobs);
+            (void)pthread_mutex_lock(&l->lock);
+        }
+        l->busy = false;
+    }
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
+void lane_close(struct lane *l)
 {
     if (l == NULL)
         return;
-    (void)pthread_mutex_lock(&l->lock);
-    l->stopping = true;
-    (void)pthread_cond_signal(&l->filled);
-    (void)pthread_mutex_unlock(&l->lock);
-    (void)pthread_join(l->thread, NULL);
     store_destroy(l->store);
-    (void)pthread_cond_destroy(&l->filled);
     (void)pthread_mutex_destroy(&l->lock);
     free(l);
 }

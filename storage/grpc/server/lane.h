@@ -1,7 +1,7 @@
-/* A thread with a store of its own that answers requests. What arrives while it works becomes the
- * next batch: its reads are answered first, its writes are one transaction, and their replies go
- * out when that is on disk. So many clients share one fsync, and none is told of what may yet be
- * lost. */
+/* A store and the requests that wait for it. What was put when a thread comes to work, and what
+ * arrives while it does, is done in batches: reads are answered first, writes are one transaction,
+ * and their replies go out when that is on disk. So many clients share one fsync, and none is told
+ * of what may yet be lost. */
 #pragma once
 
 #include "base/buf.h"
@@ -20,7 +20,7 @@ struct lane_job {
     struct buf reply; /* set when rc is 0; for done to take */
     int rc;
     struct err err;
-    void (*done)(struct lane_job *job); /* called by the lane's thread */
+    void (*done)(struct lane_job *job); /* called by the thread that works */
 };
 
 /* What it has done so far; read by other threads. */
@@ -31,10 +31,12 @@ struct lane_counts {
     _Atomic uint64_t waiting;  /* jobs that arrived and are not done */
 };
 
-/* Takes over the store. Errors: ERR_NOMEM, ERR_IO (no thread); then the store stays the caller's.
- */
-int lane_start(struct lane **out, struct store *store, struct err *err);
+/* Takes over the store. Errors: ERR_NOMEM; then the store stays the caller's. */
+int lane_open(struct lane **out, struct store *store, struct err *err);
+/* Any thread may put a job, and see to it that lane_work is called after. */
 void lane_put(struct lane *l, struct lane_job *job);
-/* Answers what was put, ends the thread, and destroys the store. NULL is fine. */
-void lane_stop(struct lane *l);
+/* Does all that was put, unless another thread is at it: then that one does it. */
+void lane_work(struct lane *l);
+/* Destroys the store; no jobs are left. NULL is fine. */
+void lane_close(struct lane *l);
 const struct lane_counts *lane_counts(const struct lane *l);

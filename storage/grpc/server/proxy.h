@@ -1,8 +1,9 @@
 /* Optuna's storage proxy as a gRPC server: what `run_grpc_proxy_server` is, over any of our stores.
  *
- * One thread takes all events from gRPC's completion queue and owns all calls. Requests go to the
- * lanes (lane.h), whose threads start the replies themselves. Nothing is cached between requests:
- * what another process or another server changed in the database is what the next reply says. */
+ * One thread at a time takes all events from gRPC's completion queue and owns all calls. It takes
+ * in what has come, does it (lane.h) and starts the replies; when the store holds it up, another
+ * goes on with the queue (crew.h). Nothing is cached between requests: what another process or
+ * another server changed in the database is what the next reply says. */
 #pragma once
 
 #include "base/err.h"

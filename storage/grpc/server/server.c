@@ -47,21 +47,37 @@ static void on_stopped(struct tag *tag, bool ok)
     end_if_idle(p);
 }
 
-static void *run(void *ctx)
+/* So many requests are taken in before they are answered. */
+enum { TAKEN_MAX = 256 };
+
+/* Waits until there are requests for the lanes, and takes in all that have come with them. */
+static bool wait_events(void *ctx)
 {
     struct proxy *p = ctx;
-    unary_listen(p);
-    stream_listen(p);
-    for (;;) {
-        grpc_event ev =
-            grpc_completion_queue_next(p->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
-        if (ev.type == GRPC_QUEUE_SHUTDOWN)
+    while (p->n_put < TAKEN_MAX) {
+        gpr_timespec until =
+            p->n_put == 0 ? gpr_inf_future(GPR_CLOCK_MONOTONIC) : gpr_inf_past(GPR_CLOCK_MONOTONIC);
+        grpc_event ev = grpc_completion_queue_next(p->queue, until, NULL);
+        if (ev.type == GRPC_QUEUE_SHUTDOWN) {
+            (void)eventfd_write(p->drained, 1);
+            return false;
+        }
+        if (ev.type == GRPC_QUEUE_TIMEOUT)
             break;
         struct tag *tag = ev.tag;
         tag->fire(tag, ev.success != 0);
     }
-    (void)eventfd_write(p->drained, 1);
-    return NULL;
+    p->n_put = 0;
+    return true;
+}
+
+/* Reads first: they are short but for whole studies. */
+static void work(void *ctx)
+{
+    const struct proxy *p = ctx;
+    if (p->lanes[1] != NULL)
+        lane_work(p->lanes[1]);
+    lane_work(p->lanes[0]);
 }
 
 /* ---- start ---- */
@@ -172,7 +188,7 @@ static int add_lane(struct lane **lane, const char *url, const struct store_opts
     if (rc < 0)
         return rc;
     *only = store_is_private(store);
-    rc = lane_start(lane, store, err);
+    rc = lane_open(lane, store, err);
     if (rc < 0)
         store_destroy(store);
     return rc;
@@ -204,11 +220,10 @@ static int start(struct proxy *p, const struct proxy_conf *conf, struct err *err
     if (rc < 0)
         return rc;
     grpc_server_start(p->server);
-    int sys = pthread_create(&p->thread, NULL, run, p);
-    if (sys != 0)
-        return err_sys(err, sys, "a thread for gRPC");
-    p->running = true;
-    return 0;
+    unary_listen(p);
+    stream_listen(p);
+    const struct crew_task task = {.wait = wait_events, .work = work, .ctx = p};
+    return crew_start(&p->crew, &task, p->lanes[1] != NULL ? 3 : 2, err);
 }
 
 int proxy_start(struct proxy **out, const struct proxy_conf *conf, struct err *err)
@@ -256,12 +271,9 @@ int proxy_drained_fd(const struct proxy *p)
 
 static void end_queue(struct proxy *p)
 {
-    if (p->running) {
-        (void)pthread_join(p->thread, NULL);
-    } else { /* what run would have done */
-        (void)grpc_completion_queue_next(p->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
-        grpc_completion_queue_shutdown(p->queue);
-    }
+    crew_join(p->crew);
+    while (p->crew == NULL && wait_events(p)) /* it never began */
+        ;
     grpc_server_destroy(p->server);
     grpc_completion_queue_destroy(p->queue);
 }
@@ -273,7 +285,7 @@ void proxy_destroy(struct proxy *p)
     if (p->server != NULL)
         end_queue(p);
     for (size_t i = 0; i < ARRAY_LEN(p->lanes); i++)
-        lane_stop(p->lanes[i]);
+        lane_close(p->lanes[i]);
     grpc_shutdown_blocking();
     if (p->token != NULL)
         explicit_bzero(p->token, strlen(p->token));

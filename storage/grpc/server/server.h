@@ -1,13 +1,13 @@
-/* Inside the proxy's server: what its files share. All of it belongs to the queue's thread, but for
- * what says otherwise. */
+/* Inside the proxy's server: what its files share. All of it belongs to the thread that takes
+ * events from the queue, but for what says otherwise. */
 #pragma once
 
 #include <grpc/byte_buffer.h>
 #include <grpc/byte_buffer_reader.h>
 #include <grpc/grpc.h>
 #include <grpc/grpc_security.h>
-#include <pthread.h>
 
+#include "storage/grpc/server/crew.h"
 #include "storage/grpc/server/lane.h"
 #include "storage/grpc/server/proxy.h"
 #include "storage/grpc/server/stats.h"
@@ -22,8 +22,7 @@ struct stream;
 struct proxy {
     grpc_server *server;
     grpc_completion_queue *queue;
-    pthread_t thread;
-    bool running;                   /* there is a thread */
+    struct crew *crew;
     struct lane *lanes[2];          /* writes; reads, or NULL when one store is all there is */
     void *registered[WIRE_METHODS]; /* gRPC's handles of the methods */
     void *health;
@@ -32,6 +31,7 @@ struct proxy {
     size_t n_ports;
 
     size_t n_calls; /* accepted and not yet over */
+    size_t n_put;   /* jobs in the lanes since they were worked at last */
     struct stream *streams;
     bool stopping; /* gRPC takes no more calls */
     bool stopped;  /* and has said so */

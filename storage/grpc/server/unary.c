@@ -1,6 +1,6 @@
 /* Calls of the storage's methods, and of the health check: one request, one reply.
  *
- *   armed --arrived--> with a lane --done (its thread)--> replying --replied--> gone
+ *   armed --arrived--> with a lane --done (the thread that works)--> replying --replied--> gone
  */
 #include <string.h>
 
@@ -73,7 +73,8 @@ static grpc_slice reply_slice(struct buf *b)
     return grpc_slice_new(bytes, n, no_slice);
 }
 
-/* Starts the reply; may be called by a lane's thread. The call is the queue's again from here on.
+/* Starts the reply; may be called by a thread that works. The call is the queue's again from here
+ * on.
  */
 static void reply(struct unary *u, int status, const char *details)
 {
@@ -185,6 +186,7 @@ static void on_arrived(struct tag *tag, bool ok)
         u->job.done = on_done;
         bool reads = !wire_writes(u->job.method) && p->lanes[1] != NULL;
         lane_put(p->lanes[reads ? 1 : 0], &u->job);
+        p->n_put++;
     }
 }
 

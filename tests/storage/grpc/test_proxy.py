@@ -267,6 +267,32 @@ def test_sigterm_lets_calls_end_and_takes_no_new_ones(folder):
             storage.create_new_trial(study)
 
 
+def test_a_locked_database_holds_up_writes_alone(folder):
+    with serving(f"sqlite:///{folder}/s.db") as server, server.channel() as channel:
+        storage = server.client()
+        study = storage.create_new_study([optuna.study.StudyDirection.MINIMIZE], "s")
+        check = channel.unary_unary("/grpc.health.v1.Health/Check")
+        import sqlite3
+
+        other = sqlite3.connect(f"{folder}/s.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        answers = []
+        threads = [threading.Thread(target=lambda: answers.append(storage.create_new_trial(study)))
+                   for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.3)  # the calls are with the store, which waits for the lock
+        for _ in range(50):
+            assert check(b"", timeout=20) == b"\x08\x01"
+            assert storage.get_study_name_from_id(study) == "s"
+        assert answers == []
+        other.execute("COMMIT")
+        for thread in threads:
+            thread.join()
+        assert len(set(answers)) == 3
+        assert len(storage.get_all_trials(study)) == 3
+
+
 def test_messages_are_limited_where_asked(folder):
     url = f"sqlite:///{folder}/s.db"
     with serving(url) as server:  # 64 MiB, where Optuna's has 4
