@@ -211,7 +211,7 @@ static bool has_year(const char *text, size_t len)
     return len >= 8 && strchr("-/. ", text[4]) != NULL;
 }
 
-/* Less than 0: the row before has the earlier time. The first row has none before it. */
+/* Less than 0: the row before has the earlier time. The first row, which has none before it: 0. */
 static int order_of(const struct reader *r, const char *text, size_t len, double number)
 {
     size_t before = strlen(r->last), common = before < len ? before : len;
@@ -223,8 +223,8 @@ static int order_of(const struct reader *r, const char *text, size_t len, double
     return order != 0 ? order : (before > len) - (before < len);
 }
 
-/* Times that sort (ISO 8601, or numbers) must go one way. Of others, 01/31/2020 say, nobody could
- * tell that they go back, and a label would be the past. */
+/* Times that sort (ISO 8601, or numbers) must go one way, without a step that is none. Of others,
+ * 01/31/2020 say, nobody could tell that they go back, and a label would be the past. */
 static int check_time(struct reader *r, size_t line, struct err *err)
 {
     size_t len;
@@ -239,6 +239,9 @@ static int check_time(struct reader *r, size_t line, struct err *err)
             "or call the column otherwise where the rows are in order",
             r->path, line, r->time + 1, len > 40 ? 40 : (int)len, text);
     int order = order_of(r, text, len, numeric ? number : NAN);
+    if (order == 0 && r->last[0] != '\0')
+        return err_set(err, ERR_INVALID, "%s:%zu: %.*s stands there twice: expected one bar a time",
+                       r->path, line, (int)len, text);
     if (r->conf->newest_first ? order < 0 : order > 0)
         return err_set(err, ERR_INVALID, "%s:%zu: %.*s comes after %s: %s", r->path, line, (int)len,
                        text, r->last,

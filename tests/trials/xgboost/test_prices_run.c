@@ -139,6 +139,9 @@ Test(prices_run, times_whose_order_cannot_be_seen_are_refused)
          "prices.csv:2:1: '01/01/2020' is no time that sorts: write 2020-01-31 12:00"},
         {"{$1 = 999999900 + NR} {print}", NULL}, /* the number of digits grows */
         {"{$1 = 1000000100 - NR} {print}", "prices.csv:3: 1000000097 comes after 1000000098"},
+        {"NR == 9 {$1 = last} {last = $1; print}",
+         "prices.csv:9: 2020-01-01 06:00 stands there twice"},
+        {"{$1 = 1000 + (NR == 9 ? 8 : NR)} {print}", "prices.csv:9: 1008 stands there twice"},
         {"NR == 9 {$1 = 7} {print}", "prices.csv:9:1: '7' is no time that sorts"},
         {"NR == 9 {$1 = \"\"} {print}", "prices.csv:9:1: '' is no time that sorts"},
     };
