@@ -420,6 +420,40 @@ Test(failures, too_few_rows_for_the_folds_inside_the_training_part_are_told)
     expect_stop();
 }
 
+/* Two blocks of 100 rows inside the training part: an embargo of 100 leaves each nothing to learn
+ * from, one of 99 a row. */
+Test(failures, the_embargo_holds_between_the_folds_inside_the_training_part_too)
+{
+    static const struct {
+        const char *settings, *what;
+    } cases[] = {
+        {"\"cleanlab\":{\"mode\":\"prune\",\"folds\":2}", "cleanlab"},
+        {"\"calibrate\":\"platt\",\"cleanlab\":{\"folds\":2}", "calibrate"},
+    };
+    for (int i = 0; i < 4; i++) {
+        char config[512], want[200];
+        int embargo = i % 2 == 0 ? 100 : 99;
+        (void)snprintf(config, sizeof(config),
+                       "{" COMMON "\"label\":\"y\",\"drop\":[\"k\",\"z\"],\"rounds\":3,"
+                       "\"folds\":{\"holdout\":0.5,\"embargo\":%d},%s}",
+                       embargo, cases[i / 2].settings);
+        (void)snprintf(want, sizeof(want),
+                       "fold 1: %s: folds inside the training part: fold 1 of 2 has nothing to "
+                       "train on: 200 rows with an embargo of 100",
+                       cases[i / 2].what);
+        start(config, PARAMS);
+        struct heard h = listen_to_trial(0);
+        if (embargo == 100)
+            cr_expect_str_eq(message_of(&h), want);
+        else
+            cr_expect_str_eq(h.end, "result", "%s", message_of(&h));
+        forget(&h);
+        expect_stop();
+        (void)fclose(in);
+        cr_assert_eq(system("rm -rf trial"), 0);
+    }
+}
+
 Test(failures, contradictions_are_refused_with_what_to_do)
 {
     expect_failure(",\"factor\":\"baseline\"", "{\"focal_gamma\":2}", "bad_data",
