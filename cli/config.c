@@ -199,50 +199,115 @@ static int history(struct config *c)
 }
 
 struct search {
-    int64_t wanted; /* negative: what was before the last change */
+    int64_t wanted; /* a version */
     char *env;
-    int64_t version, newest;
+    int64_t newest;
 };
 
-static int look_at(void *ctx, const struct store_config_event *e)
+static int find_version(void *ctx, const struct store_config_event *e)
 {
     struct search *s = ctx;
-    const char *env = s->wanted < 0 ? e->old_env : e->version == s->wanted ? e->new_env : NULL;
     s->newest = s->newest > 0 ? s->newest : e->version;
-    s->version = e->version;
-    if (env != NULL) {
-        s->env = strdup(env);
-        return s->env != NULL ? 1 : -ERR_NOMEM;
+    if (e->version != s->wanted)
+        return 0;
+    s->env = strdup(e->new_env);
+    return s->env != NULL ? 1 : -ERR_NOMEM;
+}
+
+/* The last two changes. */
+struct last {
+    int n;
+    int64_t version[2];            /* the newest first */
+    char *old_env[2], *new_env[2]; /* NULL: there was none */
+};
+
+static void last_free(struct last *l)
+{
+    for (int i = 0; i < 2; i++) {
+        free(l->old_env[i]);
+        free(l->new_env[i]);
     }
-    return s->wanted < 0; /* only the last change is of interest then */
+}
+
+static int take_last(void *ctx, const struct store_config_event *e)
+{
+    struct last *l = ctx;
+    int i = l->n++;
+    l->version[i] = e->version;
+    l->old_env[i] = e->old_env != NULL ? strdup(e->old_env) : NULL;
+    l->new_env[i] = strdup(e->new_env);
+    if (l->new_env[i] == NULL || (e->old_env != NULL && l->old_env[i] == NULL))
+        return -ERR_NOMEM;
+    return l->n == 2;
+}
+
+static bool same_settings(const char *a, const char *b)
+{
+    AUTO_JSON json_t *left = a != NULL ? json_read(a, strlen(a), NULL) : NULL;
+    AUTO_JSON json_t *right = b != NULL ? json_read(b, strlen(b), NULL) : NULL;
+    return left != NULL && json_equal(left, right);
+}
+
+/* Whoever goes back twice may mean two changes, and gets the first one again. */
+static void tell_redone(const struct last *l)
+{
+    if (l->n == 2 && same_settings(l->new_env[0], l->old_env[1]))
+        (void)fprintf(stderr,
+                      "forkless: note: version %" PRId64 " had undone version %" PRId64
+                      ": these are the values of version %" PRId64
+                      " again. To go further back, name the version: forkless config history\n",
+                      l->version[0], l->version[1], l->version[1]);
+}
+
+static int replace(struct config *c, const char *env, int64_t newest, const char *what,
+                   int64_t version)
+{
+    struct err err;
+    char why[80];
+    (void)snprintf(why, sizeof(why), "rollback to %s version %" PRId64, what, version);
+    return told(c,
+                settings_replace(c->r.store, env, c->version >= 0 ? c->version : newest, c->who,
+                                 c->why != NULL ? c->why : why, &err),
+                &err);
+}
+
+static int undo(struct config *c)
+{
+    AUTO(last_free) struct last l = {0};
+    struct err err = {.msg = "out of memory"};
+    int rc = store_config_history(c->r.store, take_last, &l, &err);
+    if (rc < 0)
+        return reading_failed(&err);
+    if (l.n == 0 || l.old_env[0] == NULL) {
+        cli_error("there is no earlier ftf_config to go back to");
+        return EXIT_UNMET;
+    }
+    int code = replace(c, l.old_env[0], l.version[0], "what was before", l.version[0]);
+    if (code == EXIT_OK)
+        tell_redone(&l);
+    return code;
 }
 
 static int rollback(struct config *c, const char *version)
 {
-    struct search s = {.wanted = -1};
+    struct search s = {0};
     struct err err = {.msg = "out of memory"};
-    char why[80];
-    if (version != NULL && (!text_int(version, &s.wanted) || s.wanted < 1)) {
+    if (version == NULL)
+        return undo(c);
+    if (!text_int(version, &s.wanted) || s.wanted < 1) {
         cli_error("config rollback takes the number of a version, found '%s'", version);
         return EXIT_USAGE;
     }
-    int rc = store_config_history(c->r.store, look_at, &s, &err);
+    int rc = store_config_history(c->r.store, find_version, &s, &err);
     AUTO_FREE char *env = s.env;
     if (rc < 0)
         return reading_failed(&err);
-    if (env == NULL && version != NULL)
+    if (env == NULL) {
         cli_error("there is no version %s of ftf_config: forkless config history lists them",
                   version);
-    else if (env == NULL)
-        cli_error("there is no earlier ftf_config to go back to");
-    if (env == NULL)
         return EXIT_UNMET;
-    (void)snprintf(why, sizeof(why), "rollback to %s version %" PRId64,
-                   version != NULL ? "the values of" : "what was before", s.version);
-    return told(c,
-                settings_replace(c->r.store, env, c->version >= 0 ? c->version : s.newest, c->who,
-                                 c->why != NULL ? c->why : why, &err),
-                &err);
+    }
+    return replace(c, env, s.newest, "the values of", s.wanted);
 }
 
 /* ---- the command ---- */

@@ -278,6 +278,21 @@ Test(operate, a_sweep_does_not_start_from_settings_that_cannot_be)
     cr_expect_eq(sandbox_wait(sandbox_start(argv), 60), EXIT_OK);
 }
 
+Test(operate, a_second_rollback_says_that_it_redoes_what_the_first_undid)
+{
+    store_destroy(open_store());
+    focal_config("2.0");
+    cr_expect_eq(SAY("config", "set", "CVN_FOCAL_GAMMA=3"), EXIT_OK);
+    cr_expect_eq(SAY("config", "rollback"), EXIT_OK);
+    EXPECT("out", "CVN_FOCAL_GAMMA    2.0");
+    cr_expect_null(strstr(sandbox_text("err"), "note"), "%s", sandbox_text("err"));
+    cr_expect_eq(SAY("config", "rollback"), EXIT_OK);
+    EXPECT("out", "CVN_FOCAL_GAMMA    3");
+    EXPECT("err", "note: version 4 had undone version 3: these are the values of version 3 again");
+    cr_expect_eq(SAY("config", "rollback", "2"), EXIT_OK);
+    EXPECT("out", "CVN_FOCAL_GAMMA    2.0");
+}
+
 Test(operate, mistakes_in_config_are_told_and_change_nothing)
 {
     store_destroy(open_store());
