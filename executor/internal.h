@@ -51,6 +51,7 @@ struct study {
     bool training;           /* its trials have rows in training_runs */
     char *loss;              /* of trials that have none of their own; NULL: unknown */
     const char *loss_of_env; /* what the workers' environment says of it; NULL: nothing */
+    char *overridden;        /* its factor, when it was told that the environment is over it */
     char *program;           /* of the worker, resolved; NULL: another one for each trial */
     char *xgboost_conf;      /* path of the worker's settings; NULL unless RUN_XGBOOST */
 };

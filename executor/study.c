@@ -87,6 +87,7 @@ void study_free(struct study *st)
     free(st->program);
     free(st->xgboost_conf);
     free(st->loss);
+    free(st->overridden);
 }
 
 static bool better(const struct study *st, double a, double b)

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "executor/internal.h"
+#include "trials/base_env.h"
 
 static const char *cell_value(const struct spec *spec, const char *name)
 {
@@ -30,15 +31,47 @@ const char *training_factor(const struct spec *spec)
     return cell_value(spec, "factor");
 }
 
-/* What the worker's environment says, of the executor's or of ftf_config. */
-static const char *env_loss(const struct study *st)
+/* What the worker's environment has, of the executor's or of ftf_config; NULL: nothing. */
+static const char *env_value(const struct study *st, const char *name)
 {
-    static const char name[] = "CVN_LOSS_FUNCTION=";
+    size_t n = strlen(name);
     for (char **e = st->ex->base_env; *e != NULL; e++) {
-        if (strncmp(*e, name, sizeof(name) - 1) == 0 && (*e)[sizeof(name) - 1] != '\0')
-            return *e + sizeof(name) - 1;
+        if (strncmp(*e, name, n) == 0 && (*e)[n] == '=' && (*e)[n + 1] != '\0')
+            return *e + n + 1;
     }
     return NULL;
+}
+
+static bool is_of_config(const struct executor *ex, const char *value)
+{
+    for (size_t i = 0; i < ex->n_config_env; i++) {
+        const char *eq = strchr(ex->config_env[i], '=');
+        if (eq != NULL && eq + 1 == value)
+            return true;
+    }
+    return false;
+}
+
+/* A factor that the environment turns into another one would be compared under its name. Said once
+ * for each factor; run.env is the spec's own word. */
+static void tell_overridden(struct study *st, const char *factor)
+{
+    const struct spec *spec = st->spec;
+    const char *loss = env_value(st, BASE_ENV_LOSS), *mode = env_value(st, BASE_ENV_CLEANLAB), *key;
+    const char *what =
+        base_env_over_factor(factor, spec_env_has(spec, BASE_ENV_LOSS) ? NULL : loss,
+                             spec_env_has(spec, BASE_ENV_CLEANLAB) ? NULL : mode, &key);
+    if (what == NULL)
+        return;
+    for (int i = 0; i < st->index; i++) {
+        const char *earlier = st->ex->studies[i].overridden;
+        if (earlier != NULL && strcmp(earlier, factor) == 0)
+            return;
+    }
+    const char *value = env_value(st, key);
+    st->overridden = strdup(factor);
+    executor_notice(st->ex, "%s=%s of %s is over the spec: factor %s %s", key, value,
+                    is_of_config(st->ex, value) ? "ftf_config" : "the environment", factor, what);
 }
 
 /* What a factor trains with when nothing else is said. */
@@ -66,7 +99,9 @@ int training_init(struct study *st, struct err *err)
     AUTO_JSON json_t *conf = text != NULL ? json_read(text, strlen(text), NULL) : NULL;
     st->training = spec->run.runner == RUN_XGBOOST || training_crypto(spec) != NULL ||
                    loss != NULL || spec->run.base_env != NULL;
-    st->loss_of_env = env_loss(st);
+    st->loss_of_env = env_value(st, BASE_ENV_LOSS);
+    if (spec->run.runner == RUN_XGBOOST && json_is_string(json_object_get(conf, "factor")))
+        tell_overridden(st, json_string_value(json_object_get(conf, "factor")));
     if (spec->run.runner == RUN_XGBOOST)
         loss = st->loss_of_env != NULL ? st->loss_of_env : xgboost_loss(spec, conf);
     else if (loss == NULL)

@@ -117,3 +117,18 @@ double base_env_number(const json_t *env, const char *key)
     const char *text = json_string_value(json_object_get(env, key));
     return text != NULL && text_double(text, &number) ? number : NAN;
 }
+
+const char *base_env_over_factor(const char *factor, const char *loss, const char *mode,
+                                 const char **key)
+{
+    bool focal = strcmp(factor, "focal_loss") == 0;
+    *key = BASE_ENV_LOSS;
+    if (focal && loss != NULL && loss[0] != '\0' && strcmp(loss, "focal") != 0)
+        return "trains without the focal loss";
+    if (!focal && loss != NULL && strcmp(loss, "focal") == 0)
+        return "trains with the focal loss";
+    *key = BASE_ENV_CLEANLAB;
+    if (strcmp(factor, "cleanlab") == 0 && mode != NULL && strcmp(mode, "off") == 0)
+        return "cleans no labels";
+    return NULL;
+}

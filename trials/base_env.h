@@ -30,3 +30,9 @@ int base_env_check_all(const json_t *env, struct err *err);
 
 /* The number of a key; NaN when it has none. */
 double base_env_number(const json_t *env, const char *key);
+
+/* What a worker's environment makes of a factor of the XGBoost worker, as the end of "factor
+ * focal_loss …"; NULL when it leaves it as it is. loss, mode: values of BASE_ENV_LOSS and
+ * BASE_ENV_CLEANLAB, NULL or "" for none. *key: the one that does. */
+const char *base_env_over_factor(const char *factor, const char *loss, const char *mode,
+                                 const char **key);

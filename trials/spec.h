@@ -235,5 +235,7 @@ int spec_argv(const struct spec *s, const struct spec_trial *t, struct spec_stri
 /* run.env of the trial as "NAME=value". */
 int spec_env(const struct spec *s, const struct spec_trial *t, struct spec_strings *out,
              struct err *err);
+/* Whether run.env names the variable. */
+bool spec_env_has(const struct spec *s, const char *name);
 /* Appends the trial's parameters and the fixed values as a JSON object: what params.json holds. */
 void spec_put_params(struct buf *b, const struct spec *s, const struct spec_trial *t);

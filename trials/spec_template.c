@@ -368,3 +368,13 @@ int spec_env(const struct spec *s, const struct spec_trial *t, struct spec_strin
 {
     return expand(s->run.env, s, t, out, err);
 }
+
+bool spec_env_has(const struct spec *s, const char *name)
+{
+    const struct spec_template *t = s->run.env;
+    for (size_t i = 0; t != NULL && i < t->n; i++) {
+        if (t->items[i].name != NULL && strcmp(t->items[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}

@@ -293,6 +293,49 @@ Test(operate, a_second_rollback_says_that_it_redoes_what_the_first_undid)
     EXPECT("out", "CVN_FOCAL_GAMMA    2.0");
 }
 
+static void write_rows(const char *path)
+{
+    FILE *f = fopen(path, "we");
+    cr_assert_not_null(f);
+    (void)fputs("a,b,y\n", f);
+    for (int i = 0; i < 200; i++)
+        (void)fprintf(f, "%d,%d,%d\n", i % 17, i % 5, i * 7 % 3 == 0);
+    (void)fclose(f);
+}
+
+/* The first values would train four factors alike, and compare them. */
+Test(operate, a_factor_that_ftf_config_overrides_is_told_once)
+{
+    store_destroy(open_store());
+    write_rows("d.csv");
+    FILE *f = fopen("t.yaml", "we");
+    cr_assert_not_null(f);
+    (void)fputs("study: {name: \"${matrix.crypto}-${matrix.factor}\", storage: 'sqlite:///s.db'}\n"
+                "matrix: {crypto: [A, B], factor: [baseline, cleanlab, focal_loss]}\n"
+                "run: {builtin: xgboost, data: d.csv, label: y, rounds: 2, save_model: false,\n"
+                "      factor: \"${matrix.factor}\", base_env: ftf_config}\n"
+                "space: {eta: {float: [0.1, 0.3]}}\n"
+                "budget: {trials: 1}\n",
+                f);
+    (void)fclose(f);
+    const char *const argv[] = {FORKLESS, "run", "--dir", "runs", "t.yaml", NULL};
+    const char *const own[] = {
+        FORKLESS, "run", "--dir", "runs", "t.yaml", "run.env.CVN_LOSS_FUNCTION=focal", NULL};
+    cr_assert_eq(sandbox_wait(sandbox_start(argv), 60), EXIT_OK, "%s", sandbox_text("err"));
+    const char *const told[] = {
+        "CVN_LOSS_FUNCTION=binary:logistic of ftf_config is over the spec: factor focal_loss "
+        "trains without the focal loss",
+        "CVN_CLEANLAB_MODE=off of ftf_config is over the spec: factor cleanlab cleans no labels"};
+    for (int i = 0; i < 2; i++) {
+        const char *first = strstr(sandbox_text("err"), told[i]);
+        cr_assert_not_null(first, "%s", sandbox_text("err"));
+        cr_expect_null(strstr(first + 1, told[i]), "twice: %s", told[i]);
+    }
+    cr_expect_null(strstr(sandbox_text("err"), "factor baseline"), "%s", sandbox_text("err"));
+    cr_assert_eq(sandbox_wait(sandbox_start(own), 60), EXIT_OK, "%s", sandbox_text("err"));
+    cr_expect_null(strstr(sandbox_text("err"), "factor focal_loss"), "%s", sandbox_text("err"));
+}
+
 Test(operate, mistakes_in_config_are_told_and_change_nothing)
 {
     store_destroy(open_store());

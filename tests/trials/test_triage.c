@@ -208,3 +208,29 @@ Test(base_env, values_are_checked_and_mistakes_told)
                       "%s", note);
     }
 }
+
+Test(base_env, what_it_makes_of_a_factor_is_known)
+{
+    static const struct {
+        const char *factor, *loss, *mode, *key; /* key NULL: nothing */
+    } cases[] = {
+        {"focal_loss", "binary:logistic", "off", "CVN_LOSS_FUNCTION"},
+        {"focal_loss", "focal", "off", NULL},
+        {"focal_loss", NULL, NULL, NULL},
+        {"focal_loss", "", "", NULL},
+        {"baseline", "binary:logistic", "off", NULL},
+        {"baseline", "focal", "off", "CVN_LOSS_FUNCTION"},
+        {"label_smoothing", "focal", NULL, "CVN_LOSS_FUNCTION"},
+        {"cleanlab", "binary:logistic", "off", "CVN_CLEANLAB_MODE"},
+        {"cleanlab", "binary:logistic", "weight", NULL},
+        {"cleanlab", "focal", "off", "CVN_LOSS_FUNCTION"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *key;
+        const char *what =
+            base_env_over_factor(cases[i].factor, cases[i].loss, cases[i].mode, &key);
+        cr_expect((what != NULL) == (cases[i].key != NULL), "case %zu", i);
+        if (what != NULL && cases[i].key != NULL)
+            cr_expect_str_eq(key, cases[i].key, "case %zu", i);
+    }
+}
