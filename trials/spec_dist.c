@@ -116,10 +116,17 @@ static bool check_dist(struct spec_reader *r, const struct yaml_node *at, const 
                        struct dist *d)
 {
     struct err err;
-    if (dist_check(d, &err) == 0)
-        return true;
-    problem_at(r->problems, at, path, "%s", err.msg);
-    return false;
+    if (dist_check(d, &err) < 0) {
+        problem_at(r->problems, at, path, "%s", err.msg);
+        return false;
+    }
+    /* every draw would be the upper bound */
+    if (d->kind == DIST_FLOAT && !isfinite((d->high - d->low) / (d->step > 0 ? d->step : 1))) {
+        problem_at(r->problems, at, path, "from low to high are more %s than a number can tell",
+                   d->step > 0 ? "steps" : "units");
+        return false;
+    }
+    return true;
 }
 
 bool spec_read_dist(struct spec_reader *r, const struct yaml_node *map, const char *path,

@@ -40,13 +40,20 @@ static int check(const float *score, const float *y, size_t n, struct err *err)
 #define NEWTON_STEPS 100
 #define GRADIENT_ENOUGH 1e-10 /* a row */
 #define STEP_LEAST 1e-10
-#define RIDGE 1e-12 /* keeps the two equations solvable when every score is the same */
 
+/* The search sees the scores around their mean, in units of their spread: its two equations are
+ * then far from dependent, wherever the scores lie. */
 struct platt {
     const float *score, *y;
     size_t n;
     double positive, negative; /* the targets */
+    double mean, spread;
 };
+
+static double centred(const struct platt *p, size_t i)
+{
+    return ((double)p->score[i] - p->mean) / p->spread;
+}
 
 /* Negative log-likelihood of a row: z = a s + b, p = 1 / (1 + exp(z)). */
 static double loss(double z, double target)
@@ -58,7 +65,7 @@ static double total_loss(const struct platt *p, double a, double b)
 {
     double sum = 0;
     for (size_t i = 0; i < p->n; i++)
-        sum += loss(a * (double)p->score[i] + b, p->y[i] == 1 ? p->positive : p->negative);
+        sum += loss(a * centred(p, i) + b, p->y[i] == 1 ? p->positive : p->negative);
     return sum;
 }
 
@@ -68,9 +75,9 @@ struct slopes {
 
 static struct slopes slopes_at(const struct platt *p, double a, double b)
 {
-    struct slopes s = {.haa = RIDGE, .hbb = RIDGE};
+    struct slopes s = {0};
     for (size_t i = 0; i < p->n; i++) {
-        double x = (double)p->score[i], z = a * x + b, e = exp(-fabs(z));
+        double x = centred(p, i), z = a * x + b, e = exp(-fabs(z));
         double prob = z >= 0 ? e / (1 + e) : 1 / (1 + e);
         double d = (p->y[i] == 1 ? p->positive : p->negative) - prob;
         double w = e / ((1 + e) * (1 + e));
@@ -100,6 +107,22 @@ static double line_search(const struct platt *p, double a, double b, double da, 
     return 0;
 }
 
+/* False where every score is the same. */
+static bool measure_scores(struct platt *p)
+{
+    bool constant = true;
+    for (size_t i = 0; i < p->n; i++) {
+        p->mean += (double)p->score[i] / (double)p->n;
+        constant = constant && p->score[i] == p->score[0];
+    }
+    for (size_t i = 0; i < p->n; i++) {
+        double d = (double)p->score[i] - p->mean;
+        p->spread += d * d / (double)p->n;
+    }
+    p->spread = sqrt(p->spread);
+    return !constant;
+}
+
 static void fit_platt(struct calibrator *c, const float *score, const float *y, size_t n)
 {
     double positives = 0;
@@ -111,6 +134,12 @@ static void fit_platt(struct calibrator *c, const float *score, const float *y, 
                       .n = n,
                       .positive = (positives + 1) / (positives + 2),
                       .negative = 1 / (negatives + 2)};
+    if (!measure_scores(&p)) { /* they tell nothing: all get the mean of the targets */
+        double mean = (positives * p.positive + negatives * p.negative) / (double)n;
+        c->a = 0;
+        c->b = log((1 - mean) / mean);
+        return;
+    }
     double a = 0, b = log((negatives + 1) / (positives + 1)), value = total_loss(&p, a, b);
     for (int i = 0; i < NEWTON_STEPS; i++) {
         struct slopes s = slopes_at(&p, a, b);
@@ -125,8 +154,8 @@ static void fit_platt(struct calibrator *c, const float *score, const float *y, 
         a += step * da;
         b += step * db;
     }
-    c->a = a;
-    c->b = b;
+    c->a = a / p.spread;
+    c->b = b - c->a * p.mean;
 }
 
 /* ---- isotonic ---- */

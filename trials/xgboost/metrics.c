@@ -175,11 +175,18 @@ struct confusion {
     double tp, fp, fn, tn;
 };
 
+/* A share such as 7/10 reaches us as the float next to it: the threshold is rounded the same way,
+ * or a whole plateau of an isotonic calibration would fall below the number that it is. */
+static bool positive(const struct predictions *p, size_t row)
+{
+    return p->pred[row] >= (float)p->threshold;
+}
+
 static struct confusion confusion(const struct predictions *p)
 {
     struct confusion c = {0};
     for (size_t i = 0; i < p->rows; i++) {
-        bool said = (double)p->pred[i] >= p->threshold, is = p->label[i] > 0.5f;
+        bool said = positive(p, i), is = p->label[i] > 0.5f;
         c.tp += said && is;
         c.fp += said && !is;
         c.fn += !said && is;
@@ -222,7 +229,7 @@ static double expectancy(const struct predictions *p)
 {
     double sum = 0, trades = 0;
     for (size_t i = 0; p->gain != NULL && i < p->rows; i++) {
-        if ((double)p->pred[i] >= p->threshold) {
+        if (positive(p, i)) {
             sum += (double)p->gain[i] - p->cost;
             trades++;
         }
@@ -269,14 +276,17 @@ static double mape(const struct predictions *p)
 static double r2(const struct predictions *p)
 {
     double mean = 0, total = 0;
-    for (size_t i = 0; i < p->rows; i++)
+    bool constant = true; /* the mean's rounding must not pass for a spread */
+    for (size_t i = 0; i < p->rows; i++) {
         mean += (double)p->label[i] / (double)p->rows;
+        constant = constant && p->label[i] == p->label[0];
+    }
     for (size_t i = 0; i < p->rows; i++) {
         double d = (double)p->label[i] - mean;
         total += d * d;
     }
     double residual = mse(p) * (double)p->rows;
-    return total > 0 ? 1 - residual / total : residual > 0 ? 0 : 1;
+    return !constant ? 1 - residual / total : residual > 0 ? 0 : 1;
 }
 
 /* ---- multi-class ---- */

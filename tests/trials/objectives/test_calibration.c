@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/rng.h"
 #include "trials/objectives/calibration.h"
 #include "trials/objectives/smoothing.h"
@@ -79,6 +80,47 @@ Test(calibration, platt_ends_where_the_likelihood_is_flat)
     cr_expect_float_eq(by_a, 0, 1e-6);
     cr_expect_float_eq(by_b, 0, 1e-6);
     cr_expect_float_eq(c.a, -0.25, 0.08);
+}
+
+/* Where the slope is not determined it must not be what rounding left. */
+Test(calibration, platt_of_equal_scores_is_the_mean_of_the_targets_everywhere)
+{
+    static const float asked[] = {-0.7f, 0.3f, 1.3f};
+    float prob[ARRAY_LEN(asked)];
+    struct calibrator c;
+    double positives = 0;
+    for (int i = 0; i < ROWS; i++) {
+        score[i] = 0.3f;
+        label[i] = i % 15 < 7;
+        positives += (double)label[i];
+    }
+    cr_assert_eq(calibrator_fit(&c, CALIBRATE_PLATT, score, label, ROWS, NULL), 0);
+    calibrator_apply(&c, asked, ARRAY_LEN(asked), prob);
+    double negatives = ROWS - positives,
+           want =
+               (positives * (positives + 1) / (positives + 2) + negatives / (negatives + 2)) / ROWS;
+    for (size_t i = 0; i < ARRAY_LEN(asked); i++)
+        cr_expect_float_eq((double)prob[i], want, 1e-7);
+}
+
+/* The likelihood knows no origin and no unit. */
+Test(calibration, platt_does_not_depend_on_where_the_scores_lie)
+{
+    struct rng rng;
+    struct calibrator near, far;
+    static float moved[ROWS], by_near[ROWS], by_far[ROWS];
+    rng_seed(&rng, 4);
+    draw(&rng);
+    for (int i = 0; i < ROWS; i++) {
+        score[i] = roundf(score[i] * 64) / 64; /* exact when moved */
+        moved[i] = score[i] / 16 + 4096;
+    }
+    cr_assert_eq(calibrator_fit(&near, CALIBRATE_PLATT, score, label, ROWS, NULL), 0);
+    cr_assert_eq(calibrator_fit(&far, CALIBRATE_PLATT, moved, label, ROWS, NULL), 0);
+    calibrator_apply(&near, score, ROWS, by_near);
+    calibrator_apply(&far, moved, ROWS, by_far);
+    for (int i = 0; i < ROWS; i++)
+        cr_expect_float_eq((double)by_far[i], (double)by_near[i], 1e-6);
 }
 
 Test(calibration, isotonic_never_decreases_and_stays_within_what_was_seen)

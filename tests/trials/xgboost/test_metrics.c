@@ -53,6 +53,27 @@ Test(metrics, expectancy_is_what_the_bought_rows_earn_after_costs)
     cr_expect(isnan(value("expectancy", TASK_BINARY, &p)));
 }
 
+/* 7 of 10 is 0.7, though the nearest float is a little less. */
+Test(metrics, a_probability_that_is_the_threshold_is_positive)
+{
+    static const float pred[] = {0.7f, 0.7f, 0.6f}, label[] = {1, 1, 1}, gain[] = {1, 2, 9};
+    struct predictions p = {
+        .pred = pred, .label = label, .gain = gain, .rows = 3, .threshold = 0.7};
+    near(value("precision", TASK_BINARY, &p), 1);
+    near(value("recall", TASK_BINARY, &p), 2.0 / 3);
+    near(value("expectancy", TASK_BINARY, &p), 1.5);
+}
+
+Test(metrics, r2_of_constant_labels_is_one_when_they_are_met_and_else_zero)
+{
+    static const float label[] = {0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f};
+    static const float pred[] = {0.1f, 0.1f, 0.1f, 0.2f, 0.1f, 0.1f, 0.1f};
+    struct predictions p = {.pred = label, .label = label, .rows = 7};
+    near(value("r2", TASK_REGRESSION, &p), 1);
+    p.pred = pred;
+    near(value("r2", TASK_REGRESSION, &p), 0);
+}
+
 Test(metrics, regression_ones_are_those_of_scikit_learn)
 {
     static const float pred[] = {2.5f, 0.0f, 2.0f, 8.0f};
