@@ -45,7 +45,7 @@ void json_put_double(struct buf *b, double v)
 json_t *json_read(const char *text, size_t n, struct err *err)
 {
     json_error_t at;
-    json_t *j = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &at);
+    json_t *j = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &at);
     if (j == NULL)
         (void)err_set(err, ERR_INVALID, "JSON, line %d column %d: %s", at.line, at.column, at.text);
     return j;

@@ -15,7 +15,8 @@ void json_put_string_n(struct buf *b, const char *text, size_t n);
 void json_put_double(struct buf *b, double v);
 
 /* Parses one JSON value of n bytes. On success the caller owns it (json_decref). Duplicate keys are
- * refused. Errors: ERR_INVALID with the position. */
+ * refused. A text may hold NUL, as \u0000: as a C string it ends there, written again it does not.
+ * Errors: ERR_INVALID with the position. */
 json_t *json_read(const char *text, size_t n, struct err *err);
 /* The same of what Python's json.dumps writes: NaN, Infinity and -Infinity become those texts,
  * integers of more than 18 digits reals. */

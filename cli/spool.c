@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/text.h"
@@ -217,7 +218,7 @@ static int replay_one(void *ctx, struct spool_file *f, enum spool_owner owner, i
     }
     rc = open_store(&s, l, &f->data, &err);
     if (rc == 0)
-        rc = spool_file_replay(f, s, &report, &err);
+        rc = spool_file_replay(f, s, NULL, &report, &err);
     l->away = l->away || rc == -ERR_BUSY || rc == -ERR_UNAVAILABLE;
     l->left += rc < 0 || report.missing > 0 || report.incomplete > 0 || report.damaged > 0;
     return tell(l, f, &report, rc < 0 ? err.msg : NULL);
@@ -261,6 +262,11 @@ int spool_main(int argc, char **argv)
     int code = cli_parse(&usage, argc, argv, &args);
     if (code != CLI_GO_ON)
         return code;
+    struct stat st;
+    if (stat(l.dir, &st) < 0 || !S_ISDIR(st.st_mode)) {
+        cli_error("there is no run directory %s: name it with --dir", l.dir);
+        return EXIT_USAGE;
+    }
     const char *what = args.words.n == 1 ? args.words.v[0] : "";
     if (strcmp(what, "ls") == 0)
         return list(&l);

@@ -22,6 +22,9 @@
 /* A batch lost a job. */
 #define BATCH_AGAIN 1
 
+/* Between two tries to spool after one that failed: all that waits is encoded for each. */
+#define SPOOL_AGAIN_MS 2000
+
 /* While it refuses it is said again and again. */
 #define TELL_AGAIN_MS 15000
 
@@ -56,9 +59,10 @@ struct storeq {
     bool written; /* and the writer has run all of them */
     bool syncing; /* the syncer has some that are not in done yet */
     atomic_bool impatient;
-    atomic_bool spool_failed; /* it was told */
-    struct store *store;      /* store_sync is called without `use` */
-    pthread_mutex_t use;      /* of the store: the writer's, but for what a failed sync demands */
+    atomic_bool spool_failed;            /* it was told */
+    atomic_uint_fast64_t spool_again_ms; /* and is not tried before */
+    struct store *store;                 /* store_sync is called without `use` */
+    pthread_mutex_t use; /* of the store: the writer's, but for what a failed sync demands */
     uv_async_t async;
     struct storeq_conf conf;
     int pending;
@@ -196,7 +200,8 @@ static void keep(struct storeq *q, struct storeq_job *first, struct list *behind
     AUTO(buf_free) struct buf lines = BUF_INIT;
     struct spool *sp = q->conf.spool;
     struct err err = {0};
-    if (sp == NULL)
+    if (sp == NULL || (clock_mono_ms() < atomic_load(&q->spool_again_ms) &&
+                       !atomic_load(&q->impatient))) /* then it is the last chance */
         return;
     unsigned generation = spool_begin(sp);
     int64_t n = put_lines(first, generation, &lines);
@@ -214,6 +219,7 @@ static void keep(struct storeq *q, struct storeq_job *first, struct list *behind
         mark_spooled(behind->head, spooled);
         (void)pthread_mutex_unlock(&q->lock);
     }
+    atomic_store(&q->spool_again_ms, spooled ? 0 : clock_mono_ms() + SPOOL_AGAIN_MS);
     bool failed_before = n > 0 && atomic_exchange(&q->spool_failed, !spooled);
     if (n > 0 && spooled)
         log_event(LOG_INFO, "spooled", LOG_INT("entries", n), LOG_TEXT("file", spool_path(sp)));

@@ -66,8 +66,9 @@ static int adopt(void *ctx, struct spool_file *f, enum spool_owner owner, int rc
     if (a->s == NULL)
         rc = store_open(&a->s, a->ex->spec->study.storage, &opts, &err);
     if (rc == 0)
-        rc = spool_file_replay(f, a->s, &report, &err);
-    bool away = rc == -ERR_BUSY || rc == -ERR_UNAVAILABLE; /* tried again, and told, by the queue */
+        rc = spool_file_replay(f, a->s, &a->ex->over, &report, &err);
+    /* tried again, and told, by the queue; or by the next run */
+    bool away = rc == -ERR_BUSY || rc == -ERR_UNAVAILABLE || rc == -ERR_STOPPED;
     if (rc == 0)
         tell(f, &report);
     else if (!away)
@@ -86,6 +87,8 @@ int spool_adopt(struct executor *ex, struct err *err)
     ex->spool_taken = false;
     int rc = spool_each(ex->spec->run.dir, adopt, &a, err);
     store_destroy(a.s);
+    if (rc == -ERR_STOPPED)
+        return err_set(err, ERR_STOPPED, "the run is over");
     if (rc == -ERR_BUSY || rc == -ERR_UNAVAILABLE)
         return err_set(err, (enum err_code) - rc,
                        "what an earlier run spooled cannot be stored yet");

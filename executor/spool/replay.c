@@ -29,6 +29,7 @@ struct known_trial {
 struct replay {
     const struct spool_data *data;
     struct store *s;
+    const atomic_bool *over; /* may be NULL */
     struct spool_report *report;
     struct known_trial *trials; /* in the order of their first entry */
     size_t n, cap;
@@ -173,6 +174,8 @@ static int replay_each(struct replay *r, struct err *err)
         struct known_trial *t = know(r, &e->entry);
         if (t == NULL)
             return err_set(err, ERR_NOMEM, "spool");
+        if (r->over != NULL && atomic_load(r->over))
+            return err_set(err, ERR_STOPPED, "stopped while a spool was replayed");
         r->report->entries++;
         if (intact(t, e) && r->data->owner != NULL) {
             rc = put_in_batch(r, &e->entry, t, err);
@@ -184,10 +187,10 @@ static int replay_each(struct replay *r, struct err *err)
     return rc;
 }
 
-int spool_replay(const struct spool_data *d, struct store *s, struct spool_report *report,
-                 struct err *err)
+int spool_replay(const struct spool_data *d, struct store *s, const atomic_bool *over,
+                 struct spool_report *report, struct err *err)
 {
-    struct replay r = {.data = d, .s = s, .report = report};
+    struct replay r = {.data = d, .s = s, .over = over, .report = report};
     *report = (struct spool_report){.damaged = d->damaged, .torn = d->torn};
     int rc = replay_each(&r, err);
     free(r.trials);
@@ -313,10 +316,10 @@ static int set_aside(const struct spool_file *f, struct err *err)
     return rename(f->path, to) == 0 ? 0 : err_sys(err, errno, "rename %s", f->path);
 }
 
-int spool_file_replay(struct spool_file *f, struct store *s, struct spool_report *report,
-                      struct err *err)
+int spool_file_replay(struct spool_file *f, struct store *s, const atomic_bool *over,
+                      struct spool_report *report, struct err *err)
 {
-    int rc = spool_replay(&f->data, s, report, err);
+    int rc = spool_replay(&f->data, s, over, report, err);
     if (rc < 0)
         return err_wrap(err, rc, "%s", f->path);
     if (report->missing > 0)

@@ -11,6 +11,7 @@
  * and synced; so only the end can be torn, and a line that is damaged is told from a whole one. */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -106,9 +107,10 @@ struct spool_report {
 };
 
 /* Writes the entries to the store, in order, each in a transaction; a trial that is finished is
- * left alone, so that it may be done again. Durable when it returns. Errors: of the store. */
-int spool_replay(const struct spool_data *d, struct store *s, struct spool_report *report,
-                 struct err *err);
+ * left alone, so that it may be done again. Durable when it returns. over (may be NULL) is looked
+ * at between two entries. Errors: of the store; ERR_STOPPED, it became true. */
+int spool_replay(const struct spool_data *d, struct store *s, const atomic_bool *over,
+                 struct spool_report *report, struct err *err);
 
 /* A spool whose executor is gone, opened and locked. */
 struct spool_file {
@@ -131,5 +133,5 @@ int spool_each(const char *run_dir, spool_file_fn *fn, void *ctx, struct err *er
 
 /* Replays a file and removes it, or gives it the name for damaged ones when some of it cannot be
  * stored, ever. One with entries that are missing in this store stays. Errors: of the store. */
-int spool_file_replay(struct spool_file *f, struct store *s, struct spool_report *report,
-                      struct err *err);
+int spool_file_replay(struct spool_file *f, struct store *s, const atomic_bool *over,
+                      struct spool_report *report, struct err *err);

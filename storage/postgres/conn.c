@@ -131,6 +131,7 @@ static bool refused_for_good(const PGconn *c)
                                         "no pg_hba.conf entry",
                                         "root certificate file",
                                         "certificate verify failed",
+                                        "does not match host name",
                                         "server does not support SSL",
                                         "invalid connection option",
                                         "invalid sslmode",

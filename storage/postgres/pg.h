@@ -148,7 +148,8 @@ bool field_time(const PGresult *r, int row, int column, int64_t *utc_us);
 /* Errors: ERR_CORRUPT. */
 int field_state(struct store_pg *q, const PGresult *r, int row, int column, int64_t trial,
                 enum trial_state *out, struct err *err);
-/* JSON as jsonb takes it: Python's NaN and Infinity are null there. NULL is {}. */
+/* JSON as jsonb takes it: Python's NaN and Infinity are null there, and a NUL in a text is U+FFFD.
+ * NULL is {}. */
 void put_strict(struct buf *b, const char *json);
 /* "{1,2,3}" */
 void put_ids(struct buf *b, const int64_t *ids, size_t n);

@@ -121,6 +121,11 @@ void put_strict(struct buf *b, const char *json)
             p += n;
             continue;
         }
+        if (quoted && strncmp(p, "\\u0000", 6) == 0) {
+            buf_puts(b, "\\ufffd");
+            p += 6;
+            continue;
+        }
         if (quoted && *p == '\\' && p[1] != '\0')
             buf_putc(b, *p++);
         else if (*p == '"')

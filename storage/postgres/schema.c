@@ -3,10 +3,9 @@
 #include <string.h>
 
 #include "storage/postgres/pg.h"
+#include "storage/revision.h"
 
-#define REVISION "v3.2.0.a"     /* Alembic revision of Optuna 3.2 … 5.0 */
-#define REVISION_3_0 "v3.0.0.d" /* the same tables without an index */
-#define OPTUNA_VERSION "5.0.0"  /* Optuna shows it in messages only */
+#define OPTUNA_VERSION "5.0.0" /* Optuna shows it in messages only */
 
 /* How often we look again when a Python process creates the tables at the same moment. */
 enum { TRIES = 5 };
@@ -120,15 +119,9 @@ static int look_at(struct store_pg *q, struct found *f, struct err *err)
 
 static int refuse_revision(struct store_pg *q, const char *revision, struct err *err)
 {
-    /* revisions are named after the version that brought them: "v2.6.0.a" */
-    bool older = strcmp(revision, REVISION) < 0;
     return err_set(err, ERR_UNSUPPORTED,
                    "%s: schema revision %s, but only " REVISION " is supported: %s", q->name,
-                   revision,
-                   strcmp(revision, REVISION_3_0) == 0
-                       ? "update it with `forkless db upgrade`, it takes a moment"
-                   : older ? "update it with `optuna storage upgrade --storage URL`"
-                           : "it comes from a newer Optuna than 5.0");
+                   revision, revision_advice(revision));
 }
 
 static int check(struct store_pg *q, const struct found *f, bool upgrade, struct err *err)

@@ -3,11 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "storage/revision.h"
 #include "storage/sqlite/sqlite.h"
 
-#define REVISION "v3.2.0.a"     /* Alembic revision of Optuna 3.2 … 5.0 */
-#define REVISION_3_0 "v3.0.0.d" /* the same tables without an index */
-#define OPTUNA_VERSION "5.0.0"  /* Optuna shows it in messages only */
+#define OPTUNA_VERSION "5.0.0" /* Optuna shows it in messages only */
 
 #define ATTRIBUTES(table, singular, owner, owners)                                                 \
     "CREATE TABLE IF NOT EXISTS " table " (" singular "_id INTEGER NOT NULL, " owner               \
@@ -158,15 +157,9 @@ static int look(struct store_sqlite *q, struct found *f, struct err *err)
 
 static int refuse_revision(struct store_sqlite *q, const char *revision, struct err *err)
 {
-    /* revisions are named after the version that brought them: "v2.6.0.a" */
-    bool older = strcmp(revision, REVISION) < 0;
     return err_set(err, ERR_UNSUPPORTED,
                    "%s: schema revision %s, but only " REVISION " is supported: %s", q->path,
-                   revision,
-                   strcmp(revision, REVISION_3_0) == 0
-                       ? "update it with `forkless db upgrade`, it takes a moment"
-                   : older ? "update it with `optuna storage upgrade --storage sqlite:///FILE`"
-                           : "the file comes from a newer Optuna than 5.0");
+                   revision, revision_advice(revision));
 }
 
 static int check(struct store_sqlite *q, const struct found *f, bool upgrade, struct err *err)

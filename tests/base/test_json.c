@@ -28,6 +28,15 @@ Test(json, read_reports_where_it_failed)
     cr_expect_null(json_read("[1,", 3, &err));
     cr_expect(strstr(err.msg, "line 1") != NULL);
 }
+Test(json, a_nul_in_a_text_is_read_and_written_again)
+{
+    static const char text[] = "{\"a\":\"x\\u0000y\"}";
+    AUTO_JSON json_t *j = json_read(text, strlen(text), NULL);
+    cr_assert_not_null(j);
+    AUTO_FREE char *dump = json_dumps(j, JSON_COMPACT);
+    cr_expect_str_eq(dump, text);
+}
+
 Test(json, check_takes_what_python_reads)
 {
     static const char *const good[] = {

@@ -16,7 +16,7 @@
 
 enum { PODS = 8, TARGET = 500 };
 
-static struct pg_server server;
+static struct pg_server server, replica;
 static char url[256];
 
 static void enter(void)
@@ -28,6 +28,7 @@ static void enter(void)
 
 static void leave(void)
 {
+    pg_server_remove(&replica);
     pg_server_remove(&server);
     sandbox_leave();
 }
@@ -175,6 +176,33 @@ Test(pods, a_server_that_comes_and_goes_costs_no_trial)
             pg_server_signal_all(&server, SIGCONT);
         }
     }
+    for (int i = 0; i < 3; i++)
+        expect_exit(pods[i], i, 0);
+    expect_whole(TARGET);
+    expect_no_trial_was_started_twice();
+}
+
+/* The primary dies in the middle, its replica takes over: what was answered is there, what was not
+ * is done once. */
+Test(pods, a_failover_costs_no_trial_and_doubles_none)
+{
+    pid_t pods[3];
+    cr_assert(pg_server_replicate(&replica, &server));
+    (void)snprintf(url, sizeof(url),
+                   "postgresql://forkless@/postgres?host=%s,%s&target_session_attrs=read-write",
+                   server.dir, replica.dir);
+    for (int i = 0; i < 3; i++)
+        pods[i] = start(i);
+    await_complete(TARGET / 3);
+    pg_server_halt(&server, SIGKILL);
+    (void)usleep(700000); /* for a while there is nobody */
+    cr_assert(pg_server_promote(&replica));
+    await_complete(TARGET / 2);
+    cr_expect(eq(long,
+                 ask("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                     " WHERE application_name='forkless'"),
+                 3),
+              "not all have found the new primary");
     for (int i = 0; i < 3; i++)
         expect_exit(pods[i], i, 0);
     expect_whole(TARGET);

@@ -149,6 +149,12 @@ Test(spool, the_command_lists_and_replays_it_without_a_run)
     cr_expect(eq(str, (char *)sandbox_text("out"), (char *)""));
 }
 
+Test(spool, the_command_names_a_directory_that_is_not_there)
+{
+    cr_expect(eq(int, spool_command("ls", NULL, NULL), 2));
+    cr_expect(sandbox_has("err", "no run directory runs"), "%s", sandbox_text("err"));
+}
+
 /* Damages the line of one trial's end; returns which. */
 static int damage(const char *path)
 {

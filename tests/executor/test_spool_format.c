@@ -190,8 +190,26 @@ static struct spool_report replay(struct store *s, const struct buf *b)
     struct spool_report r = {0};
     struct err err = {0};
     cr_assert(eq(int, spool_read(&d, b->data, b->len, &err), 0), "%s", err.msg);
-    cr_assert(eq(int, spool_replay(&d, s, &r, &err), 0), "%s", err.msg);
+    cr_assert(eq(int, spool_replay(&d, s, NULL, &r, &err), 0), "%s", err.msg);
     return r;
+}
+
+Test(spool_format, a_replay_that_is_stopped_goes_on_the_next_time)
+{
+    AUTO(buf_free) struct buf b = BUF_INIT;
+    AUTO(spool_data_free) struct spool_data d = {0};
+    AUTO_STORE struct store *s = open_store(2);
+    struct spool_report r = {0};
+    struct err err = {0};
+    const atomic_bool over = true;
+    spool_put_head(&b, &conf);
+    put_full(&b, 0);
+    put_end(&b, 1, 2, 0);
+    cr_assert(eq(int, spool_read(&d, b.data, b.len, &err), 0), "%s", err.msg);
+    cr_expect(eq(int, spool_replay(&d, s, &over, &r, &err), -ERR_STOPPED));
+    cr_expect(eq(int, sandbox_count(TRIAL_COMPLETE), 0));
+    r = replay(s, &b);
+    cr_expect(eq(i64, r.stored, 2));
 }
 
 Test(spool_format, replaying_stores_each_trial_once)

@@ -100,15 +100,21 @@ const char *pg_url(const char *dir, const char *database)
     return url;
 }
 
+/* To its end, which has to be a good one. */
+static bool run(const struct pg_server *s, const char *program, const char *const *words)
+{
+    int status = -1;
+    pid_t pid = start(s, program, words);
+    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
 static bool make_cluster(struct pg_server *s)
 {
     char data[80];
-    int status = -1;
     (void)snprintf(data, sizeof(data), "%s/data", s->dir);
     const char *const words[] = {"-D", data,   "-U",         "forkless", "-A", "trust",
                                  "-E", "UTF8", "--locale=C", "-N",       NULL};
-    pid_t pid = start(s, "initdb", words);
-    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+    return run(s, "initdb", words);
 }
 
 static bool await_ready(struct pg_server *s)
@@ -145,7 +151,8 @@ bool pg_server_again(struct pg_server *s)
     return s->pid > 0 && await_ready(s);
 }
 
-bool pg_server_start(struct pg_server *s)
+/* A directory of its own. */
+static bool make_dir(struct pg_server *s)
 {
     if (programs() == NULL || (geteuid() == 0 && somebody() == NULL)) {
         (void)fprintf(stderr, "no PostgreSQL server below /usr/lib/postgresql to test with: "
@@ -158,12 +165,53 @@ bool pg_server_start(struct pg_server *s)
         return false;
     if (geteuid() == 0 && chown(s->dir, somebody()->pw_uid, somebody()->pw_gid) != 0)
         return false;
-    (void)chmod(s->dir, 0755);
-    if (make_cluster(s) && pg_server_again(s))
-        return true;
-    show_log(s);
-    pg_server_remove(s);
-    return false;
+    return chmod(s->dir, 0755) == 0;
+}
+
+static bool started(struct pg_server *s, bool yes)
+{
+    if (!yes) {
+        show_log(s);
+        pg_server_remove(s);
+    }
+    return yes;
+}
+
+bool pg_server_start(struct pg_server *s)
+{
+    return make_dir(s) && started(s, make_cluster(s) && pg_server_again(s));
+}
+
+/* Runs SQL as the superuser; on an error a line on stderr. */
+static bool run_sql(const struct pg_server *s, const char *sql)
+{
+    PGconn *c = PQconnectdb(pg_url(s->dir, "postgres"));
+    PGresult *r = PQexec(c, sql);
+    ExecStatusType status = PQresultStatus(r);
+    bool fine = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+    if (!fine)
+        (void)fprintf(stderr, "%s: %s", sql, PQerrorMessage(c));
+    PQclear(r);
+    PQfinish(c);
+    return fine;
+}
+
+bool pg_server_replicate(struct pg_server *replica, const struct pg_server *of)
+{
+    char data[80];
+    if (!make_dir(replica))
+        return false;
+    (void)snprintf(data, sizeof(data), "%s/data", replica->dir);
+    const char *const words[] = {"-D", data, "-h",   of->dir, "-U", "forkless",
+                                 "-R", "-c", "fast", "-N",    NULL};
+    return started(replica, run(replica, "pg_basebackup", words) && pg_server_again(replica) &&
+                                run_sql(of, "ALTER SYSTEM SET synchronous_standby_names='*'") &&
+                                run_sql(of, "SELECT pg_reload_conf()"));
+}
+
+bool pg_server_promote(struct pg_server *replica)
+{
+    return run_sql(replica, "SELECT pg_promote(true, 60)");
 }
 
 void pg_server_halt(struct pg_server *s, int sig)

@@ -16,6 +16,11 @@ struct pg_server {
 /* Makes a cluster and starts its server. Returns false, with a line on stderr, when that is not
  * possible; then nothing is left behind. */
 bool pg_server_start(struct pg_server *s);
+/* Makes a streaming replica of a server that runs, and starts it. From then on the server's commits
+ * are answered when the replica has them, too. Returns as pg_server_start. */
+bool pg_server_replicate(struct pg_server *replica, const struct pg_server *of);
+/* The replica takes writes from now on. */
+bool pg_server_promote(struct pg_server *replica);
 /* Starts it again after pg_server_halt. */
 bool pg_server_again(struct pg_server *s);
 /* Ends it by SIGINT (fast shutdown), SIGQUIT or SIGKILL, and waits. The cluster stays. */

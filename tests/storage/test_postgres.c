@@ -1,17 +1,24 @@
 /* What only a server has: connections that are lost, locks of others, trials that are taken over.
  */
 #include <libpq-fe.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "storage/care.h"
 #include "tests/lib/cut.h"
 #include "tests/lib/postgres.h"
 #include "tests/storage/store_fixture.h"
+
+extern char **environ;
 
 static struct pg_server server;
 static char url[256];
@@ -523,6 +530,120 @@ Test(postgres, what_cannot_be_opened_says_why_without_the_password)
     }
     REFUSED(ERR_UNAVAILABLE, try_open("postgresql://me:s3cret@/db?host=/tmp/forkless-no-server"));
     cr_expect_null(strstr(err.msg, "s3cret"), "%s", err.msg);
+}
+
+/* --- TLS ---------------------------------------------------------------------------------------
+ */
+
+/* Runs a command; the server's owner gets what it has made. */
+static void make_file(const char *name, const char *const *argv)
+{
+    struct stat dir;
+    char path[96];
+    pid_t pid;
+    int status = -1;
+    cr_assert_eq(posix_spawnp(&pid, argv[0], NULL, NULL, (char *const *)argv, environ), 0);
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert_eq(status, 0, "openssl for %s", name);
+    (void)snprintf(path, sizeof(path), "%s/%s", server.dir, name);
+    cr_assert_eq(stat(server.dir, &dir), 0);
+    cr_assert_eq(chmod(path, 0600), 0);
+    cr_assert(geteuid() != 0 || chown(path, dir.st_uid, dir.st_gid) == 0);
+}
+
+/* NAME.pem and NAME.key in the server's directory: a certificate for localhost that is its own
+ * authority. */
+static void make_certificate(const char *name)
+{
+    char cert[96], key[96], file[32];
+    (void)snprintf(cert, sizeof(cert), "%s/%s.pem", server.dir, name);
+    (void)snprintf(key, sizeof(key), "%s/%s.key", server.dir, name);
+    (void)snprintf(file, sizeof(file), "%s.key", name);
+    const char *const argv[] = {"openssl",
+                                "req",
+                                "-x509",
+                                "-newkey",
+                                "ec",
+                                "-pkeyopt",
+                                "ec_paramgen_curve:P-256",
+                                "-nodes",
+                                "-days",
+                                "2",
+                                "-subj",
+                                "/CN=localhost",
+                                "-addext",
+                                "subjectAltName=DNS:localhost",
+                                "-out",
+                                cert,
+                                "-keyout",
+                                key,
+                                NULL};
+    make_file(file, argv);
+    (void)snprintf(file, sizeof(file), "%s.pem", name);
+    make_file(file, (const char *const[]){"true", NULL});
+}
+
+static int free_port(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof(at);
+    AUTO_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(bind(fd, (struct sockaddr *)&at, n), 0);
+    cr_assert_eq(getsockname(fd, (struct sockaddr *)&at, &n), 0);
+    return ntohs(at.sin_port);
+}
+
+/* Starts the server anew, with TLS, at a port of 127.0.0.1. */
+static void serve_tls(void)
+{
+    static char port[32], cert[128], key[128];
+    static const char *const options[] = {
+        "-c", "listen_addresses=127.0.0.1", "-c", port, "-c", "ssl=on", "-c", cert, "-c", key,
+        NULL};
+    int n = free_port();
+    (void)snprintf(port, sizeof(port), "port=%d", n);
+    (void)snprintf(cert, sizeof(cert), "ssl_cert_file=%s/right.pem", server.dir);
+    (void)snprintf(key, sizeof(key), "ssl_key_file=%s/right.key", server.dir);
+    (void)setenv("PGPORT", port + strlen("port="), 1);
+    make_certificate("right");
+    make_certificate("wrong");
+    pg_server_halt(&server, SIGINT);
+    server.options = options;
+    cr_assert(pg_server_again(&server));
+}
+
+static const char *tls_url(const char *host, const char *mode, const char *authority)
+{
+    static char at[320];
+    (void)snprintf(at, sizeof(at),
+                   "postgresql://forkless:s3cret@%s:%s/postgres?hostaddr=127.0.0.1&sslmode=%s"
+                   "&sslrootcert=%s/%s.pem",
+                   host, getenv("PGPORT"), mode, server.dir, authority);
+    return at;
+}
+
+Test(postgres, tls_is_spoken_with_whom_the_authority_vouches_for_alone)
+{
+    static const struct {
+        const char *host, *mode, *authority, *says;
+    } wrong[] = {
+        {"localhost", "verify-full", "wrong", "certificate verify failed"},
+        {"localhost", "verify-ca", "wrong", "certificate verify failed"},
+        {"elsewhere", "verify-full", "right", "does not match host name"},
+        {"localhost", "verify-full", "no-such-file", "root certificate file"},
+    };
+    serve_tls();
+    struct store *s = must_open(tls_url("localhost", "verify-full", "right"));
+    (void)must_claim(s, must_study(s, "a"), -1, CLAIM_NEW);
+    cr_expect_eq(ask("SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING(pid)"
+                     " WHERE ssl AND application_name='forkless'"),
+                 1);
+    store_destroy(s);
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        REFUSED(ERR_INVALID, try_open(tls_url(wrong[i].host, wrong[i].mode, wrong[i].authority)));
+        cr_expect_not_null(strstr(err.msg, wrong[i].says), "%s", err.msg);
+        cr_expect_null(strstr(err.msg, "s3cret"), "%s", err.msg);
+    }
 }
 
 Test(postgres, other_revisions_are_refused_and_3_0_is_upgraded)

@@ -69,6 +69,23 @@ Test(store_results, less_is_better_when_minimised_and_the_same_trial_may_come_ag
     store_destroy(s);
 }
 
+/* The row of a worker whose text holds what jsonb does not take. */
+Test(store_results, a_nul_in_a_text_costs_no_row)
+{
+    ONLY_WITH_TABLES();
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    start(s);
+    struct store_result r = row(1, 0, 0.5);
+    r.metrics = "{\"note\": \"a\\u0000b\", \"path\": \"c:\\\\u0000\", \"auc\": NaN}";
+    MUST(store_results_put(s, &r, 1, &err));
+    cr_expect_str_eq(rows(path, IN_SQL("SELECT metrics FROM finetune_results",
+                                       "SELECT metrics->>'note' FROM finetune_results")),
+                     IN_SQL(r.metrics, "a\xef\xbf\xbd"
+                                       "b"));
+    store_destroy(s);
+}
+
 Test(store_results, counts_by_run_study_and_status)
 {
     ONLY_WITH_TABLES();
