@@ -94,3 +94,17 @@ int dist_entry_write(struct dist_entry *e, const struct dist *dist, struct err *
     entry_set(e, &copy, TAKE(owned), n);
     return 0;
 }
+
+int dist_entry_check(const struct dist_entry *e, const struct dist *d, struct err *err)
+{
+    AUTO(buf_free) struct buf here = BUF_INIT;
+    AUTO(buf_free) struct buf there = BUF_INIT;
+    if (!e->has_first || dist_compatible(&e->first, d))
+        return 0;
+    dist_put_json(&here, d);
+    dist_put_json(&there, &e->first);
+    return err_set(
+        err, ERR_CONFLICT,
+        "parameter '%s' is %.160s, but the study has it as %.160s: only ranges may change", e->name,
+        buf_str(&here), buf_str(&there));
+}

@@ -27,3 +27,5 @@ struct dist_entry *dists_entry(struct dists *d, const char *name);
 int dist_entry_read(struct dist_entry *e, const char *text, size_t n, struct err *err);
 /* Makes dist the entry's and text what Optuna writes for it. */
 int dist_entry_write(struct dist_entry *e, const struct dist *dist, struct err *err);
+/* Whether the study's parameter may have this distribution, too. Errors: ERR_CONFLICT. */
+int dist_entry_check(const struct dist_entry *e, const struct dist *d, struct err *err);

@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 /* Days from 1970-01-01 to a date of the proleptic Gregorian calendar: whole 400-year eras, then the
  * day in a year that begins in March, so that the leap day is its last. */
 static int64_t days_from_civil(int64_t year, int month, int day)
@@ -55,4 +57,15 @@ bool decode_time(const char *text, int64_t *utc_us)
                       minute * INT64_C(60) + second;
     *utc_us = seconds * 1000000 + us;
     return *p == '\0';
+}
+
+void times_complete(struct trial *t)
+{
+    int64_t now = clock_utc_us();
+    if (t->start_us == 0 && t->state != TRIAL_WAITING)
+        t->start_us = t->complete_us != 0 ? t->complete_us : now;
+    if (!trial_state_finished(t->state))
+        t->complete_us = 0;
+    else if (t->complete_us == 0)
+        t->complete_us = now;
 }

@@ -5,6 +5,7 @@
 
 #include "storage/postgres/index.h"
 #include "storage/postgres/ops.h"
+#include "storage/times.h"
 
 #define SELF(s) CONTAINER_OF(s, struct store_pg, base)
 
@@ -49,18 +50,6 @@ static int load_firsts(struct store_pg *q, struct trial_index *ix, const struct 
     return rc;
 }
 
-static int incompatible(const struct dist_entry *e, const struct dist *d, struct err *err)
-{
-    AUTO(buf_free) struct buf here = BUF_INIT;
-    AUTO(buf_free) struct buf there = BUF_INIT;
-    dist_put_json(&here, d);
-    dist_put_json(&there, &e->first);
-    return err_set(
-        err, ERR_CONFLICT,
-        "parameter '%s' is %.160s, but the study has it as %.160s: only ranges may change", e->name,
-        buf_str(&here), buf_str(&there));
-}
-
 /* Whether the parameters may stand beside the study's; nothing is written. Errors: ERR_CONFLICT. */
 static int check_params(struct store_pg *q, struct trial_index *ix,
                         const struct trial_param *params, size_t n, struct err *err)
@@ -73,11 +62,8 @@ static int check_params(struct store_pg *q, struct trial_index *ix,
         pipe_forget(q);
     for (size_t i = 0; i < n; i++)
         PQclear(found[i]);
-    for (size_t i = 0; i < n && rc == 0; i++) {
-        const struct dist_entry *e = dists_entry(&ix->dists, params[i].name);
-        if (e->has_first && !dist_compatible(&e->first, params[i].dist))
-            rc = incompatible(e, params[i].dist, err);
-    }
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = dist_entry_check(dists_entry(&ix->dists, params[i].name), params[i].dist, err);
     return rc;
 }
 
@@ -176,22 +162,6 @@ static int check_count(const struct trial_index *ix, enum trial_state state, siz
                    trial_state_name(state), ix->n_directions, ix->n_directions == 1 ? "" : "s", n);
 }
 
-/* The times that a state demands. */
-static void complete_times(struct trial *t)
-{
-    int64_t now = clock_utc_us();
-    if (t->state == TRIAL_WAITING) {
-        t->start_us = t->complete_us = 0;
-        return;
-    }
-    if (t->start_us == 0)
-        t->start_us = t->complete_us != 0 ? t->complete_us : now;
-    if (t->state == TRIAL_RUNNING)
-        t->complete_us = 0;
-    else if (t->complete_us == 0)
-        t->complete_us = now;
-}
-
 static int insert_row(struct store_pg *q, const struct trial_index *ix, const struct trial *t,
                       int64_t id, struct err *err)
 {
@@ -210,7 +180,7 @@ int trial_write(struct store_pg *q, struct trial_index *ix, const struct trial *
 {
     struct trial t = tmpl != NULL ? *tmpl : (struct trial){.state = TRIAL_RUNNING};
     if (!as_it_is) {
-        complete_times(&t);
+        times_complete(&t);
         t.number = ix->total; /* Optuna: the trials of the study with a smaller id */
     }
     *out = (struct open_trial){.id = id,

@@ -26,18 +26,6 @@ static int load_first(struct store_sqlite *q, int64_t study, struct dist_entry *
     return 0;
 }
 
-static int incompatible(const struct dist_entry *e, const struct dist *d, struct err *err)
-{
-    AUTO(buf_free) struct buf here = BUF_INIT;
-    AUTO(buf_free) struct buf there = BUF_INIT;
-    dist_put_json(&here, d);
-    dist_put_json(&there, &e->first);
-    return err_set(
-        err, ERR_CONFLICT,
-        "parameter '%s' is %.160s, but the study has it as %.160s: only ranges may change", e->name,
-        buf_str(&here), buf_str(&there));
-}
-
 /* Whether the parameters may stand beside the study's; nothing is written. Errors: ERR_CONFLICT. */
 static int check_params(struct store_sqlite *q, struct trial_index *ix,
                         const struct trial_param *params, size_t n, struct err *err)
@@ -49,8 +37,9 @@ static int check_params(struct store_sqlite *q, struct trial_index *ix,
         int rc = e->has_first ? 0 : load_first(q, ix->study, e, err);
         if (rc < 0)
             return rc;
-        if (e->has_first && !dist_compatible(&e->first, params[i].dist))
-            return incompatible(e, params[i].dist, err);
+        rc = dist_entry_check(e, params[i].dist, err);
+        if (rc < 0)
+            return rc;
     }
     return 0;
 }
@@ -156,18 +145,6 @@ static int insert_row(struct store_sqlite *q, const struct trial_index *ix, cons
     return rc;
 }
 
-/* The times that a state demands; a start that was given stays, as Optuna has it. */
-static void complete_times(struct trial *t)
-{
-    int64_t now = clock_utc_us();
-    if (t->start_us == 0 && t->state != TRIAL_WAITING)
-        t->start_us = t->complete_us != 0 ? t->complete_us : now;
-    if (!trial_state_finished(t->state))
-        t->complete_us = 0;
-    else if (t->complete_us == 0)
-        t->complete_us = now;
-}
-
 int trial_write(struct store_sqlite *q, struct trial_index *ix, const struct trial *t, int64_t *id,
                 struct err *err)
 {
@@ -201,7 +178,7 @@ int trial_insert(struct store_sqlite *q, struct trial_index *ix, const struct tr
     struct trial t = tmpl != NULL ? *tmpl : (struct trial){.state = TRIAL_RUNNING};
     int64_t given = 0;
     t.number = ix->total; /* Optuna: the trials of the study with a smaller id */
-    complete_times(&t);
+    times_complete(&t);
     int rc = check_params(q, ix, t.params, t.n_params, err);
     if (rc == 0 && trial_state_finished(t.state))
         rc = check_count(ix, t.state, t.n_values, err);

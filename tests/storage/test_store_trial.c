@@ -8,6 +8,27 @@ static const struct dist lr = {.kind = DIST_FLOAT, .low = 1e-5, .high = 0.1, .lo
 static const struct dist linear = {.kind = DIST_FLOAT, .low = 1e-5, .high = 0.1};
 static const struct dist wider = {.kind = DIST_FLOAT, .low = 1e-6, .high = 1, .log = true};
 
+static int take_start(void *ctx, const struct trial *t)
+{
+    *(int64_t *)ctx = t->start_us;
+    return 0;
+}
+
+Test(store_trial, a_start_that_is_given_to_a_queued_trial_stays)
+{
+    struct store *s = must_open(fresh_path());
+    int64_t a = must_study(s, "a"), id, start = -1;
+    const struct trial given = {.state = TRIAL_WAITING, .start_us = 1767225600123456};
+    const struct trial none = {.state = TRIAL_WAITING};
+    MUST(store_trial_create(s, a, &given, &id, NULL, &err));
+    MUST(store_trial_get(s, id, 0, take_start, &start, &err));
+    cr_expect_eq(start, given.start_us);
+    MUST(store_trial_create(s, a, &none, &id, NULL, &err));
+    MUST(store_trial_get(s, id, 0, take_start, &start, &err));
+    cr_expect_eq(start, 0);
+    store_destroy(s);
+}
+
 Test(store_trial, rows_are_optunas)
 {
     const char *path = fresh_path();

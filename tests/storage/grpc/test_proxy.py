@@ -78,10 +78,26 @@ def folder():
     shutil.rmtree(path)
 
 
+@pytest.fixture
+def url(folder):
+    """A store of the test's own: a file, or a database of the server that $FORKLESS_TEST_PG names."""
+    server = os.environ.get("FORKLESS_TEST_PG")
+    if server is None:
+        return f"sqlite:///{folder}/s.db"
+    import psycopg2
+
+    name = f"p{time.monotonic_ns()}"
+    at = psycopg2.connect(host=server, user="forkless", dbname="postgres")
+    at.autocommit = True
+    at.cursor().execute(f"CREATE DATABASE {name} TEMPLATE template0")
+    at.close()
+    return f"postgresql+psycopg2://forkless@/{name}?host={server}"
+
+
 class TestOptunasOwn(StorageTestCase):
     @pytest.fixture
-    def storage(self, folder):
-        server = Server(f"sqlite:///{folder}/s.db")
+    def storage(self, url):
+        server = Server(url)
         storage = server.client()
         yield storage
         storage.close()
@@ -112,8 +128,8 @@ SAMPLERS = {
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_samplers_find_the_same_as_without_a_proxy(folder, name):
-    with serving(f"sqlite:///{folder}/s.db") as server:
+def test_samplers_find_the_same_as_without_a_proxy(url, name):
+    with serving(url) as server:
         there = optuna.create_study(storage=server.client(), sampler=SAMPLERS[name](),
                                     pruner=optuna.pruners.MedianPruner(n_startup_trials=3))
         there.optimize(objective, n_trials=20)
@@ -121,7 +137,7 @@ def test_samplers_find_the_same_as_without_a_proxy(folder, name):
                                    pruner=optuna.pruners.MedianPruner(n_startup_trials=3))
         here.optimize(objective, n_trials=20)
         direct = optuna.load_study(study_name=there.study_name,
-                                   storage=RDBStorage(f"sqlite:///{folder}/s.db"))
+                                   storage=RDBStorage(url))
         for a, b, c in zip(there.trials, here.trials, direct.trials):
             assert a.params == b.params == c.params
             assert a.values == b.values == c.values and a.state == b.state == c.state
@@ -129,8 +145,8 @@ def test_samplers_find_the_same_as_without_a_proxy(folder, name):
             assert repr(a.user_attrs) == repr(b.user_attrs) == repr(c.user_attrs)
 
 
-def test_several_objectives_and_enqueued_trials(folder):
-    with serving(f"sqlite:///{folder}/s.db") as server:
+def test_several_objectives_and_enqueued_trials(url):
+    with serving(url) as server:
         study = optuna.create_study(storage=server.client(), directions=["minimize", "maximize"])
         study.enqueue_trial({"x": 0.5})
         study.optimize(lambda t: (t.suggest_float("x", 0, 1), float("inf")), n_trials=3)
@@ -141,8 +157,7 @@ def test_several_objectives_and_enqueued_trials(folder):
         assert optuna.get_all_study_names(server.client()) == []
 
 
-def test_a_second_server_and_a_restart_know_what_the_first_did(folder):
-    url = f"sqlite:///{folder}/s.db"
+def test_a_second_server_and_a_restart_know_what_the_first_did(url):
     with serving(url) as a, serving(url) as b:
         ca, cb = a.client(), b.client()
         study = ca.create_new_study([optuna.study.StudyDirection.MINIMIZE], "s")
@@ -167,8 +182,7 @@ def test_a_second_server_and_a_restart_know_what_the_first_did(folder):
             assert cc.get_all_trials(again) == []
 
 
-def test_a_queued_trial_is_claimed_by_one_of_many(folder):
-    url = f"sqlite:///{folder}/s.db"
+def test_a_queued_trial_is_claimed_by_one_of_many(url):
     with serving(url) as a, serving(url) as b:
         study = optuna.create_study(storage=a.client(), study_name="s")
         for _ in range(40):
@@ -188,8 +202,7 @@ def test_a_queued_trial_is_claimed_by_one_of_many(folder):
         assert sorted(won) == list(range(40))
 
 
-def test_what_was_answered_survives_kill_9(folder):
-    url = f"sqlite:///{folder}/s.db"
+def test_what_was_answered_survives_kill_9(url):
     with serving(url) as server:
         storage = server.client()
         study = storage.create_new_study([optuna.study.StudyDirection.MINIMIZE], "s")
@@ -417,8 +430,8 @@ def test_a_unix_socket_is_its_owners(folder):
         pass
 
 
-def test_metrics_count_from_the_start(folder):
-    with serving(f"sqlite:///{folder}/s.db", "--metrics", "127.0.0.1:0") as server:
+def test_metrics_count_from_the_start(url):
+    with serving(url, "--metrics", "127.0.0.1:0") as server:
         def metrics():
             at = f"http://127.0.0.1:{server.told['metrics_port']}/metrics"
             with urllib.request.urlopen(at) as reply:
@@ -468,8 +481,8 @@ def test_ten_thousand_connections_opened_and_dropped(folder):
         assert server.stop() == 0
 
 
-def test_clients_that_vanish_in_the_middle_of_calls(folder):
-    with serving(f"sqlite:///{folder}/s.db") as server:
+def test_clients_that_vanish_in_the_middle_of_calls(url):
+    with serving(url) as server:
         storage = server.client()
         study = storage.create_new_study([optuna.study.StudyDirection.MINIMIZE], "s")
         request = api_pb2.CreateNewTrialRequest(study_id=study, template_trial_is_none=True)
@@ -486,4 +499,12 @@ def test_clients_that_vanish_in_the_middle_of_calls(folder):
 
 if __name__ == "__main__":
     os.environ["FORKLESS_SERVE"] = SERVE
-    sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "-W", "ignore", __file__]))
+    # on a server: those that have a store of either kind
+    class Chosen:
+        @staticmethod
+        def pytest_collection_modifyitems(items):
+            if "FORKLESS_TEST_PG" in os.environ:
+                items[:] = [i for i in items if "url" in i.fixturenames]
+
+    sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "-W", "ignore", __file__],
+                         plugins=[Chosen()]))
