@@ -283,7 +283,8 @@ static void beside_optuna(const char *dir, const double *ours)
 int main(void)
 {
     static const int fleets[] = {1, 4, 16, MOST};
-    static const char *const options[] = {"-c", "track_commit_timestamp=on", NULL};
+    static const char *const options[] = {"-c", "track_commit_timestamp=on", "-c",
+                                          "shared_buffers=256MB", NULL};
     static struct pg_server server = {.durable = true, .options = options};
     struct figures f = {0};
     double per_s[ARRAY_LEN(fleets)];

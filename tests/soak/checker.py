@@ -38,11 +38,10 @@ class Database:
             self.connection.execute("BEGIN")
             self.mark = "?"
         else:
-            import psycopg
+            import psycopg2
 
-            self.connection = psycopg.connect(url)
-            self.connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            self.connection.read_only = True
+            self.connection = psycopg2.connect(url.replace("+psycopg2", "", 1))
+            self.connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
             self.mark = "%s"
 
     def rows(self, sql: str, *args) -> list:

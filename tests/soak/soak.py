@@ -4,9 +4,10 @@
 
 Four Optuna processes (two on the database with heartbeats, two through `forkless serve`), four
 forkless executors with a run directory in common, the dashboard, whose pages are asked for, and the
-proxy. Every second or so one of them gets SIGKILL or SIGTERM and is started again; on SQLite now
-and then another process holds the write lock for some seconds. In the end all are stopped, one
-executor runs to an exact target, and checker.py reads the tables. Exit 0: consistent.
+proxy. Every second or so one of them gets SIGKILL or SIGTERM and is started again; now and then, on
+SQLite, another process holds the write lock for some seconds; on PostgreSQL (--url with +psycopg2),
+the server ends connections. In the end all are stopped, one executor runs to an exact target, and
+checker.py reads the tables. Exit 0: consistent.
 """
 
 import argparse
@@ -106,6 +107,21 @@ def hold_lock(path: str, seconds: float) -> subprocess.Popen:
     )
 
 
+def cut_connections(url: str) -> None:
+    """The server ends every second connection of a database, in the middle of whatever it does."""
+    from sqlalchemy import create_engine, text
+
+    engine = create_engine(url)
+    with engine.connect() as c:
+        c.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE"
+                " datname = current_database() AND pid <> pg_backend_pid() AND random() < 0.5"
+            )
+        )
+    engine.dispose()
+
+
 def members(args: argparse.Namespace, url: str, ports: dict) -> list[Member]:
     python = [sys.executable, str(HERE / "python_worker.py")]
     out = [
@@ -195,6 +211,10 @@ def chaos(all_members: list[Member], args: argparse.Namespace, url: str, ports: 
             locker = hold_lock(url.split(":///", 1)[1], random.uniform(1, 8))
             seen["locks"] += 1
             next_lock = now + random.uniform(10, 40)
+        if url.startswith("postgresql") and now >= next_lock:
+            cut_connections(url)
+            seen["cuts"] += 1
+            next_lock = now + random.uniform(5, 20)
         time.sleep(0.05)
     if locker is not None:
         locker.wait()
