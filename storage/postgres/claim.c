@@ -15,7 +15,7 @@
 /* So often somebody else may be faster before the caller is told to come again. */
 #define TRIES 100
 
-static int put_owner(struct buf *json, const char *owner, struct err *err)
+static int put_owner_json(struct buf *json, const char *owner, struct err *err)
 {
     if (owner != NULL)
         json_put_string(json, owner);
@@ -41,7 +41,7 @@ static int find_claimed(struct store_pg *q, int64_t study, const struct effect *
     *id = was->id;
     if (was->id >= 0)
         return 0;
-    int rc = put_owner(&json, owner, err);
+    int rc = put_owner_json(&json, owner, err);
     arg_int(&a, study);
     arg_time(&a, was->time_us);
     arg_text(&a, owner != NULL ? buf_str(&json) : NULL);
@@ -108,7 +108,7 @@ static int queue_bid(struct store_pg *q, const struct trial_index *ix,
     if (opts->target >= 0) /* the places that finished trials have left over */
         room = opts->target -
                queue_done(ix->counts, opts->target_states & ~STORE_STATE_BIT(TRIAL_WAITING));
-    int rc = put_owner(&owner, opts->owner, err);
+    int rc = put_owner_json(&owner, opts->owner, err);
     if (open.failed || states.failed || rc < 0)
         return err_set(err, ERR_NOMEM, "index of %zu trials", ix->n_open);
     arg_int(&a, ix->study);
@@ -146,8 +146,6 @@ static int take_claim(struct store_pg *q, struct trial_index *ix, const PGresult
         rc = read_claimed(q, &claim, err);
     if (rc == 0)
         *out = claim;
-    else
-        again_keep(q, made);
     return rc;
 }
 
@@ -192,6 +190,8 @@ static int claim_round(struct store_pg *q, struct trial_index *ix,
         ix->seen_id = mark;
     index_land(q);
     ix->fresh = q->in_batch && taken == 0;
+    if (*won && (rc < 0 || taken < 0))
+        again_keep(q, &made);
     return rc < 0 ? rc : taken;
 }
 

@@ -89,7 +89,9 @@ int tx_queue_commit(struct store_pg *q, struct err *err)
 
 int tx_land(struct store_pg *q, int rc, struct err *err)
 {
-    if (rc == 0)
+    if (rc < 0)
+        conn_drop(q); /* the commit may be on its way already */
+    else
         rc = pipe_round(q, err);
     if (rc == 0) {
         tx_over(q);
