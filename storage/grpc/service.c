@@ -5,6 +5,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "storage/grpc/status.h"
 
 /* A request on its way. */
 struct call {
@@ -306,6 +307,48 @@ static int get_trials(struct call *c)
     return store_trials_each(c->store, q->study_id, &opts, put_trial, c, c->err);
 }
 
+/* ---- several at once ---- */
+
+static int put_answer(struct call *c, int rc, const struct err *err, const struct buf *reply)
+{
+    AUTO(buf_free) struct buf b = BUF_INIT;
+    Forkless__BatchAnswer a = FORKLESS__BATCH_ANSWER__INIT;
+    a.status = status_of_error((enum err_code) - rc);
+    if (rc < 0) {
+        a.details = (char *)err->msg;
+    } else {
+        a.reply.data = (uint8_t *)buf_str(reply);
+        a.reply.len = reply->len;
+    }
+    wire_pack(&b, &a);
+    wire_put_bytes(c->reply, 1, buf_str(&b), b.len);
+    return b.failed || c->reply->failed ? err_set(c->err, ERR_NOMEM, "a reply") : 0;
+}
+
+static int answer_item(struct call *c, const Forkless__BatchItem *item)
+{
+    AUTO(buf_free) struct buf reply = BUF_INIT;
+    struct err err = {0};
+    if (item->method < 0 || item->method >= WIRE_BATCH)
+        return err_set(c->err, ERR_INVALID, "a batch with a method %d", item->method);
+    int rc = service_answer(c->store, (enum wire_method)item->method, item->request.data,
+                            item->request.len, &reply, &err);
+    if (rc < 0 && !store_refused(rc)) {
+        *c->err = err;
+        return rc;
+    }
+    return put_answer(c, rc, &err, &reply);
+}
+
+static int batch(struct call *c)
+{
+    const Forkless__BatchRequest *q = c->request;
+    int rc = 0;
+    for (size_t i = 0; i < q->n_items && rc == 0; i++)
+        rc = answer_item(c, q->items[i]);
+    return rc;
+}
+
 static int (*const handlers[WIRE_METHODS])(struct call *c) = {
     [WIRE_CREATE_NEW_STUDY] = create_study,
     [WIRE_DELETE_STUDY] = delete_study,
@@ -326,6 +369,7 @@ static int (*const handlers[WIRE_METHODS])(struct call *c) = {
     [WIRE_SET_TRIAL_SYSTEM_ATTRIBUTE] = set_system_attr,
     [WIRE_GET_TRIAL] = get_trial,
     [WIRE_GET_TRIALS] = get_trials,
+    [WIRE_BATCH] = batch,
 };
 
 int service_answer(struct store *s, enum wire_method m, const void *request, size_t n,

@@ -35,6 +35,8 @@ static const struct {
     METHOD(WIRE_SET_TRIAL_SYSTEM_ATTRIBUTE, "SetTrialSystemAttribute", set_trial_system_attribute, true),
     METHOD(WIRE_GET_TRIAL, "GetTrial", get_trial, false),
     METHOD(WIRE_GET_TRIALS, "GetTrials", get_trials, false),
+    [WIRE_BATCH] = {"/forkless.Storage/Batch", &forkless__batch_request__descriptor,
+                    &forkless__batch_reply__descriptor, true},
 #undef METHOD
 };
 /* clang-format on */
@@ -46,7 +48,7 @@ const char *wire_method_path(enum wire_method m)
 
 const char *wire_method_name(enum wire_method m)
 {
-    return methods[m].path + sizeof(SERVICE) - 1;
+    return strrchr(methods[m].path, '/') + 1;
 }
 
 const ProtobufCMessageDescriptor *wire_request(enum wire_method m)

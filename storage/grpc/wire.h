@@ -10,8 +10,9 @@
 #include "base/pool.h"
 #include "trials/trial.h"
 #include <api.pb-c.h>
+#include <batch.pb-c.h>
 
-/* In the order of the service in api.proto. */
+/* In the order of the service in api.proto; and one that is ours (batch.proto). */
 enum wire_method {
     WIRE_CREATE_NEW_STUDY,
     WIRE_DELETE_STUDY,
@@ -32,6 +33,7 @@ enum wire_method {
     WIRE_SET_TRIAL_SYSTEM_ATTRIBUTE,
     WIRE_GET_TRIAL,
     WIRE_GET_TRIALS,
+    WIRE_BATCH,
     WIRE_METHODS,
 };
 

@@ -100,6 +100,13 @@ static void read_reply(struct rpc *c)
     grpc_byte_buffer_reader_destroy(&reader);
 }
 
+static int refusal(const struct store_grpc *g, struct rpc *c, int status, const char *details,
+                   size_t n)
+{
+    return err_set(&c->err, error_of_status(c->method, status), "%s: %s: %.*s", g->target,
+                   wire_method_name(c->method), (int)(n > 300 ? 300 : n), details);
+}
+
 static void finish(struct store_grpc *g, struct rpc *c)
 {
     struct call_state *st = c->state;
@@ -107,13 +114,23 @@ static void finish(struct store_grpc *g, struct rpc *c)
     if (st->status == GRPC_STATUS_OK) {
         read_reply(c);
     } else {
-        size_t n = GRPC_SLICE_LENGTH(st->details);
-        c->rc = err_set(&c->err, error_of_status(c->method, (int)st->status), "%s: %s: %.*s",
-                        g->target, wire_method_name(c->method), (int)(n > 300 ? 300 : n),
-                        (const char *)GRPC_SLICE_START_PTR(st->details));
+        c->rc = refusal(g, c, (int)st->status, (const char *)GRPC_SLICE_START_PTR(st->details),
+                        GRPC_SLICE_LENGTH(st->details));
     }
     state_free(st);
     c->state = NULL;
+}
+
+static int first_error(const struct rpc *calls, size_t n, struct err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (calls[i].rc < 0) {
+            if (err != NULL)
+                *err = calls[i].err;
+            return calls[i].rc;
+        }
+    }
+    return 0;
 }
 
 static int run(struct store_grpc *g, struct rpc *calls, size_t n, uint32_t flags, int timeout_ms,
@@ -129,19 +146,109 @@ static int run(struct store_grpc *g, struct rpc *calls, size_t n, uint32_t flags
             grpc_completion_queue_next(g->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
         finish(g, ev.tag);
     }
-    for (size_t i = 0; i < n; i++) {
-        if (calls[i].rc < 0) {
-            if (err != NULL)
-                *err = calls[i].err;
-            return calls[i].rc;
-        }
+    return first_error(calls, n, err);
+}
+
+/* ---- several as one, where the server is ours ---- */
+
+static int pack_batch(struct rpc *batch, const struct rpc *calls, size_t n, struct pool *pool,
+                      struct err *err)
+{
+    Forkless__BatchRequest q = FORKLESS__BATCH_REQUEST__INIT;
+    Forkless__BatchItem *items = pool_alloc(pool, n * sizeof(*items));
+    q.items = pool_alloc(pool, n * sizeof(Forkless__BatchItem *));
+    if (items == NULL || q.items == NULL)
+        return err_set(err, ERR_NOMEM, "%zu calls", n);
+    for (; q.n_items < n; q.n_items++) {
+        Forkless__BatchItem *item = &items[q.n_items];
+        forkless__batch_item__init(item);
+        item->method = (int32_t)calls[q.n_items].method;
+        item->request.data = (uint8_t *)buf_str(&calls[q.n_items].request);
+        item->request.len = calls[q.n_items].request.len;
+        q.items[q.n_items] = item;
     }
+    rpc_init(batch, WIRE_BATCH, &q);
     return 0;
+}
+
+static void take_answer(const struct store_grpc *g, struct rpc *c, const Forkless__BatchAnswer *a)
+{
+    if (a->status != GRPC_STATUS_OK) {
+        c->rc = refusal(g, c, a->status, a->details, strlen(a->details));
+        return;
+    }
+    c->rc = 0;
+    grpc_slice_unref(c->reply);
+    c->reply = grpc_slice_from_copied_buffer((const char *)a->reply.data, a->reply.len);
+}
+
+static int take_answers(struct store_grpc *g, struct rpc *calls, size_t n, const struct rpc *batch,
+                        struct pool *pool, struct err *err)
+{
+    Forkless__BatchReply *r = NULL;
+    int rc = wire_unpack(&r, &forkless__batch_reply__descriptor, pool,
+                         GRPC_SLICE_START_PTR(batch->reply), GRPC_SLICE_LENGTH(batch->reply), err);
+    if (rc == 0 && r->n_answers != n)
+        rc = err_set(err, ERR_CORRUPT, "%s: %zu answers to %zu calls", g->target, r->n_answers, n);
+    for (size_t i = 0; i < n && rc == 0; i++)
+        take_answer(g, &calls[i], r->answers[i]);
+    return rc;
+}
+
+/* Makes the calls as one. On an error none has an answer: all were undone, or nobody knows. */
+static int run_as_one(struct store_grpc *g, struct rpc *calls, size_t n, struct err *err)
+{
+    AUTO(pool_destroy_p) struct pool *pool = pool_create();
+    AUTO(rpc_free) struct rpc batch = {.reply = grpc_empty_slice()};
+    int rc = pool == NULL ? err_set(err, ERR_NOMEM, "%zu calls", n)
+                          : pack_batch(&batch, calls, n, pool, err);
+    if (rc == 0)
+        rc = run(g, &batch, 1, 0, g->timeout_ms, err);
+    return rc == 0 ? take_answers(g, calls, n, &batch, pool, err) : rc;
+}
+
+typedef int run_fn(struct store_grpc *g, struct rpc *calls, size_t n, struct err *err);
+
+static int at_once(struct store_grpc *g, struct rpc *calls, size_t n, struct err *err)
+{
+    return run(g, calls, n, 0, g->timeout_ms, err);
+}
+
+static int one_by_one(struct store_grpc *g, struct rpc *calls, size_t n, struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = run(g, &calls[i], 1, 0, g->timeout_ms, err);
+    return rc;
+}
+
+/* As one; singly where that cannot be, or where one call spoils it for the others. */
+static int make(struct store_grpc *g, struct rpc *calls, size_t n, run_fn *singly, struct err *err)
+{
+    struct err why = {0};
+    if (n <= 1 || g->plain)
+        return singly(g, calls, n, err);
+    int rc = run_as_one(g, calls, n, &why);
+    if (rc == 0)
+        return first_error(calls, n, err);
+    g->plain = rc == -ERR_UNSUPPORTED;
+    if (rc != -ERR_UNAVAILABLE)
+        return singly(g, calls, n, err);
+    for (size_t i = 0; i < n; i++) {
+        calls[i].rc = rc;
+        calls[i].err = why;
+    }
+    return first_error(calls, n, err);
 }
 
 int rpc_all(struct store_grpc *g, struct rpc *calls, size_t n, struct err *err)
 {
-    return run(g, calls, n, 0, g->timeout_ms, err);
+    return make(g, calls, n, at_once, err);
+}
+
+int rpc_in_order(struct store_grpc *g, struct rpc *calls, size_t n, struct err *err)
+{
+    return make(g, calls, n, one_by_one, err);
 }
 
 int rpc_one(struct store_grpc *g, enum wire_method m, const void *message, struct pool *pool,

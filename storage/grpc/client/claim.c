@@ -120,14 +120,11 @@ static int keep(struct store_grpc *g, struct known *k, enum claim_kind kind,
     return 0;
 }
 
-/* Looks at the study with the new claim in it. */
-static int verify(struct store_grpc *g, struct mirror *m, const struct store_claim_opts *opts,
-                  int64_t trial, enum claim_kind kind, struct store_claim *out, struct err *err)
+/* The study was read with the new claim in it: does it stand? */
+static int judge(struct store_grpc *g, struct mirror *m, const struct store_claim_opts *opts,
+                 int64_t trial, enum claim_kind kind, struct store_claim *out, struct err *err)
 {
-    int rc = mirror_refresh(g, m, err);
-    struct known *k = rc == 0 ? mirror_find(m, trial) : NULL;
-    if (rc < 0)
-        return rc;
+    struct known *k = mirror_find(m, trial);
     if (k == NULL || k->state != TRIAL_RUNNING) { /* somebody has ended it already */
         *out = (struct store_claim){.kind = CLAIM_LATER, .due_us = soon_us(g)};
         return 0;
@@ -135,6 +132,14 @@ static int verify(struct store_grpc *g, struct mirror *m, const struct store_cla
     if (room(m, opts) < 0)
         return withdraw(g, m, trial, out, err);
     return keep(g, k, kind, out, err);
+}
+
+/* Looks at the study with the new claim in it. */
+static int verify(struct store_grpc *g, struct mirror *m, const struct store_claim_opts *opts,
+                  int64_t trial, enum claim_kind kind, struct store_claim *out, struct err *err)
+{
+    int rc = mirror_refresh(g, m, err);
+    return rc < 0 ? rc : judge(g, m, opts, trial, kind, out, err);
 }
 
 /* Returns 1 when somebody else was faster. */
@@ -189,13 +194,14 @@ static int verify_doubt(struct store_grpc *g, struct mirror *m, const struct sto
     return rc;
 }
 
-/* A new trial with its owner, in one call. Nobody's trial has no name either: there is nobody who
- * would claim again. */
+/* A new trial with its owner, and a look at the study, in one call. Nobody's trial has no name
+ * either: there is nobody who would claim again. */
 static int claim_new(struct store_grpc *g, struct mirror *m, const struct store_claim_opts *opts,
                      struct store_claim *out, struct err *err)
 {
     AUTO(buf_free) struct buf name = BUF_INIT;
     AUTO(buf_free) struct buf owner = BUF_INIT;
+    AUTO(rpc_free) struct rpc c = {.reply = grpc_empty_slice()};
     int64_t id = 0;
     int rc = name_claim(g, m, err);
     if (rc == 0)
@@ -210,10 +216,16 @@ static int claim_new(struct store_grpc *g, struct mirror *m, const struct store_
                             .start_us = clock_utc_us(),
                             .system_attrs = attrs,
                             .n_system_attrs = opts->owner != NULL ? 2 : 0};
-    rc = client_create(g, m->study, &t, &id, err);
-    if (rc < 0)
-        return rc;
-    return verify_doubt(g, m, opts, id, out, err);
+    rc = client_create_init(&c, m->study, &t, err);
+    if (rc == 0)
+        rc = mirror_refresh_after(g, m, &c, err);
+    if (rc == 0)
+        rc = client_created(&c, &id, err);
+    if (rc == 0)
+        rc = judge(g, m, opts, id, CLAIM_NEW, out, err);
+    if (rc == 0)
+        settle(m);
+    return rc;
 }
 
 static int claim(struct store_grpc *g, struct mirror *m, const struct store_claim_opts *opts,
@@ -286,7 +298,8 @@ static int queue_clone(struct store_grpc *g, const struct trial *t, const struct
     struct trial_head head = {.study = m != NULL ? m->study : 0};
     int rc = m != NULL ? 0 : grpc_trial_look(&g->base, t->id, &head, err);
     if (rc == 0)
-        rc = client_trials(g, head.study, NULL, 0, t->id, look_for_clone, &l, err);
+        rc = client_trials(g, &(struct client_range){.study = head.study, .after_id = t->id},
+                           look_for_clone, &l, err);
     if (rc == 0 && l.id == 0)
         return grpc_trial_create(&g->base, head.study, clone, id, number, err);
     if (rc == 0) {

@@ -60,6 +60,7 @@ struct store_grpc {
     grpc_channel *channel;
     grpc_completion_queue *queue;
     bool in_batch;
+    bool plain;              /* the server takes one call at a time: it is not ours */
     struct mirror **mirrors; /* owned; each keeps its address */
     size_t n_mirrors;
     uint64_t n_claims; /* made so far, to tell them apart */
@@ -86,8 +87,11 @@ struct rpc {
 /* Prepares a call with a message as request. */
 void rpc_init(struct rpc *c, enum wire_method m, const void *message);
 void rpc_free(struct rpc *c);
-/* Makes the calls at once and waits for all; the first error in their order. */
+/* Makes the calls at once, as one where the server can do that, and waits for all; the first error
+ * in their order. */
 int rpc_all(struct store_grpc *g, struct rpc *calls, size_t n, struct err *err);
+/* The same, but one after the other, until one fails. */
+int rpc_in_order(struct store_grpc *g, struct rpc *calls, size_t n, struct err *err);
 /* Makes one; *reply (NULL: it is not wanted) lives as long as the pool. */
 int rpc_one(struct store_grpc *g, enum wire_method m, const void *message, struct pool *pool,
             void *reply, struct err *err);
@@ -103,6 +107,9 @@ struct mirror *mirror_with(struct store_grpc *g, int64_t trial);
 struct known *mirror_find(struct mirror *m, int64_t trial);
 /* Brings it up to date. Errors: ERR_NOTFOUND (study). */
 int mirror_refresh(struct store_grpc *g, struct mirror *m, struct err *err);
+/* The same after a call that is made first, whose error it returns too. */
+int mirror_refresh_after(struct store_grpc *g, struct mirror *m, struct rpc *first,
+                         struct err *err);
 /* The same, and tells what store_trials_sync tells. */
 int mirror_sync(struct store_grpc *g, struct mirror *m, store_trial_fn *fn, void *ctx,
                 struct err *err);
@@ -119,16 +126,28 @@ void mirror_forget(struct store_grpc *g, int64_t study);
 
 /* ---- trial.c ---- */
 
-/* Reads trials: those of `also`, and those behind after_id; fn gets each. */
-int client_trials(struct store_grpc *g, int64_t study, const int64_t *also, size_t n_also,
-                  int64_t after_id, store_trial_fn *fn, void *ctx, struct err *err);
+/* Which trials are read: those of `also`, and those behind after_id. */
+struct client_range {
+    int64_t study;
+    const int64_t *also;
+    size_t n_also;
+    int64_t after_id;  /* -1: all */
+    struct rpc *first; /* a call that is made before; NULL: none */
+};
+
+/* Reads trials; fn gets each. Errors: those of `first` too. */
+int client_trials(struct store_grpc *g, const struct client_range *range, store_trial_fn *fn,
+                  void *ctx, struct err *err);
 /* Reads one trial; it lives as long as the pool and *out. */
 int client_trial(struct store_grpc *g, int64_t trial, struct pool *pool, struct wire_trial *out,
                  struct err *err);
 /* The JSON of an attribute, or NULL. */
 const char *client_attr(const struct trial_attr *attrs, size_t n, const char *key);
-int client_create(struct store_grpc *g, int64_t study, const struct trial *t, int64_t *id,
-                  struct err *err);
+/* Prepares a call that creates a trial; NULL: a RUNNING one that starts now. Errors: ERR_NOMEM;
+ * then *c is to be freed as well. */
+int client_create_init(struct rpc *c, int64_t study, const struct trial *t, struct err *err);
+/* The id that the call has answered. */
+int client_created(const struct rpc *c, int64_t *id, struct err *err);
 int client_set_state(struct store_grpc *g, int64_t trial, enum trial_state state,
                      const double *values, size_t n, bool *changed, struct err *err);
 /* Takes the owner off a trial, before it goes back into the queue: the protocol deletes nothing. */

@@ -181,6 +181,7 @@ static bool has_ended(const struct mirror *m, int64_t trial)
 
 struct refresh {
     struct mirror *m;
+    struct rpc *first;    /* what is done before; NULL: nothing */
     int64_t before;       /* the newest trial that was known */
     store_trial_fn *tell; /* NULL: nobody listens */
     void *ctx;
@@ -249,7 +250,13 @@ static int ask(struct store_grpc *g, struct refresh *r)
         also[n++] = m->ended[i];
     r->before = m->last_id;
     bool all = !m->loaded || (r->tell != NULL && !m->told);
-    int rc = client_trials(g, m->study, also, n, all ? -1 : m->last_id, on_trial, r, r->err);
+    const struct client_range range = {.study = m->study,
+                                       .also = also,
+                                       .n_also = n,
+                                       .after_id = all ? -1 : m->last_id,
+                                       .first = r->first};
+    int rc = client_trials(g, &range, on_trial, r, r->err);
+    r->first = NULL; /* done, once */
     for (size_t i = 0; i < m->n_open && rc == 0; i++)
         r->again = r->again || !m->open[i].seen;
     return rc;
@@ -274,6 +281,12 @@ static int refresh(struct store_grpc *g, struct refresh *r)
 int mirror_refresh(struct store_grpc *g, struct mirror *m, struct err *err)
 {
     struct refresh r = {.m = m, .err = err};
+    return refresh(g, &r);
+}
+
+int mirror_refresh_after(struct store_grpc *g, struct mirror *m, struct rpc *first, struct err *err)
+{
+    struct refresh r = {.m = m, .first = first, .err = err};
     return refresh(g, &r);
 }
 

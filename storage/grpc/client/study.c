@@ -215,7 +215,8 @@ static int all_studies(struct store_grpc *g, struct pool *pool, bool counts, sto
         rc = tell_study(st->study_id, st->study_name, st->directions, st->n_directions, pool, &info,
                         err);
         if (rc == 0 && counts)
-            rc = client_trials(g, st->study_id, NULL, 0, -1, add_up, &info, err);
+            rc = client_trials(g, &(struct client_range){.study = st->study_id, .after_id = -1},
+                               add_up, &info, err);
         rc = rc == -ERR_NOTFOUND ? 0 : rc == 0 ? fn(ctx, &info) : rc; /* deleted meanwhile */
     }
     return rc;

@@ -43,28 +43,40 @@ static int tell_trial(const unsigned char *bytes, size_t n, store_trial_fn *fn, 
     return rc == 0 ? fn(ctx, &t.trial) : rc;
 }
 
-int client_trials(struct store_grpc *g, int64_t study, const int64_t *also, size_t n_also,
-                  int64_t after_id, store_trial_fn *fn, void *ctx, struct err *err)
+static int tell_trials(const struct rpc *c, store_trial_fn *fn, void *ctx, struct err *err)
 {
-    Optuna__GetTrialsRequest q = OPTUNA__GET_TRIALS_REQUEST__INIT;
-    AUTO(rpc_free) struct rpc c;
+    const unsigned char *at = GRPC_SLICE_START_PTR(c->reply);
+    const unsigned char *end = at + GRPC_SLICE_LENGTH(c->reply);
     size_t n = 0;
-    q.study_id = study;
-    q.included_trial_ids = (int64_t *)also;
-    q.n_included_trial_ids = n_also;
-    q.trial_id_greater_than = after_id;
-    rpc_init(&c, WIRE_GET_TRIALS, &q);
-    int rc = rpc_all(g, &c, 1, err);
-    if (rc < 0)
-        return rc;
-    const unsigned char *at = GRPC_SLICE_START_PTR(c.reply);
-    const unsigned char *end = at + GRPC_SLICE_LENGTH(c.reply);
+    int rc;
     while ((rc = next_trial(&at, end, &n, err)) == 1) {
         rc = tell_trial(at, n, fn, ctx, err);
         if (rc != 0)
             return rc;
         at += n;
     }
+    return rc;
+}
+
+int client_trials(struct store_grpc *g, const struct client_range *range, store_trial_fn *fn,
+                  void *ctx, struct err *err)
+{
+    Optuna__GetTrialsRequest q = OPTUNA__GET_TRIALS_REQUEST__INIT;
+    struct rpc calls[2];
+    size_t n = 0;
+    q.study_id = range->study;
+    q.included_trial_ids = (int64_t *)range->also;
+    q.n_included_trial_ids = range->n_also;
+    q.trial_id_greater_than = range->after_id;
+    if (range->first != NULL)
+        calls[n++] = *range->first;
+    rpc_init(&calls[n], WIRE_GET_TRIALS, &q);
+    int rc = rpc_in_order(g, calls, n + 1, err);
+    if (range->first != NULL)
+        *range->first = calls[0];
+    if (rc == 0)
+        rc = tell_trials(&calls[n], fn, ctx, err);
+    rpc_free(&calls[n]);
     return rc;
 }
 
@@ -115,8 +127,11 @@ int grpc_trials_each(struct store *s, int64_t study, const struct store_each_opt
                      store_trial_fn *fn, void *ctx, struct err *err)
 {
     struct wish w = {.states = opts->states, .want = opts->want, .fn = fn, .ctx = ctx};
-    return client_trials(SELF(s), study, opts->also, opts->n_also,
-                         opts->after_id > 0 ? opts->after_id : -1, tell_wanted, &w, err);
+    const struct client_range range = {.study = study,
+                                       .also = opts->also,
+                                       .n_also = opts->n_also,
+                                       .after_id = opts->after_id > 0 ? opts->after_id : -1};
+    return client_trials(SELF(s), &range, tell_wanted, &w, err);
 }
 
 int grpc_trials_sync(struct store *s, int64_t study, unsigned want, store_trial_fn *fn, void *ctx,
@@ -199,27 +214,28 @@ int grpc_trial_look(struct store *s, int64_t trial, struct trial_head *out, stru
 
 /* ---- writing ---- */
 
-int client_create(struct store_grpc *g, int64_t study, const struct trial *t, int64_t *id,
-                  struct err *err)
+int client_create_init(struct rpc *c, int64_t study, const struct trial *t, struct err *err)
 {
-    AUTO(pool_destroy_p) struct pool *pool = pool_create();
     AUTO(buf_free) struct buf trial = BUF_INIT;
     Optuna__CreateNewTrialRequest q = OPTUNA__CREATE_NEW_TRIAL_REQUEST__INIT;
-    AUTO(rpc_free) struct rpc c;
-    Optuna__CreateNewTrialReply *r = NULL;
     q.study_id = study;
     q.template_trial_is_none = t == NULL;
-    rpc_init(&c, WIRE_CREATE_NEW_TRIAL, &q);
+    rpc_init(c, WIRE_CREATE_NEW_TRIAL, &q);
     if (t != NULL) {
         wire_put_trial(&trial, t);
-        wire_put_bytes(&c.request, 2, buf_str(&trial), trial.len);
+        wire_put_bytes(&c->request, 2, buf_str(&trial), trial.len);
     }
-    if (pool == NULL || trial.failed)
-        return err_set(err, ERR_NOMEM, "a trial");
-    int rc = rpc_all(g, &c, 1, err);
-    if (rc == 0)
-        rc = wire_unpack(&r, wire_reply(c.method), pool, GRPC_SLICE_START_PTR(c.reply),
-                         GRPC_SLICE_LENGTH(c.reply), err);
+    return trial.failed ? err_set(err, ERR_NOMEM, "a trial") : 0;
+}
+
+int client_created(const struct rpc *c, int64_t *id, struct err *err)
+{
+    AUTO(pool_destroy_p) struct pool *pool = pool_create();
+    Optuna__CreateNewTrialReply *r = NULL;
+    int rc = pool == NULL
+                 ? err_set(err, ERR_NOMEM, "a trial")
+                 : wire_unpack(&r, wire_reply(c->method), pool, GRPC_SLICE_START_PTR(c->reply),
+                               GRPC_SLICE_LENGTH(c->reply), err);
     if (rc == 0)
         *id = r->trial_id;
     return rc;
@@ -274,6 +290,16 @@ static int add_created(struct store_grpc *g, struct mirror *m, int64_t id, int64
     return m->loaded && m->fresh ? mirror_add(m, &t.trial, true, err) : 0;
 }
 
+static int create_and_look(struct store_grpc *g, struct mirror *m, const struct trial *t,
+                           int64_t *id, struct err *err)
+{
+    AUTO(rpc_free) struct rpc c;
+    int rc = client_create_init(&c, m->study, t, err);
+    if (rc == 0)
+        rc = mirror_refresh_after(g, m, &c, err);
+    return rc < 0 ? rc : client_created(&c, id, err);
+}
+
 int grpc_trial_create(struct store *s, int64_t study, const struct trial *tmpl, int64_t *id,
                       int64_t *number, struct err *err)
 {
@@ -288,9 +314,7 @@ int grpc_trial_create(struct store *s, int64_t study, const struct trial *tmpl, 
     if (rc == 0) /* so that what is new then is ours */
         rc = mirror_refresh(g, m, err);
     if (rc == 0)
-        rc = client_create(g, study, tmpl != NULL ? &t : NULL, &made, err);
-    if (rc == 0)
-        rc = mirror_refresh(g, m, err);
+        rc = create_and_look(g, m, tmpl != NULL ? &t : NULL, &made, err);
     if (rc < 0)
         return rc;
     struct known *k = mirror_find(m, made);

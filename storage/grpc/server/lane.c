@@ -71,13 +71,12 @@ static void answer(struct lane *l, struct lane_job *job)
         service_answer(l->store, job->method, job->request, job->n_request, &job->reply, &job->err);
 }
 
-/* Each write in a transaction of its own. */
-static void write_singly(struct lane *l, struct queue *writes)
+/* Whether it undoes the transaction that it stands in. */
+static bool breaks(const struct lane_job *job)
 {
-    for (struct lane_job *job; (job = queue_take(writes)) != NULL;) {
-        answer(l, job);
-        finish(l, job);
-    }
+    if (job->method == WIRE_BATCH) /* the items before the one that failed are to be undone */
+        return job->rc < 0;
+    return job->rc < 0 && !store_refused(job->rc) && job->rc != -ERR_NOMEM;
 }
 
 /* The writes in one transaction. Returns false when one broke it: none is stored. */
@@ -88,7 +87,7 @@ static bool write_once(struct lane *l, struct queue *writes, struct err *err)
         return false;
     for (struct lane_job *job = writes->head; job != NULL && rc == 0; job = job->next) {
         answer(l, job);
-        rc = job->rc < 0 && !store_refused(job->rc) && job->rc != -ERR_NOMEM ? job->rc : 0;
+        rc = breaks(job) ? job->rc : 0;
         if (rc < 0)
             *err = job->err;
     }
@@ -113,26 +112,50 @@ static bool write_together(struct lane *l, struct queue *writes, struct err *err
     return done;
 }
 
+static void finish_all(struct lane *l, struct queue *writes)
+{
+    for (struct lane_job *job; (job = queue_take(writes)) != NULL;)
+        finish(l, job);
+}
+
+static void fail_all(struct lane *l, struct queue *writes, const struct err *err)
+{
+    for (struct lane_job *job = writes->head; job != NULL; job = job->next)
+        fail(job, err);
+    finish_all(l, writes);
+}
+
+static void write_batch(struct lane *l, struct queue *writes);
+
+/* Each write in a transaction of its own. */
+static void write_singly(struct lane *l, struct queue *writes)
+{
+    for (struct lane_job *job; (job = queue_take(writes)) != NULL;) {
+        struct queue one;
+        queue_init(&one);
+        queue_put(&one, job);
+        write_batch(l, &one);
+    }
+}
+
 /* What breaks a transaction may be one client's alone (a row of its study that cannot be read), so
  * the others get another chance; but not when the store itself is away. */
 static void write_batch(struct lane *l, struct queue *writes)
 {
     struct err err = {0};
     size_t n = writes->n;
-    if (n == 1) {
-        write_singly(l, writes);
+    if (n == 1 && writes->head->method != WIRE_BATCH) { /* the store begins and ends one itself */
+        answer(l, writes->head);
+        finish_all(l, writes);
     } else if (write_together(l, writes, &err)) {
-        for (struct lane_job *job; (job = queue_take(writes)) != NULL;)
-            finish(l, job);
-    } else if (err.code == ERR_BUSY || err.code == ERR_UNAVAILABLE) {
-        (void)atomic_fetch_add(&l->counts.failures, 1);
-        for (struct lane_job *job; (job = queue_take(writes)) != NULL;) {
-            fail(job, &err);
-            finish(l, job);
-        }
+        finish_all(l, writes);
+    } else if (n > 1 && err.code != ERR_BUSY && err.code != ERR_UNAVAILABLE) {
+        write_singly(l, writes);
         return;
     } else {
-        write_singly(l, writes);
+        (void)atomic_fetch_add(&l->counts.failures, 1);
+        fail_all(l, writes, &err);
+        return;
     }
     (void)atomic_fetch_add(&l->counts.batches, 1);
     (void)atomic_fetch_add(&l->counts.written, n);

@@ -17,6 +17,7 @@ static const struct {
     const size_t *n;
 } files[] = {
     {"optuna.", "api.proto", "optuna.StorageService", descriptor_api, &descriptor_api_size},
+    {"forkless.", "batch.proto", "forkless.Storage", descriptor_batch, &descriptor_batch_size},
     {"grpc.health.v1.", "health.proto", "grpc.health.v1.Health", descriptor_health,
      &descriptor_health_size},
     {"grpc.reflection.v1alpha.", "reflection.proto", "grpc.reflection.v1alpha.ServerReflection",

@@ -132,8 +132,8 @@ Test(wire, a_message_that_swells_is_refused)
 
 Test(wire, methods_are_those_of_the_service)
 {
-    cr_assert_eq(optuna__storage_service__descriptor.n_methods, WIRE_METHODS);
-    for (unsigned i = 0; i < WIRE_METHODS; i++) {
+    cr_assert_eq(optuna__storage_service__descriptor.n_methods, WIRE_BATCH);
+    for (unsigned i = 0; i < WIRE_BATCH; i++) {
         const ProtobufCMethodDescriptor *d = &optuna__storage_service__descriptor.methods[i];
         enum wire_method m = (enum wire_method)i;
         cr_expect_str_eq(wire_method_name(m), d->name);
@@ -215,6 +215,72 @@ Test(service, errors_are_the_statuses_that_optunas_client_knows)
     cr_expect_eq(status_of(s, WIRE_SET_TRIAL_PARAMETER, &param), 3);
     state.trial_id = 99;
     cr_expect_eq(status_of(s, WIRE_SET_TRIAL_STATE_VALUES, &state), 5);
+    store_destroy(s);
+}
+
+static void put_item(Forkless__BatchRequest *q, int method, const void *request, size_t n)
+{
+    Forkless__BatchItem *item = pool_alloc(pool, sizeof(*item));
+    forkless__batch_item__init(item);
+    item->method = method;
+    item->request.data = pool_alloc(pool, n + 1);
+    memcpy(item->request.data, request, n);
+    item->request.len = n;
+    q->items[q->n_items++] = item;
+}
+
+static void put_call(Forkless__BatchRequest *q, enum wire_method m, const void *request)
+{
+    AUTO(buf_free) struct buf b = BUF_INIT;
+    wire_pack(&b, request);
+    put_item(q, (int)m, buf_str(&b), b.len);
+}
+
+Test(service, a_batch_is_answered_in_order_and_a_refusal_is_one_calls_alone)
+{
+    struct store *s = must_open(fresh_path());
+    Forkless__BatchItem *items[4];
+    Forkless__BatchRequest q = FORKLESS__BATCH_REQUEST__INIT;
+    Optuna__CreateNewTrialRequest create = OPTUNA__CREATE_NEW_TRIAL_REQUEST__INIT;
+    Optuna__SetTrialUserAttributeRequest attr = OPTUNA__SET_TRIAL_USER_ATTRIBUTE_REQUEST__INIT;
+    Optuna__GetTrialsRequest get = OPTUNA__GET_TRIALS_REQUEST__INIT;
+    create.study_id = get.study_id = must_study(s, "a");
+    create.template_trial_is_none = true;
+    get.trial_id_greater_than = -1;
+    attr.trial_id = 99;
+    attr.key = (char *)"k";
+    attr.value = (char *)"1";
+    q.items = items;
+    put_call(&q, WIRE_CREATE_NEW_TRIAL, &create);
+    put_call(&q, WIRE_SET_TRIAL_USER_ATTRIBUTE, &attr);
+    put_item(&q, WIRE_SET_TRIAL_PARAMETER, "\xff\xff", 2);
+    put_call(&q, WIRE_GET_TRIALS, &get);
+    MUST(store_begin(s, &err));
+    const Forkless__BatchReply *r = ask(s, WIRE_BATCH, &q);
+    cr_assert(r != NULL && r->n_answers == 4, "%s", err.msg);
+    MUST(store_commit(s, true, &err));
+    Optuna__GetTrialsReply *trials = NULL;
+    MUST(wire_unpack(&trials, wire_reply(WIRE_GET_TRIALS), pool, r->answers[3]->reply.data,
+                     r->answers[3]->reply.len, &err));
+    cr_expect_eq(trials->n_trials, 1);
+    cr_expect_eq(r->answers[0]->status, 0);
+    cr_expect_eq(r->answers[1]->status, 5);
+    cr_expect_eq(r->answers[2]->status, 3);
+    cr_expect_neq(r->answers[1]->details[0], '\0');
+    store_destroy(s);
+}
+
+Test(service, a_batch_holds_calls_of_optunas_service_alone)
+{
+    static const int wrong[] = {-1, WIRE_BATCH, WIRE_METHODS, INT32_MAX};
+    struct store *s = must_open(fresh_path());
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        Forkless__BatchItem *item;
+        Forkless__BatchRequest q = FORKLESS__BATCH_REQUEST__INIT;
+        q.items = &item;
+        put_item(&q, wrong[i], "", 0);
+        cr_expect_eq(status_of(s, WIRE_BATCH, &q), 3, "%d", wrong[i]);
+    }
     store_destroy(s);
 }
 
