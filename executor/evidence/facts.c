@@ -167,7 +167,7 @@ static void put_variable(json_t *environment, char *entry)
     if (secret_variable(entry) && value[0] != '\0')
         buf_puts(&masked, "***");
     else
-        secret_mask(&masked, value);
+        secret_mask_variable(&masked, value);
     doc_text(environment, entry, buf_str(&masked));
     buf_free(&masked);
 }

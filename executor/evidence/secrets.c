@@ -38,6 +38,22 @@ bool secret_variable(const char *name)
     return ends(name, n, "PWD") && strcmp(name, "PWD") != 0 && strcmp(name, "OLDPWD") != 0;
 }
 
+/* Without the number of a name: password1, api_token_v2. */
+static size_t without_number(const char *name, size_t n)
+{
+    size_t all = n;
+    while (n > 0 && isdigit((unsigned char)name[n - 1]))
+        n--;
+    if (n < all && n >= 2 && strncasecmp(name + n - 2, "_v", 2) == 0)
+        n -= 2;
+    return n;
+}
+
+static bool is_word(const char *name, size_t n, const char *word)
+{
+    return n == strlen(word) && strncasecmp(name, word, n) == 0;
+}
+
 /* In running text a name must end so: "KeyError: 'loss'" is no secret. */
 static bool secret_word(const char *name, size_t n)
 {
@@ -45,12 +61,13 @@ static bool secret_word(const char *name, size_t n)
         "token",         "secret",  "password",   "passwd",      "passphrase", "key",
         "pwd",           "cookie",  "credential", "credentials", "dsn",        "authorization",
         "auth",          "apikey",  "jwt",        "private_key", "signature",  "sas",
-        "access_key_id", "secrets", "_pass",      "-pass"};
+        "access_key_id", "secrets", "_pass",      "-pass",       "passwords"};
+    n = without_number(name, n);
     for (size_t i = 0; i < ARRAY_LEN(tails); i++) {
         if (ends(name, n, tails[i]))
             return true;
     }
-    return false;
+    return is_word(name, n, "pass") || is_word(name, n, "sig");
 }
 
 static bool in_name(char c)
@@ -77,31 +94,50 @@ static size_t value_length(const char *p, char quote)
     return n;
 }
 
-/* After a secret's name: `=`, `: `, with quotes and spaces as in JSON (in a string of JSON, too),
- * YAML and Python. Copies that, masks the value, and returns what lies behind; p when no value
- * follows. */
-static const char *mask_value(struct buf *out, const char *p, bool option)
+static bool is_quote(char c)
+{
+    return c == '"' || c == '\'';
+}
+
+/* What follows the scheme of an Authorization header: parameters, as Digest has them, or a word. */
+static size_t credentials_length(const char *p)
+{
+    size_t word = value_length(p, '\0');
+    return word > 0 && p[word - 1] == '=' && is_quote(p[word]) ? strcspn(p, "\r\n") : word;
+}
+
+/* After a secret's name: `=`, `: `, `=>`, with quotes and spaces as in JSON (in a string of JSON,
+ * too), YAML and Python. Copies that, masks the value, and returns what lies behind; p when no
+ * value follows. */
+static const char *mask_value(struct buf *out, const char *p, bool option, bool header)
 {
     const char *at = p;
-    while (*at == '"' || *at == '\'' || *at == ' ' || *at == '\\')
+    while (is_quote(*at) || isblank((unsigned char)*at) || *at == '\\')
         at++;
     bool spaced = option && at > p && *at != '=' && *at != ':';
     if (!spaced && *at != '=' && *at != ':')
         return p;
     at += !spaced;
-    while (*at == ' ' || *at == '\\')
+    at += !spaced && *at == '>';
+    while (isblank((unsigned char)*at) || *at == '\\')
+        at++;
+    if (*at != '\0' && strchr("bBuUrR", *at) != NULL && is_quote(at[1])) /* Python's */
         at++;
     char quote = '\0';
-    if (*at == '"' || *at == '\'')
+    if (is_quote(*at))
         quote = *at++;
     size_t n = value_length(at, quote);
     if (n == 0 || (spaced && *at == '-'))
         return p;
     buf_add(out, p, (size_t)(at - p));
     /* the scheme of an Authorization header is none; what follows it is */
-    if ((n == 6 && strncasecmp(at, "Bearer", n) == 0) ||
-        (n == 5 && strncasecmp(at, "Basic", n) == 0))
-        return at;
+    size_t scheme = value_length(at, '\0');
+    size_t secret = header && at[scheme] == ' ' ? credentials_length(at + scheme + 1) : 0;
+    if (secret > 0) {
+        buf_add(out, at, scheme + 1);
+        at += scheme + 1;
+        n = secret;
+    }
     buf_puts(out, MASK);
     return at + n;
 }
@@ -225,7 +261,7 @@ void secret_mask(struct buf *out, const char *text)
             if (takes_login(name, n))
                 p = mask_login(out, p);
             else if (secret_word(name, n))
-                p = mask_value(out, p, name[0] == '-');
+                p = mask_value(out, p, name[0] == '-', ends(name, n, "authorization"));
             else if ((n == 6 && strncasecmp(name, "Bearer", n) == 0) && *p == ' ') {
                 buf_putc(out, ' ');
                 p = mask_scheme_word(out, p + 1);
@@ -240,6 +276,20 @@ void secret_mask(struct buf *out, const char *text)
             buf_putc(out, *p++);
         }
     }
+}
+
+/* No host begins before the last @, whatever a password holds: quotes, blanks, slashes. */
+void secret_mask_variable(struct buf *out, const char *value)
+{
+    const char *scheme = strstr(value, "://"), *at = strrchr(value, '@');
+    const char *user = scheme != NULL ? scheme + 3 : NULL;
+    const char *colon = user != NULL && at > user ? memchr(user, ':', (size_t)(at - user)) : NULL;
+    if (colon != NULL) {
+        buf_add(out, value, (size_t)(colon + 1 - value));
+        buf_puts(out, MASK);
+        value = at;
+    }
+    secret_mask(out, value);
 }
 
 void secret_mask_words(struct buf *out, const char *words, size_t n)

@@ -89,9 +89,41 @@ Test(secrets, running_text_loses_secrets_and_nothing_else)
         {"AKIAs are AKIAI0", "AKIAs are AKIAI0"},
         {"://", "://"},
         {"a://b", "a://b"},
+        {"password:\thunter2", "password:\t***"},
+        {"pass: x, PASS=y, bypass=1", "pass: ***, PASS=***, bypass=1"},
+        {"https://h/?sv=1&sig=abc%3D", "https://h/?sv=1&sig=***"},
+        {"Authorization: Token abc123def", "Authorization: Token ***"},
+        {"-H 'Authorization: token abc' https://h", "-H 'Authorization: token ***' https://h"},
+        {"Authorization: Digest username=\"a\", response=\"b\"\nnext",
+         "Authorization: Digest ***\nnext"},
+        {"Authorization: abc123def", "Authorization: ***"},
+        {"{'password': b'hunter2'}", "{'password': b'***'}"},
+        {"password=u\"x y\"", "password=u\"***\""},
+        {"password1=x api_token_v2=y passwords=z", "password1=*** api_token_v2=*** passwords=***"},
+        {"password => x", "password => ***"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
         expect_masked(cases[i][0], cases[i][1]);
+}
+
+Test(secrets, a_variable_is_one_text_up_to_its_last_at)
+{
+    static const char *const cases[][2] = {
+        {"postgresql://u:pa ss@host/db", "postgresql://u:***@host/db"},
+        {"https://user:pa'ss@host/", "https://user:***@host/"},
+        {"postgresql://u:1234/x@host/db", "postgresql://u:***@host/db"},
+        {"postgresql://u:p@ss/word@host/db", "postgresql://u:***@host/db"},
+        {"https://ghp_x@github.com/a", "https://***@github.com/a"},
+        {"http://proxy:3128", "http://proxy:3128"},
+        {"me@host", "me@host"},
+        {"/usr/bin:/bin", "/usr/bin:/bin"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct buf b = BUF_INIT;
+        secret_mask_variable(&b, cases[i][0]);
+        cr_expect(eq(str, (char *)(uintptr_t)buf_str(&b), (char *)(uintptr_t)cases[i][1]));
+        buf_free(&b);
+    }
 }
 
 Test(secrets, words_of_a_command_are_masked_across_their_borders)

@@ -36,6 +36,7 @@ static void mask(const char *text, size_t n)
 {
     struct buf once = BUF_INIT, words = BUF_INIT;
     secret_mask(&once, text);
+    secret_mask_variable(&once, text);
     secret_mask_words(&words, text, n);
     (void)secret_variable(text);
     buf_free(&once);
