@@ -5,8 +5,8 @@
 #include "executor/proc.h"
 
 #define STACKS_MS 3000u /* for the stacks of one look */
-#define SCAN_MS 5000u   /* between two searches for forked children, where forks are not seen */
-#define STACKS_WAIT_MS 5000u /* after stacks that proved nothing; doubled each time */
+#define SCAN_MS 2500u   /* between two searches for forked children, where forks are not seen */
+#define STACKS_WAIT_MS 1250u /* after stacks that proved nothing; doubled each time */
 #define STACKS_WAIT_MAX_MS 300000u
 
 /* A process with threads that has a child made by fork which did not exec; 0: none. */
@@ -49,9 +49,9 @@ static void on_look(void *ctx, const struct evidence_result *r)
     if (proven) {
         d->verdict = r->verdict;
     } else if (d->with_stacks && r->verdict.look_closer) {
+        d->stacks_ms = executor_now(s->ex) + d->stacks_wait_ms;
         d->stacks_wait_ms =
             2 * d->stacks_wait_ms < STACKS_WAIT_MAX_MS ? 2 * d->stacks_wait_ms : STACKS_WAIT_MAX_MS;
-        d->stacks_ms = executor_now(s->ex) + d->stacks_wait_ms;
     }
     slot_feed(s, proven ? WK_EV_STUCK : WK_EV_FREE);
 }

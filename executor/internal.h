@@ -20,6 +20,7 @@
 #include "executor/known.h"
 #include "executor/lines.h"
 #include "executor/orphans.h"
+#include "executor/proc.h"
 #include "executor/spawn.h"
 #include "executor/spool/spool.h"
 #include "executor/storeq.h"
@@ -140,7 +141,7 @@ struct slot {
     bool brisk;           /* the last trial was short */
     unsigned life;        /* counts the processes of this slot: marks their descendants */
     int trials_left;
-    uint64_t cpu_ms; /* of the tree at the last probe */
+    struct proc_usage usage; /* of the tree at the last probe */
     uint64_t probed_ms;
     bool pruning;                  /* it is being stopped because the pruner said so */
     bool sent_signal;              /* TERM or KILL came from us */

@@ -127,16 +127,18 @@ static bool read_stat(const char *path, struct proc_stat *out)
         return false;
     char *end = strrchr(text, ')');
     struct proc_stat st;
-    unsigned long long utime, stime;
+    unsigned long long utime, stime, majflt, cmajflt;
     long long cutime, cstime;
     if (end == NULL ||
-        sscanf(end + 1,
-               " %c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %llu %llu %lld %lld %*d %*d %d %*d %llu",
-               &st.state, &st.ppid, &st.flags, &utime, &stime, &cutime, &cstime, &st.threads,
-               &st.start_ticks) != 9)
+        sscanf(
+            end + 1,
+            " %c %d %*d %*d %*d %*d %u %*u %*u %llu %llu %llu %llu %lld %lld %*d %*d %d %*d %llu",
+            &st.state, &st.ppid, &st.flags, &majflt, &cmajflt, &utime, &stime, &cutime, &cstime,
+            &st.threads, &st.start_ticks) != 11)
         return false;
     st.ticks = utime + stime;
     st.ended_ticks = (unsigned long long)(cutime + cstime);
+    st.page_ins = majflt + cmajflt;
     *out = st;
     return true;
 }
@@ -178,6 +180,36 @@ uint64_t proc_tree_cpu_ms(pid_t pid)
     unsigned long long ticks = 0;
     proc_walk(pid, add_cpu, &ticks);
     return proc_ticks_ms(ticks);
+}
+
+static unsigned long long number_after(const char *text, const char *name)
+{
+    const char *at = strstr(text, name);
+    return at != NULL ? strtoull(at + strlen(name), NULL, 10) : 0;
+}
+
+static void add_usage(void *ctx, pid_t pid)
+{
+    struct proc_usage *u = ctx;
+    struct proc_stat st;
+    char path[64], text[512];
+    if (!proc_read_stat(pid, &st))
+        return;
+    u->cpu_ms += st.ticks + st.ended_ticks; /* ticks yet */
+    u->page_ins += st.page_ins;
+    (void)snprintf(path, sizeof(path), "/proc/%d/io", (int)pid);
+    if (proc_read(path, text, sizeof(text)) <= 0)
+        return;
+    u->storage_bytes +=
+        number_after(text, "\nread_bytes: ") + number_after(text, "\nwrite_bytes: ");
+    u->call_bytes += number_after(text, "rchar: ") + number_after(text, "\nwchar: ");
+}
+
+void proc_tree_usage(pid_t pid, struct proc_usage *out)
+{
+    *out = (struct proc_usage){0};
+    proc_walk(pid, add_usage, out);
+    out->cpu_ms = proc_ticks_ms(out->cpu_ms);
 }
 
 static void send_signal(void *ctx, pid_t pid)

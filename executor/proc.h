@@ -12,7 +12,8 @@ struct proc_stat {
     pid_t ppid;
     unsigned flags; /* PF_… of the kernel */
     unsigned long long ticks,
-        ended_ticks; /* CPU time of its own, and of children that it awaited */
+        ended_ticks;             /* CPU time of its own, and of children that it awaited */
+    unsigned long long page_ins; /* major faults, of both */
     int threads;
     unsigned long long start_ticks; /* of its start, since the machine's */
 };
@@ -43,6 +44,17 @@ void proc_walk(pid_t pid, void (*visit)(void *ctx, pid_t pid), void *ctx);
 /* CPU time in milliseconds used by pid and all its descendants, those that ended included; 0 when
  * it is gone. A few system calls a process. */
 uint64_t proc_tree_cpu_ms(pid_t pid);
+
+/* What pid and all its descendants have used so far, those included that ended and were awaited. */
+struct proc_usage {
+    uint64_t cpu_ms;
+    uint64_t page_ins;      /* major faults: pages that came from a disk */
+    uint64_t storage_bytes; /* read from disks and written to them */
+    uint64_t call_bytes;    /* through read and write, of whatever kind: files, pipes, /proc … */
+};
+
+/* All 0 when it is gone; bytes of those who may not be looked at are missing. */
+void proc_tree_usage(pid_t pid, struct proc_usage *out);
 
 /* Sends sig to the process group of pid and to every descendant outside it. */
 void proc_kill_tree(pid_t pid, int sig);

@@ -34,10 +34,6 @@
 /* A timer later than that: we were stopped (Ctrl-Z, docker pause), perhaps the worker with us. */
 #define ASLEEP_MS 2000u
 
-/* A probe counts as progress when the tree used at least this part of a CPU: an idle process with
- * polling threads uses less. */
-#define BUSY_PER_MILLE 10u
-
 /* The logs of the trial in this directory; what a worker says after its trial's end still goes
  * there. */
 static void open_logs(struct slot *s, int dir)
@@ -167,13 +163,24 @@ static void conclude(struct slot *s, int status, int sig)
 static void arm_timer(struct slot *s);
 static void listen_now(struct slot *s);
 
+/* Less: a descendant ended that nobody awaited. */
+static uint64_t grown(uint64_t before, uint64_t now)
+{
+    return now > before ? now - before : 0;
+}
+
 static void probe(struct slot *s)
 {
-    uint64_t cpu = proc_tree_cpu_ms(s->proc.pid), now = executor_now(s->ex);
-    uint64_t used = cpu > s->cpu_ms ? cpu - s->cpu_ms : 0, elapsed = now - s->probed_ms;
-    s->cpu_ms = cpu;
+    struct proc_usage before = s->usage;
+    uint64_t now = executor_now(s->ex), elapsed = now - s->probed_ms;
+    proc_tree_usage(s->proc.pid, &s->usage);
+    const struct wk_used used = {.cpu_ms = grown(before.cpu_ms, s->usage.cpu_ms),
+                                 .page_ins = grown(before.page_ins, s->usage.page_ins),
+                                 .storage_bytes =
+                                     grown(before.storage_bytes, s->usage.storage_bytes),
+                                 .call_bytes = grown(before.call_bytes, s->usage.call_bytes)};
     s->probed_ms = now;
-    if (used > 0 && used * 1000u >= elapsed * BUSY_PER_MILLE)
+    if (wk_progressed(&used, elapsed))
         slot_feed(s, WK_EV_ACTIVITY);
 }
 
@@ -578,7 +585,7 @@ static void begin_life(struct slot *s, struct study *st)
     s->sent_signal = false;
     s->complained = false;
     s->verdict = (struct verdict){0};
-    s->cpu_ms = 0;
+    s->usage = (struct proc_usage){0};
     s->trials_left = (int)st->spec->run.trials_per_worker;
     deadlock_begin(s);
     forks_begin(s, (slot_spawn_flags(s) & SPAWN_WATCH_FORKS) != 0);

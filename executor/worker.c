@@ -8,6 +8,20 @@
 /* A deadlock is looked for so many times in the time that it has to last. */
 #define LOOKS_PER_DEADLOCK 8u
 
+/* A probe counts as progress from so much on, for each second. A page-in brings at least a page. */
+#define BUSY_CPU_MS 10u
+#define BUSY_PAGE_BYTES 4096u
+#define BUSY_STORAGE_BYTES 4096u
+#define BUSY_CALL_BYTES 65536u /* a monitor reads some KiB of /proc now and then */
+
+bool wk_progressed(const struct wk_used *used, uint64_t elapsed_ms)
+{
+    uint64_t storage = used->storage_bytes + used->page_ins * BUSY_PAGE_BYTES;
+    return (used->cpu_ms > 0 && used->cpu_ms * 1000 >= elapsed_ms * BUSY_CPU_MS) ||
+           (storage > 0 && storage * 1000 >= elapsed_ms * BUSY_STORAGE_BYTES) ||
+           (used->call_bytes > 0 && used->call_bytes * 1000 >= elapsed_ms * BUSY_CALL_BYTES);
+}
+
 typedef unsigned action_fn(struct wk *w, uint64_t now_ms);
 
 /* clang-format off */
@@ -39,6 +53,11 @@ static uint64_t look_interval(const struct wk *w)
 {
     uint64_t ms = w->conf.deadlock_ms / LOOKS_PER_DEADLOCK;
     return ms > 0 ? ms : 1;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
 }
 
 static unsigned ignore(struct wk *w, uint64_t now_ms)
@@ -155,10 +174,10 @@ static unsigned watch(struct wk *w, uint64_t now_ms)
 /* Activity proves nothing against it: other threads of the tree may burn CPU for ever. */
 static unsigned found_stuck(struct wk *w, uint64_t now_ms)
 {
-    w->look_ms = now_ms + look_interval(w);
     if (!w->stuck)
         w->stuck_ms = now_ms;
     w->stuck = true;
+    w->look_ms = earlier(now_ms + look_interval(w), w->stuck_ms + w->conf.deadlock_ms);
     return now_ms - w->stuck_ms >= w->conf.deadlock_ms ? hang(w, now_ms, WK_DEADLOCKED) : 0;
 }
 
@@ -249,11 +268,6 @@ void wk_init(struct wk *w, const struct wk_conf *conf, uint64_t now_ms)
 unsigned wk_step(struct wk *w, struct wk_event ev)
 {
     return actions[w->state][ev.type](w, ev.now_ms);
-}
-
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
 }
 
 /* The next probe, or the end of the patience. */

@@ -10,10 +10,10 @@
  *   EXIT leads to dead from anywhere. With only_tell a hang leads back from evidence to running,
  *   unless the trial ended meanwhile: nobody waits for that worker any more.
  *
- * A silent worker is probed (PROBE: the shell looks at the CPU time of its process tree and reports
- * ACTIVITY if that moved) before it is called stalled. Whether it moves or not, it is looked at for
- * the proof of a deadlock (LOOK: the shell answers STUCK or FREE), which has to stand for a while.
- * Evidence comes before every kill for a hang. */
+ * A silent worker is probed (PROBE: the shell looks at the CPU time, page-ins and I/O of its
+ * process tree and reports ACTIVITY if wk_progressed says so) before it is called stalled. Whether
+ * it moves or not, it is looked at for the proof of a deadlock (LOOK: the shell answers STUCK or
+ * FREE), which has to stand for a while. Evidence comes before every kill for a hang. */
 #pragma once
 
 #include <stdbool.h>
@@ -33,7 +33,7 @@ enum wk_state {
 enum wk_event_type {
     WK_EV_TRIAL,    /* a trial was given to the worker */
     WK_EV_RESULT,   /* the trial's outcome arrived; the worker lives on */
-    WK_EV_ACTIVITY, /* channel, output or CPU time moved */
+    WK_EV_ACTIVITY, /* channel, output, CPU time, page-ins or I/O moved */
     WK_EV_TICK,     /* time passed */
     WK_EV_RELEASE,  /* it was told that there is no more to do */
     WK_EV_STOP,     /* end it: TERM, grace, KILL (preempted, pruned, broken channel) */
@@ -50,7 +50,7 @@ enum wk_reason { WK_BY_ITSELF, WK_STALLED, WK_DEADLOCKED, WK_TIMEOUT, WK_STOPPED
 
 /* What to do, in this order. */
 enum {
-    WK_DO_PROBE = 1 << 0,    /* look whether CPU time moved since the last probe */
+    WK_DO_PROBE = 1 << 0,    /* look what it used since the last probe */
     WK_DO_EVIDENCE = 1 << 1, /* collect stacks; answer with WK_EV_EVIDENCE */
     WK_DO_TERM = 1 << 2,     /* SIGTERM to the whole tree */
     WK_DO_KILL = 1 << 3,     /* SIGKILL to the whole tree */
@@ -88,6 +88,18 @@ struct wk_event {
     enum wk_event_type type;
     uint64_t now_ms; /* the loop's clock; never runs backwards */
 };
+
+/* What a worker's tree used between two probes. */
+struct wk_used {
+    uint64_t cpu_ms;
+    uint64_t page_ins;      /* major faults */
+    uint64_t storage_bytes; /* read from disks and written to them */
+    uint64_t call_bytes;    /* through read and write */
+};
+
+/* Whether that is progress: more than what polling threads, loggers and monitors of an idle process
+ * use in so long. */
+bool wk_progressed(const struct wk_used *used, uint64_t elapsed_ms);
 
 void wk_init(struct wk *w, const struct wk_conf *conf, uint64_t now_ms);
 /* Returns WK_DO_* bits. */

@@ -92,7 +92,7 @@ const struct spec_key spec_keys[] = {
     {"slots.memory", KEY_SIZE, AT(slots.memory_bytes), "8GiB", .doc = "memory limit of a worker", .min = 1 << 20, .zero = "off"},
 
     {"watch", KEY_SECTION, NO_FIELD, NULL, .doc = "when a trial is given up"},
-    {"watch.stall", KEY_DURATION, AT(watch.stall_ms), "5m", .doc = "no output, no message and no CPU time for so long: `stalled`", .min = 1, .zero = "off"},
+    {"watch.stall", KEY_DURATION, AT(watch.stall_ms), "5m", .doc = "no output, no message, no CPU time and no I/O for so long: `stalled`", .min = 1, .zero = "off"},
     {"watch.trial", KEY_DURATION, AT(watch.trial_ms), "off", .doc = "hard time limit of a trial: `timeout`", .min = 1, .zero = "off"},
     {"watch.grace", KEY_DURATION, AT(watch.grace_ms), "10s", .doc = "time between SIGTERM and SIGKILL", .min = 1},
     {"watch.deadlock", KEY_DURATION, AT(watch.deadlock_ms), "10s", .doc = "a child that was forked from a process with threads, and is proven to wait for ever, for so long: `fork_deadlock`", .min = 1, .zero = "off"},

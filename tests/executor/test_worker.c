@@ -84,6 +84,48 @@ Test(worker, a_deadlock_that_stands_is_acted_on_even_while_others_move)
                "[9000] evidence evidence\n");
 }
 
+Test(worker, looks_that_take_long_do_not_put_the_end_off)
+{
+    struct scene s;
+    begin_watched(&s);
+    step(&s, 0, WK_EV_TRIAL);
+    for (uint64_t at = 1000; at <= 9000 && s.w.state == WK_RUNNING; at = wk_due(&s.w)) {
+        until(&s, at);
+        step(&s, at + 300, WK_EV_STUCK);
+    }
+    until(&s, 9300);
+    step(&s, 9600, WK_EV_STUCK);
+    expect(&s, "[0] running\n"
+               "[1000] running look\n"
+               "[2300] running look\n"
+               "[3600] running look\n"
+               "[4900] running look\n"
+               "[6200] running look\n"
+               "[7500] running look\n"
+               "[8800] running look\n"
+               "[9300] running look\n"
+               "[9600] evidence evidence\n");
+}
+
+Test(worker, what_idle_processes_use_is_no_progress)
+{
+    static const struct wk_used progress[] = {{.cpu_ms = 250},
+                                              {.page_ins = 25},
+                                              {.storage_bytes = 25 * 4096},
+                                              {.page_ins = 13, .storage_bytes = 12 * 4096},
+                                              {.call_bytes = 25 * 65536}},
+                                idle[] = {{0},
+                                          {.cpu_ms = 249},
+                                          {.page_ins = 24},
+                                          {.storage_bytes = 25 * 4096 - 1},
+                                          {.call_bytes = 25 * 65536 - 1}};
+    for (size_t i = 0; i < 5; i++) {
+        cr_expect(wk_progressed(&progress[i], 25000), "%zu", i);
+        cr_expect(not(wk_progressed(&idle[i], 25000)), "%zu", i);
+        cr_expect(not(wk_progressed(&idle[0], i)), "no time, nothing used");
+    }
+}
+
 static const struct wk_conf only_told = {
     .stall_ms = 10000, .grace_ms = 1000, .evidence_ms = 5000, .only_tell = true};
 

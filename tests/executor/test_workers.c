@@ -284,6 +284,12 @@ Test(workers, a_silent_one_that_burns_cpu_is_not_stalled)
     expect_good();
 }
 
+Test(workers, a_silent_one_that_only_reads_is_not_stalled)
+{
+    cr_expect(eq(int, TRY("--stall=1s", "--", VICTIM, "read", "4"), 0));
+    expect_good();
+}
+
 Test(workers, one_over_its_time_is_class_timeout)
 {
     cr_expect(eq(int, TRY("--timeout=1s", "--", VICTIM, "sleep"), 5));
