@@ -1,14 +1,16 @@
 /* Hangs, found and not invented: real fork deadlocks in workers of a real sweep with the default
- * watch.deadlock, from the fork to the trial that was killed, classed and tried again with success;
- * and healthy trials of many kinds under short watch settings, of which none may be killed.
+ * watch.deadlock, from the hang to the trial that was killed, classed and tried again with success;
+ * and healthy trials of many kinds under short watch settings, of which none may be killed. The
+ * deadlocks: a mutex in C, seen by the guard, and `forkless repro`'s grpc-fork and cleanlab-fork,
+ * with the default watch.fork, which is a search where the C library is older than glibc 2.41.
  *
  * And what peers do about a trial that hangs, for so many seconds.
  *
- *   bench_hang [HANGS [HEALTHY [PYTHON_HANGS [PEERS_S]]]]    10, 60, 4 and 20 unless given; for
- *                                    claims take 100, 504, 100 and 300. FORKLESS_PYTHON names a
- *                                    Python; with grpcio its own deadlock is measured as well, with
- *                                    Optuna its heartbeat. FORKLESS_RAY_PYTHON names one with Ray
- *                                    Tune */
+ *   bench_hang [MUTEX [HEALTHY [GRPC [CLEANLAB [PEERS_S]]]]]    10, 60, 10, 4 and 20 unless given;
+ *                                    for claims take 100, 504, 100, 100 and 300. FORKLESS_PYTHON
+ *                                    names a Python, whose cleanlab-fork is measured when `forkless
+ *                                    repro cleanlab-fork` has prepared it; with Optuna its
+ *                                    heartbeat. FORKLESS_RAY_PYTHON names one with Ray Tune */
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
@@ -30,7 +32,8 @@ static char dir[PATH_MAX];
 
 /* What the log and the store say of one trial. Times in s; 0: it did not happen. */
 struct seen {
-    double forked, failed, complete;
+    double hung; /* it forked a child that hangs: by its own word, or by the guard's */
+    double failed, complete;
     bool deadlock; /* the class that it failed with */
     int retries;   /* the trial that this one repeats; -1: none */
 };
@@ -83,8 +86,9 @@ static void take_event(const json_t *j)
     if (trial < 0 || trial >= TRIALS_MAX)
         return;
     struct seen *s = &seen[trial];
-    if (strcmp(event, "fork_after_threads") == 0 && s->forked == 0)
-        s->forked = at;
+    bool hangs = strcmp(event, "child_start") == 0 || strcmp(event, "fork_after_threads") == 0;
+    if (hangs && s->hung == 0)
+        s->hung = at;
     if (strcmp(event, "trial_end") == 0) {
         bool complete = strcmp(text_of(j, "state"), "COMPLETE") == 0;
         *(complete ? &s->complete : &s->failed) = at;
@@ -156,7 +160,7 @@ static int look(const char *name)
 
 /* Of all sweeps of one kind. */
 struct hangs {
-    double killed[TRIALS_MAX], again[TRIALS_MAX]; /* s since the fork */
+    double killed[TRIALS_MAX], again[TRIALS_MAX]; /* s since the hang */
     int n_killed, n_again;
 };
 
@@ -165,11 +169,11 @@ static void collect(struct hangs *h, const char *name)
     (void)look(name);
     for (int i = 0; i < TRIALS_MAX; i++) {
         const struct seen *s = &seen[i];
-        if (s->forked > 0 && s->failed > 0 && s->deadlock && h->n_killed < TRIALS_MAX)
-            h->killed[h->n_killed++] = s->failed - s->forked;
+        if (s->hung > 0 && s->failed > 0 && s->deadlock && h->n_killed < TRIALS_MAX)
+            h->killed[h->n_killed++] = s->failed - s->hung;
         if (s->complete > 0 && s->retries >= 0 && s->retries < TRIALS_MAX &&
-            seen[s->retries].forked > 0 && seen[s->retries].deadlock && h->n_again < TRIALS_MAX)
-            h->again[h->n_again++] = s->complete - seen[s->retries].forked;
+            seen[s->retries].hung > 0 && seen[s->retries].deadlock && h->n_again < TRIALS_MAX)
+            h->again[h->n_again++] = s->complete - seen[s->retries].hung;
     }
 }
 
@@ -181,34 +185,38 @@ static void tell_hangs(const char *what, struct hangs *h, int hangs)
     bench_claim(&(struct bench_claim){text, AT_LEAST, hangs, h->n_again, ""});
     if (h->n_killed == 0 || h->n_again == 0)
         return;
-    (void)snprintf(text, sizeof(text), "%s: from the fork to killed and classed, median", what);
+    (void)snprintf(text, sizeof(text), "%s: from the hang to killed and classed, median", what);
     bench_figure(text, bench_median(h->killed, h->n_killed), " s");
-    (void)snprintf(text, sizeof(text), "%s: from the fork to the retry's result, median", what);
+    (void)snprintf(text, sizeof(text), "%s: from the hang to the retry's result, median", what);
     bench_figure(text, bench_median(h->again, h->n_again), " s");
     (void)snprintf(text, sizeof(text), "%s: the same, the slowest", what);
     bench_claim(&(struct bench_claim){text, AT_MOST, 15, h->again[h->n_again - 1], " s"});
 }
 
 /* So many hangs in sweeps of at most `jobs` trials, all at once: then no retry waits for a slot
- * that another hang has. The command has its marker's name from ${x}: each set of parameters hangs
- * the first time. */
-static void hang(const char *what, const char *name, int hangs, int jobs,
+ * that another hang has. What hangs is run by a shell that first makes a directory named by ${x}:
+ * each set of parameters hangs the first time. setting: one more. */
+static void hang(const char *what, const char *name, int hangs, int jobs, const char *setting,
                  const char *const *command)
 {
     static struct hangs all;
     all.n_killed = all.n_again = 0;
     for (int left = hangs; left > 0; left -= jobs) {
         char n[16], j[16], study[32];
-        const char *words[WORDS_MAX] = {"-n",
-                                        n,
-                                        "-j",
-                                        j,
-                                        "--stall=30m",
-                                        "watch.fork=warn",
-                                        "run.env.GRPC_ENABLE_FORK_SUPPORT=1",
-                                        "x=float:0..1",
-                                        "--"};
-        size_t at = 9;
+        const char *words[WORDS_MAX] = {
+            "-n",
+            n,
+            "-j",
+            j,
+            "--stall=30m",
+            "x=float:0..1",
+            setting,
+            "--",
+            "/bin/sh",
+            "-c",
+            "mkdir \"first-$0\" 2>/dev/null && exec \"$@\"; echo loss=0.5",
+            "${study}-${x}"};
+        size_t at = 12;
         (void)snprintf(n, sizeof(n), "%d", left < jobs ? left : jobs);
         (void)snprintf(j, sizeof(j), "%s", n);
         (void)snprintf(study, sizeof(study), "%s%d", name, left);
@@ -222,14 +230,23 @@ static void hang(const char *what, const char *name, int hangs, int jobs,
 
 static void hang_in_c(int hangs)
 {
-    static const char *const command[] = {
-        "/bin/sh",
-        "-c",
-        "mkdir \"first-$1\" 2>/dev/null && exec \"$0\" mutex; echo loss=0.5",
-        DEADLOCK,
-        "${study}-${x}",
-        NULL};
-    hang("a mutex, C", "mutex", hangs, 10, command);
+    static const char *const command[] = {DEADLOCK, "mutex", NULL};
+    hang("a mutex, C", "mutex", hangs, 10, "watch.fork=warn", command);
+}
+
+static void hang_in_grpc(int hangs)
+{
+    static const char *const command[] = {GRPC,           "repro",          "grpc-fork", "run",
+                                          "newconn-idle", "--start-method", "fork",      NULL};
+    hang("grpc-fork", "grpc", hangs, 10, "watch.fork=auto", command);
+}
+
+/* Four threads of each use all the CPU that there is. */
+static void hang_in_cleanlab(const char *python, int hangs)
+{
+    const char *const command[] = {python, CLEANLAB,       "repro", "cleanlab-fork",
+                                   "run",  "fork-support", NULL};
+    hang("cleanlab-fork", "cleanlab", hangs, 4, "watch.fork=auto", command);
 }
 
 static bool has_module(char *python, const char *module)
@@ -246,10 +263,18 @@ static bool has_module(char *python, const char *module)
     return strncmp(said, "yes", 3) == 0;
 }
 
-static void hang_in_python(const char *python, int hangs)
+static bool is_prepared(char *python)
 {
-    const char *const command[] = {python, GRPC_POOL, "first-${study}-${x}", NULL};
-    hang("gRPC and a pool, Python", "grpc", hangs, 2, command);
+    char *argv[] = {python,
+                    (char *)(uintptr_t)CLEANLAB,
+                    (char *)"repro",
+                    (char *)"cleanlab-fork",
+                    (char *)"describe",
+                    NULL};
+    struct cost cost;
+    char said[4096];
+    bench_command(argv, NULL, &cost, said, sizeof(said));
+    return strstr(said, "\"prepare\"") == NULL;
 }
 
 /* ---- peers ---- */
@@ -316,28 +341,33 @@ static void soak(char *python, int trials)
     bench_claim(&(struct bench_claim){text, AT_MOST, 0, failed, ""});
 }
 
-static int number(char **argv, int i, int otherwise)
+static int number(int argc, char **argv, int i, int otherwise)
 {
-    int n = argv[i] != NULL ? atoi(argv[i]) : otherwise;
+    int n = i < argc ? atoi(argv[i]) : otherwise;
     errno = 0;
     if (n < 0 || n > TRIALS_MAX / 4)
-        bench_die("bench_hang [HANGS [HEALTHY [PYTHON_HANGS [PEERS_S]]]]: numbers from 0 to 1024");
+        bench_die("bench_hang [MUTEX [HEALTHY [GRPC [CLEANLAB [PEERS_S]]]]]: numbers from 0 to "
+                  "1024");
     return n;
 }
 
 int main(int argc, char **argv)
 {
-    int hangs = number(argv, 1, 10), healthy = argc > 2 ? number(argv, 2, 0) : 60;
-    int in_python = argc > 3 ? number(argv, 3, 0) : 4;
-    int peers_s = argc > 4 ? number(argv, 4, 0) : 20;
+    int mutex = number(argc, argv, 1, 10), healthy = number(argc, argv, 2, 60);
+    int grpc = number(argc, argv, 3, 10), cleanlab = number(argc, argv, 4, 4);
+    int peers_s = number(argc, argv, 5, 20);
     char *python = getenv("FORKLESS_PYTHON");
     if (python == NULL)
         python = (char *)"python3";
     bench_dir("hang", dir, sizeof(dir));
-    if (hangs > 0)
-        hang_in_c(hangs);
-    if (in_python > 0 && has_module(python, "grpc"))
-        hang_in_python(python, in_python);
+    if (mutex > 0)
+        hang_in_c(mutex);
+    if (grpc > 0)
+        hang_in_grpc(grpc);
+    if (cleanlab > 0 && is_prepared(python))
+        hang_in_cleanlab(python, cleanlab);
+    else if (cleanlab > 0)
+        (void)printf("  (cleanlab-fork: `forkless repro cleanlab-fork` has not prepared it)\n");
     if (peers_s > 0)
         tell_peers(python, peers_s);
     if (healthy > 0)

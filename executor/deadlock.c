@@ -46,9 +46,8 @@ static void on_look(void *ctx, const struct evidence_result *r)
               LOG_TEXT("deadlock", verdict_name(r->verdict.kind)),
               LOG_FLAG("stacks", d->with_stacks), LOG_TEXT("why", r->verdict.why),
               LOG_INT("ms", r->took_ms));
-    if (proven) {
-        d->verdict = r->verdict;
-    } else if (d->with_stacks && r->verdict.look_closer) {
+    d->verdict = r->verdict;
+    if (!proven && d->with_stacks && r->verdict.look_closer) {
         d->stacks_ms = executor_now(s->ex) + d->stacks_wait_ms;
         d->stacks_wait_ms =
             2 * d->stacks_wait_ms < STACKS_WAIT_MAX_MS ? 2 * d->stacks_wait_ms : STACKS_WAIT_MAX_MS;
@@ -66,8 +65,8 @@ void deadlock_look(struct slot *s)
     struct deadlock *d = &s->deadlock;
     if (has_grounds(s)) {
         d->with_stacks = executor_now(s->ex) >= d->stacks_ms;
-        d->look =
-            evidence_look(&s->ex->loop, s->proc.pid, d->with_stacks ? STACKS_MS : 0, on_look, s);
+        d->look = evidence_look(&s->ex->loop, s->proc.pid, &d->verdict,
+                                d->with_stacks ? STACKS_MS : 0, on_look, s);
     }
     if (d->look == NULL)
         slot_feed(s, WK_EV_FREE);

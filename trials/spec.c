@@ -155,7 +155,8 @@ static void set_defaults(struct spec *s)
         s->retry[c] = (struct spec_retry){.backoff_ms = 1000, .memory_factor = 1};
     s->retry[FAIL_LOST].times = 3;
     s->retry[FAIL_STALLED].times = 1;
-    s->retry[FAIL_FORK_DEADLOCK].times = 1; /* a hang too, with its cause known */
+    s->retry[FAIL_FORK_DEADLOCK].times = 1;      /* a hang too, with its cause known */
+    s->retry[FAIL_FORK_DEADLOCK].backoff_ms = 0; /* nothing has to recover first */
     s->retry[FAIL_PREEMPTED].times = SPEC_UNLIMITED;
 }
 

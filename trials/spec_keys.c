@@ -100,7 +100,7 @@ const struct spec_key spec_keys[] = {
     {"watch.on_stall", KEY_OWN, NO_FIELD, NULL, .doc = "what is done about a hang, in this order: evidence, the end of the worker, another try; without `kill` it is only told, without `retry` not tried again whatever `retry` says",
      .form = "list of `dump`, `kill`, `retry`", .shown = "`[dump, kill, retry]`", .read = spec_read_on_stall},
 
-    {"retry", KEY_OWN, NO_FIELD, NULL, .doc = "further attempts of a trial by failure class: `{oom: 1}` or `{oom: {times: 1, backoff: 1s, memory: x1.5, cpus: 1}}`; `default` is for the classes not named",
+    {"retry", KEY_OWN, NO_FIELD, NULL, .doc = "further attempts of a trial by failure class: `{oom: 1}` or `{oom: {times: 1, backoff: 1s, memory: x1.5, cpus: 1}}`; `default` is for the classes not named; `backoff` is 1s unless given, for `fork_deadlock` none",
      .form = "mapping", .read = spec_read_retry, .shown = "`{lost: 3, stalled: 1, fork_deadlock: 1, preempted: unlimited, default: 0}`; `calibration` always 0"},
     {"flap", KEY_COUNT, AT(flap), "4", .doc = "stop when the first so many trials all fail the same way", .min = 1, .max = 1e6, .zero = "off"},
     {"classify", KEY_OWN, NO_FIELD, NULL, .doc = "more patterns of a worker's output that tell the class of its failure: `{hessian: \"LinAlgError: * singular\", bad_data: [\"no rows\", \"all NaN\"]}`; a `*` stands for anything",

@@ -235,26 +235,39 @@ static void put_other_python(const struct collection *c, uint64_t deadline_ms)
     }
 }
 
-/* Only those that need a closer look. */
-static void look_closer(struct collection *c, uint64_t until_ms, struct verdict *out)
+/* Those that need a closer look: children of processes with threads first. */
+static void choose_suspects(struct collection *c)
+{
+    for (int children = 1; children >= 0; children--) {
+        for (size_t i = 0; i < c->tree.n && c->n_order < MAX_STACKED; i++) {
+            const struct verdict_facts *f = &c->facts[i];
+            if (c->verdicts[i].look_closer &&
+                (f->forked && f->parent_threads > 1) == (children == 1))
+                c->order[c->n_order++] = c->tree.pids[i];
+        }
+    }
+}
+
+/* What is needed to judge the n suspects from this one on by their stacks. */
+static void read_suspects(struct collection *c, size_t from, size_t n, json_t *keep)
+{
+    for (size_t i = from; i < from + n; i++) {
+        json_t *p = facts_read(c->order[i]);
+        if (p == NULL)
+            continue;
+        facts_read_more(p, c->order[i]);
+        if (json_array_append_new(keep, p) == 0)
+            c->processes[index_of(c, c->order[i])] = p;
+    }
+}
+
+static void judge_suspects(struct collection *c, size_t from, size_t n, uint64_t until_ms,
+                           struct verdict *out)
 {
     struct stacks s;
     struct err err;
-    AUTO_JSON json_t *keep = json_array();
-    for (size_t i = 0; i < c->tree.n && c->n_order < MAX_STACKED; i++) {
-        if (!c->verdicts[i].look_closer)
-            continue;
-        json_t *p = facts_read(c->tree.pids[i]);
-        if (p == NULL)
-            continue;
-        facts_read_more(p, c->tree.pids[i]);
-        if (json_array_append_new(keep, p) == 0) {
-            c->processes[i] = p;
-            c->order[c->n_order++] = c->tree.pids[i];
-        }
-    }
-    const struct stacks_req req = {.pids = c->order,
-                                   .n = c->n_order,
+    const struct stacks_req req = {.pids = c->order + from,
+                                   .n = n,
                                    .deadline_ms = until_ms,
                                    .look = while_it_stands,
                                    .ctx = c};
@@ -267,6 +280,22 @@ static void look_closer(struct collection *c, uint64_t until_ms, struct verdict 
     stacks_free(&s);
 }
 
+/* One proof is enough, and the children of a pool stand alike: the first of them alone, then all
+ * the others. */
+static void look_closer(struct collection *c, uint64_t until_ms, struct verdict *out)
+{
+    AUTO_JSON json_t *keep = json_array();
+    choose_suspects(c);
+    for (size_t from = 0, n = 1; from < c->n_order && clock_mono_ms() < until_ms;
+         from += n, n = c->n_order - from) {
+        read_suspects(c, from, n, keep);
+        judge_suspects(c, from, n, until_ms, out);
+        if (out->kind == VERDICT_PROVEN)
+            break;
+    }
+    memset(c->processes, 0, sizeof(c->processes)); /* keep owns them */
+}
+
 void evidence_verdict(pid_t root, uint64_t until_ms, struct verdict *out)
 {
     AUTO_FREE struct collection *c = calloc(1, sizeof(*c));
@@ -277,6 +306,7 @@ void evidence_verdict(pid_t root, uint64_t until_ms, struct verdict *out)
     look_at_all(c, out);
     if (out->kind != VERDICT_PROVEN && out->look_closer && clock_mono_ms() < until_ms)
         look_closer(c, until_ms, out);
+    verdict_note(out);
 }
 
 /* --- the document --------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ static void work(void *data)
     struct evidence_result *r = &job->result;
     if (job->dir >= 0)
         collect(job);
-    else
+    else if (!verdict_stands(&r->verdict))
         evidence_verdict(job->root, job->limit_ms > 0 ? job->began_ms + job->limit_ms : 0,
                          &r->verdict);
     r->took_ms = clock_mono_ms() - job->began_ms;
@@ -114,11 +114,14 @@ struct evidence_job *evidence_start(uv_loop_t *loop, pid_t root, int dir, json_t
     return start(job, loop);
 }
 
-struct evidence_job *evidence_look(uv_loop_t *loop, pid_t root, uint64_t limit_ms,
-                                   evidence_done_fn *done, void *ctx)
+struct evidence_job *evidence_look(uv_loop_t *loop, pid_t root, const struct verdict *before,
+                                   uint64_t limit_ms, evidence_done_fn *done, void *ctx)
 {
     struct evidence_job *job = create(root, limit_ms, done, ctx);
-    return job != NULL ? start(job, loop) : NULL;
+    if (job == NULL)
+        return NULL;
+    job->result.verdict = *before;
+    return start(job, loop);
 }
 
 void evidence_cancel(struct evidence_job *job, struct evidence_result *so_far)

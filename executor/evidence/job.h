@@ -25,9 +25,10 @@ struct evidence_job *evidence_start(uv_loop_t *loop, pid_t root, int dir, json_t
                                     uint64_t limit_ms, evidence_done_fn *done, void *ctx);
 
 /* Only judges the tree, with stacks until so long from now (0: without): result->verdict and
- * took_ms are set. NULL when it cannot be started. */
-struct evidence_job *evidence_look(uv_loop_t *loop, pid_t root, uint64_t limit_ms,
-                                   evidence_done_fn *done, void *ctx);
+ * took_ms are set. before: the last judgement, which is the new one while who was proven stuck has
+ * not moved. NULL when it cannot be started. */
+struct evidence_job *evidence_look(uv_loop_t *loop, pid_t root, const struct verdict *before,
+                                   uint64_t limit_ms, evidence_done_fn *done, void *ctx);
 
 /* Forgets a job whose result nobody needs any more, and tells what there is of it; the thread may
  * go on and write. NULL: none. The loop has a handle to close. */

@@ -170,6 +170,16 @@ void verdict_look(pid_t pid, struct verdict *out, struct verdict_facts *facts)
     }
 }
 
+void verdict_note(struct verdict *v)
+{
+    v->digest = v->kind == VERDICT_PROVEN ? count(v->pid, 0).digest : 0;
+}
+
+bool verdict_stands(const struct verdict *v)
+{
+    return v->digest != 0 && count(v->pid, 0).digest == v->digest;
+}
+
 void verdict_join(struct verdict *best, const struct verdict *other)
 {
     bool closer = best->look_closer || other->look_closer;

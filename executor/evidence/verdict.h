@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 enum verdict_kind {
@@ -16,6 +17,7 @@ struct verdict {
     pid_t pid, tid;   /* who waits */
     char why[320];    /* a sentence */
     bool look_closer; /* the locks tell nothing, but the stacks may */
+    uint64_t digest;  /* of where pid's threads wait, and how often each has run; 0: unknown */
 };
 
 /* "none", "suspicious", "proven". Static. */
@@ -32,5 +34,9 @@ struct verdict_facts {
 };
 /* Judges one process, and tells by what. */
 void verdict_look(pid_t pid, struct verdict *out, struct verdict_facts *facts);
+/* Notes how the process stands, once it was proven to be deadlocked. */
+void verdict_note(struct verdict *v);
+/* Whether a process that was proven to be deadlocked has not moved since: then it still is. */
+bool verdict_stands(const struct verdict *v);
 /* Keeps the stronger one in *best. */
 void verdict_join(struct verdict *best, const struct verdict *other);
