@@ -105,6 +105,8 @@ int stacks_collect(const struct stacks_req *req, struct stacks *out, struct err 
     if (fd < 0)
         return err_sys(err, errno, "memory for stacks");
     copy_all(req, fd);
+    if (lseek(fd, 0, SEEK_CUR) == 0)
+        return 0; /* nothing could be copied, as `seen` was told: there is nothing to be named */
     return stacks_name(fd, req->deadline_ms, out, err);
 }
 

@@ -57,6 +57,23 @@ Test(doctor, a_pool_of_a_threaded_process_is_at_risk)
     end(pid);
 }
 
+/* The incident's pods. One block of memory mapped over and over is resident as often. */
+Test(doctor, much_memory_that_grows_is_at_risk)
+{
+    pid_t pid = start("exec \"$0\" swell 9 >log", VICTIM);
+    cr_expect(eq(int, judge(pid), 1));
+    SAYS("GiB resident, growing: end it before the node runs out");
+    end(pid);
+}
+
+Test(doctor, less_memory_may_grow)
+{
+    pid_t pid = start("exec \"$0\" swell 1 >log", VICTIM);
+    cr_expect(eq(int, judge(pid), 0));
+    SAYS("GiB resident, growing");
+    end(pid);
+}
+
 Test(doctor, threads_alone_are_ok)
 {
     pid_t pid = start("exec \"$0\" threads >log", DEADLOCK);

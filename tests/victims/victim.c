@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -307,6 +308,24 @@ static int run_tick(char **args)
     return good();
 }
 
+/* Resident memory of so many GiB, and from then on ever more; of real memory it takes 64 MiB. */
+static int run_swell(char **args)
+{
+    const size_t block = 64u << 20;
+    int fd = memfd_create("swell", MFD_CLOEXEC);
+    if (fd < 0 || ftruncate(fd, (off_t)block) < 0)
+        return 9;
+    for (long n = 0, full = atol(args[0]) * 16;; n++) {
+        if (mmap(NULL, block, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0) ==
+            MAP_FAILED)
+            return 9;
+        if (n == full)
+            put_text(1, "ready\n");
+        if (n >= full)
+            nap_ms(50);
+    }
+}
+
 /* Reads for so many seconds, and sleeps in between: hardly any CPU. */
 static int run_read(char **args)
 {
@@ -562,24 +581,43 @@ int main(int argc, char **argv)
         int n_args;
         int (*run)(char **args);
     } modes[] = {
-        {"ok", 0, run_ok},         {"kill-spare", 0, run_kill_spare},
-        {"tick", 1, run_tick},     {"log", 2, run_log},
-        {"sleep", 0, run_sleep},   {"tree", 1, run_tree},
-        {"daemon", 0, run_daemon}, {"hold", 0, run_hold},
-        {"flood", 1, run_flood},   {"long-line", 1, run_long_line},
-        {"binary", 0, run_binary}, {"halves", 0, run_halves},
-        {"nul", 0, run_nul},       {"utf8", 0, run_utf8},
-        {"close", 0, run_close},   {"garbage", 0, run_garbage},
-        {"huge", 1, run_huge},     {"ask", 0, run_ask},
-        {"eat", 1, run_eat},       {"segv", 0, run_segv},
-        {"exit", 1, run_exit},     {"print", 1, run_print},
-        {"hang", 0, run_hang},     {"burn", 1, run_burn},
-        {"read", 1, run_read},     {"bomb", 1, run_bomb},
-        {"fork", 0, run_fork},     {"zombies", 0, run_zombies},
-        {"serve", 1, run_serve},   {"half", 1, run_half},
-        {"twice", 0, run_twice},   {"suggest", 1, run_suggest},
-        {"report", 1, run_report}, {"rows", 1, run_rows},
-        {"say", 1, run_say},       {"ignore-term", 1, run_ignore_term},
+        {"ok", 0, run_ok},
+        {"kill-spare", 0, run_kill_spare},
+        {"tick", 1, run_tick},
+        {"log", 2, run_log},
+        {"sleep", 0, run_sleep},
+        {"tree", 1, run_tree},
+        {"daemon", 0, run_daemon},
+        {"hold", 0, run_hold},
+        {"flood", 1, run_flood},
+        {"long-line", 1, run_long_line},
+        {"binary", 0, run_binary},
+        {"halves", 0, run_halves},
+        {"nul", 0, run_nul},
+        {"utf8", 0, run_utf8},
+        {"close", 0, run_close},
+        {"garbage", 0, run_garbage},
+        {"huge", 1, run_huge},
+        {"ask", 0, run_ask},
+        {"eat", 1, run_eat},
+        {"segv", 0, run_segv},
+        {"exit", 1, run_exit},
+        {"print", 1, run_print},
+        {"hang", 0, run_hang},
+        {"burn", 1, run_burn},
+        {"read", 1, run_read},
+        {"swell", 1, run_swell},
+        {"bomb", 1, run_bomb},
+        {"fork", 0, run_fork},
+        {"zombies", 0, run_zombies},
+        {"serve", 1, run_serve},
+        {"half", 1, run_half},
+        {"twice", 0, run_twice},
+        {"suggest", 1, run_suggest},
+        {"report", 1, run_report},
+        {"rows", 1, run_rows},
+        {"say", 1, run_say},
+        {"ignore-term", 1, run_ignore_term},
     };
     for (size_t i = 0; argc > 1 && i < sizeof(modes) / sizeof(modes[0]); i++) {
         if (strcmp(modes[i].name, argv[1]) == 0 && argc >= 2 + modes[i].n_args)
