@@ -246,7 +246,7 @@ static void hang_in_cleanlab(const char *python, int hangs)
 {
     const char *const command[] = {python, CLEANLAB,       "repro", "cleanlab-fork",
                                    "run",  "fork-support", NULL};
-    hang("cleanlab-fork", "cleanlab", hangs, 4, "watch.fork=auto", command);
+    hang("cleanlab-fork", "cleanlab", hangs, 2, "watch.fork=auto", command);
 }
 
 static bool has_module(char *python, const char *module)

@@ -238,9 +238,11 @@ static void save_evidence(struct slot *s)
               LOG_TEXT("reason", reason));
     json_t *about = json_pack("{s:s, s:I, s:s, s:I}", "study", r->study->view.name, "trial",
                               (json_int_t)r->number, "reason", reason, "idle_ms", (json_int_t)idle);
+    const struct verdict unknown = {0},
+                         known = s->fsm.reason == WK_DEADLOCKED ? s->deadlock.verdict : unknown;
     s->hung = r;
     r->refs++;
-    s->evidence = evidence_start(&s->ex->loop, s->proc.pid, r->dir_fd, about,
+    s->evidence = evidence_start(&s->ex->loop, s->proc.pid, r->dir_fd, about, &known,
                                  EVIDENCE_MS - EVIDENCE_SPARE_MS, on_evidence, s);
     if (s->evidence == NULL) {
         const struct evidence_result none = {.error = "out of memory or descriptors"};

@@ -390,6 +390,8 @@ json_t *evidence_collect(const struct evidence_req *req, struct verdict *verdict
     c->doc = begin_doc(req);
     tree_list(req->root, &c->tree);
     look_at_all(c, verdict);
+    if (req->known != NULL)
+        verdict_join(verdict, req->known);
     put_verdict(c->doc, verdict);
     put_facts(c);
     if (req->early != NULL)

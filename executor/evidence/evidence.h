@@ -19,6 +19,7 @@ struct evidence_req {
     int dir;              /* descriptor of the trial's directory: its logs are read; -1: none */
     uint64_t deadline_ms; /* clock_mono_ms */
     const json_t *about;  /* an object whose pairs the document begins with; NULL: none */
+    const struct verdict *known; /* what was judged before: nobody has to stand as he did; NULL */
     /* Called once when the first facts are known, which cannot hang; may be NULL. */
     void (*early)(void *ctx, const json_t *doc);
     void *ctx;

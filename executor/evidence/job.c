@@ -16,6 +16,7 @@ struct evidence_job {
     pid_t root;
     int dir; /* -1: only the verdict is wanted */
     json_t *about;
+    struct verdict known;
     uint64_t began_ms, limit_ms;
     struct evidence_result result;
     evidence_done_fn *done;
@@ -43,6 +44,7 @@ static void collect(struct evidence_job *job)
                                      .dir = job->dir,
                                      .deadline_ms = job->began_ms + job->limit_ms,
                                      .about = job->about,
+                                     .known = &job->known,
                                      .early = save_early,
                                      .ctx = job};
     struct err err = {0};
@@ -98,7 +100,8 @@ static struct evidence_job *start(struct evidence_job *job, uv_loop_t *loop)
 }
 
 struct evidence_job *evidence_start(uv_loop_t *loop, pid_t root, int dir, json_t *about,
-                                    uint64_t limit_ms, evidence_done_fn *done, void *ctx)
+                                    const struct verdict *known, uint64_t limit_ms,
+                                    evidence_done_fn *done, void *ctx)
 {
     struct evidence_job *job = create(root, limit_ms, done, ctx);
     if (job == NULL) {
@@ -106,6 +109,7 @@ struct evidence_job *evidence_start(uv_loop_t *loop, pid_t root, int dir, json_t
         return NULL;
     }
     job->about = about;
+    job->known = *known;
     job->dir = fcntl(dir, F_DUPFD_CLOEXEC, 0);
     if (job->dir < 0) {
         job_free(job);

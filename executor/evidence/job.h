@@ -19,10 +19,11 @@ struct evidence_result {
 
 typedef void evidence_done_fn(void *ctx, const struct evidence_result *result);
 
-/* dir is duplicated; about is taken over, also on failure. done is called once, on the loop, unless
- * the job is cancelled. NULL when it cannot be started. */
+/* dir is duplicated; about is taken over, also on failure; known as in evidence.h, not NULL. done
+ * is called once, on the loop, unless the job is cancelled. NULL when it cannot be started. */
 struct evidence_job *evidence_start(uv_loop_t *loop, pid_t root, int dir, json_t *about,
-                                    uint64_t limit_ms, evidence_done_fn *done, void *ctx);
+                                    const struct verdict *known, uint64_t limit_ms,
+                                    evidence_done_fn *done, void *ctx);
 
 /* Only judges the tree, with stacks until so long from now (0: without): result->verdict and
  * took_ms are set. before: the last judgement, which is the new one while who was proven stuck has

@@ -499,8 +499,9 @@ static void take_result(void *ctx, const struct evidence_result *r)
 static struct evidence_job *start_job(uv_loop_t *loop, pid_t pid, struct evidence_result *out)
 {
     AUTO_CLOSE int dir = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    struct evidence_job *job =
-        evidence_start(loop, pid, dir, json_pack("{s:i}", "trial", 7), 20000, take_result, out);
+    const struct verdict unknown = {0};
+    struct evidence_job *job = evidence_start(loop, pid, dir, json_pack("{s:i}", "trial", 7),
+                                              &unknown, 20000, take_result, out);
     cr_assert(job != NULL);
     return job;
 }
