@@ -5,7 +5,7 @@
 #include "executor/proc.h"
 
 #define STACKS_MS 3000u /* for the stacks of one look */
-#define SCAN_MS 2500u   /* between two searches for forked children, where forks are not seen */
+#define SCAN_MS 2000u   /* between two searches for forked children, where forks are not seen */
 #define STACKS_WAIT_MS 1250u /* after stacks that proved nothing; doubled each time */
 #define STACKS_WAIT_MAX_MS 300000u
 
@@ -19,6 +19,24 @@ static void find_forker(void *ctx, pid_t pid)
         *forker = st.ppid;
 }
 
+/* Workers are looked at together: what is read of the machine serves all of them. */
+static int64_t newest(struct executor *ex)
+{
+    uint64_t now = executor_now(ex);
+    if (ex->newest_ms != now)
+        ex->newest = proc_newest();
+    ex->newest_ms = now;
+    return ex->newest;
+}
+
+/* Whether it has no forked children because nobody at all was born since the last search. */
+static bool nobody_is_new(struct slot *s)
+{
+    int64_t now = newest(s->ex), before = s->deadlock.newest;
+    s->deadlock.newest = now;
+    return !s->forks.threaded && now != 0 && now == before;
+}
+
 /* Whether there is any reason to look closely: most workers never fork, and cost nothing here. */
 static bool has_grounds(struct slot *s)
 {
@@ -29,6 +47,8 @@ static bool has_grounds(struct slot *s)
     if (now - s->deadlock.scanned_ms < SCAN_MS)
         return s->forks.threaded;
     s->deadlock.scanned_ms = now;
+    if (nobody_is_new(s))
+        return false;
     proc_walk(s->proc.pid, find_forker, &forker);
     s->forks.threaded = forker != 0;
     if (forker != 0)

@@ -211,10 +211,12 @@ struct executor {
     int signals;
     struct executor_forks forks; /* all: without those of workers that live */
     bool forks_told;             /* a person has read of one */
-    bool forks_unseen;           /* told that the guard does not work here */
-    bool beating;                /* a heartbeat job is under way */
-    atomic_bool over;            /* the writer asks too: nothing is entered any more */
-    struct sw_event *queue;      /* events to step, those that come up meanwhile included */
+    int64_t newest;              /* proc_newest, as of newest_ms */
+    uint64_t newest_ms;
+    bool forks_unseen;      /* told that the guard does not work here */
+    bool beating;           /* a heartbeat job is under way */
+    atomic_bool over;       /* the writer asks too: nothing is entered any more */
+    struct sw_event *queue; /* events to step, those that come up meanwhile included */
     size_t n_queue, cap_queue;
     bool stepping;
     struct executor_result *result;

@@ -54,6 +54,14 @@ int proc_count_threads(pid_t tid)
     return stat(path, &st) == 0 && st.st_nlink > 2 ? (int)st.st_nlink - 2 : 0;
 }
 
+int64_t proc_newest(void)
+{
+    char text[128];
+    const char *last =
+        proc_read("/proc/loadavg", text, sizeof(text)) > 0 ? strrchr(text, ' ') : NULL;
+    return last != NULL ? strtoll(last, NULL, 10) : 0;
+}
+
 void proc_each_thread(pid_t pid, void (*visit)(void *ctx, pid_t pid, pid_t tid), void *ctx)
 {
     if (proc_count_threads(pid) == 1) { /* as most have: the first thread is there to the end */

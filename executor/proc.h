@@ -34,6 +34,10 @@ ssize_t proc_read(const char *path, char *out, size_t n);
  * each one in it, and two. 0: it is gone. */
 int proc_count_threads(pid_t tid);
 
+/* Number of the newest process or thread of this machine or container; 0: unknown. While it stays
+ * the same nobody was born. */
+int64_t proc_newest(void);
+
 void proc_each_thread(pid_t pid, void (*visit)(void *ctx, pid_t pid, pid_t tid), void *ctx);
 
 void proc_each_child(pid_t pid, void (*visit)(void *ctx, pid_t pid), void *ctx);

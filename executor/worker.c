@@ -49,10 +49,11 @@ static uint64_t probe_interval(const struct wk *w)
     return ms > 0 ? ms : 1;
 }
 
-static uint64_t look_interval(const struct wk *w)
+/* At times that are the same for all workers: who looks at many wakes up once. */
+static uint64_t next_look(const struct wk *w, uint64_t now_ms)
 {
     uint64_t ms = w->conf.deadlock_ms / LOOKS_PER_DEADLOCK;
-    return ms > 0 ? ms : 1;
+    return ms > 0 ? (now_ms / ms + 1) * ms : now_ms + 1;
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -76,7 +77,7 @@ static unsigned begin_trial(struct wk *w, uint64_t now_ms)
     w->probe_ms = now_ms + probe_interval(w);
     w->stuck = false;
     if (w->look_ms != UINT64_MAX)
-        w->look_ms = now_ms + look_interval(w);
+        w->look_ms = next_look(w, now_ms);
     return 0;
 }
 
@@ -177,13 +178,13 @@ static unsigned found_stuck(struct wk *w, uint64_t now_ms)
     if (!w->stuck)
         w->stuck_ms = now_ms;
     w->stuck = true;
-    w->look_ms = earlier(now_ms + look_interval(w), w->stuck_ms + w->conf.deadlock_ms);
+    w->look_ms = earlier(next_look(w, now_ms), w->stuck_ms + w->conf.deadlock_ms);
     return now_ms - w->stuck_ms >= w->conf.deadlock_ms ? hang(w, now_ms, WK_DEADLOCKED) : 0;
 }
 
 static unsigned found_free(struct wk *w, uint64_t now_ms)
 {
-    w->look_ms = now_ms + look_interval(w);
+    w->look_ms = next_look(w, now_ms);
     w->stuck = false;
     return 0;
 }

@@ -57,6 +57,30 @@ Test(proc, a_sleeper_uses_none)
     (void)sandbox_wait(pid, 30);
 }
 
+Test(proc, what_a_tree_reads_is_counted)
+{
+    struct proc_usage before, now = {0};
+    pid_t pid = start("read", "600");
+    proc_tree_usage(pid, &before);
+    for (int i = 0; i < 600 && now.call_bytes < before.call_bytes + 200000; i++) {
+        (void)usleep(100000);
+        proc_tree_usage(pid, &now);
+    }
+    cr_expect(ge(u64, now.call_bytes, before.call_bytes + 200000));
+    proc_kill_tree(pid, SIGKILL);
+    (void)sandbox_wait(pid, 30);
+}
+
+Test(proc, a_new_process_is_the_newest_for_a_while)
+{
+    int64_t before = proc_newest();
+    pid_t pid = start("sleep", NULL);
+    cr_expect(gt(i64, before, 0));
+    cr_expect(proc_newest() != before);
+    proc_kill_tree(pid, SIGKILL);
+    (void)sandbox_wait(pid, 30);
+}
+
 Test(proc, the_whole_tree_is_killed_sessions_or_not)
 {
     (void)setenv("FORKLESS_TRIAL", "0", 1);
