@@ -43,12 +43,15 @@ static void help(void)
         (void)printf("  %-10s %s\n", c->name, c->summary);
 }
 
-/* A descriptor opened later must not become a standard stream: what is printed would end in it. */
+/* A descriptor opened later must not become a standard stream: what is printed would end in it. One
+ * that cannot be written takes the place of a closed stdout, so that printing fails as it should.
+ */
 static void hold_streams(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
-            (void)open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY); /* takes number fd */
+            (void)open("/dev/null",
+                       fd == STDERR_FILENO ? O_WRONLY : O_RDONLY); /* takes number fd */
     }
 }
 

@@ -238,6 +238,25 @@ static int run_into(const char *file, const char *const *args)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1000;
 }
 
+/* The exit code with stdout closed. */
+static int run_closed(const char *const *args)
+{
+    const char *argv[10] = {FORKLESS};
+    posix_spawn_file_actions_t actions;
+    int status;
+    pid_t pid;
+    for (int i = 0; args[i] != NULL; i++)
+        argv[i + 1] = args[i];
+    (void)posix_spawn_file_actions_init(&actions);
+    (void)posix_spawn_file_actions_addclose(&actions, STDOUT_FILENO);
+    cr_assert_eq(posix_spawn(&pid, FORKLESS, &actions, NULL, (char *const *)argv, environ), 0);
+    (void)posix_spawn_file_actions_destroy(&actions);
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000;
+}
+
+#define CLOSED(...) run_closed((const char *const[]){__VA_ARGS__, NULL})
+
 #define INTO(file, ...) run_into(file, (const char *const[]){__VA_ARGS__, NULL})
 
 Test(readers, output_that_cannot_be_written_is_no_success)
@@ -248,6 +267,14 @@ Test(readers, output_that_cannot_be_written_is_no_success)
     cr_expect_eq(INTO("/dev/full", "--version"), EXIT_UNMET);
     cr_expect_eq(INTO("/dev/full", "best", "none-such"), EXIT_USAGE);
     cr_expect_eq(INTO("/dev/null", "status"), EXIT_OK);
+    cr_expect_eq(CLOSED("status"), EXIT_UNMET);
+    cr_expect_eq(CLOSED("trials"), EXIT_UNMET);
+    cr_expect_eq(CLOSED("best"), EXIT_UNMET);
+    cr_expect_eq(CLOSED("export"), EXIT_UNMET);
+    cr_expect_eq(CLOSED("logs", "0"), EXIT_USAGE); /* its trials were not run by forkless */
+    cr_expect_eq(CLOSED("--help"), EXIT_UNMET);
+    cr_expect_eq(CLOSED("run", "--help"), EXIT_UNMET);
+    cr_expect_eq(CLOSED("--version"), EXIT_UNMET);
 }
 
 Test(readers, a_reader_that_goes_away_is_no_mistake)
