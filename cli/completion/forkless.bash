@@ -49,6 +49,11 @@ _forkless_drills() {
     "$1" drill 2>/dev/null | awk '{ print $1 }'
 }
 
+# Keys of the settings, as `config --help` lists them.
+_forkless_settings() {
+    "$1" config --help 2>/dev/null | sed -n 's/^Keys: \([A-Z_, ]*\), .*/\1/p' | tr -s ', ' '\n'
+}
+
 # Numbers of the trials that run.
 _forkless_running() {
     "$1" status --json 2>/dev/null | grep -o '"running_trials":\[[^]]*' | grep -o '"number":[0-9]*' | cut -d: -f2
@@ -101,6 +106,17 @@ _forkless() {
         repro) words=$(_forkless_reproducers "$program") ;;
         drill) words=$(_forkless_drills "$program") ;;
         spool) words="ls replay" ;;
+        config)
+            case $COMP_CWORD-${COMP_WORDS[2]} in
+            2-*) words="get set history rollback" ;;
+            *-get) words=$(_forkless_settings "$program") ;;
+            *-set)
+                compopt -o nospace 2>/dev/null
+                mapfile -t COMPREPLY < <(compgen -S = -W "$(_forkless_settings "$program")" -- "$cur")
+                return
+                ;;
+            esac
+            ;;
         db)
             if [ "$COMP_CWORD" -gt 2 ]; then
                 compopt -o filenames 2>/dev/null
