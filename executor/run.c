@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "executor/internal.h"
 
 /* Values that the store already has for a queued trial, by the names of the space. */
@@ -68,6 +69,25 @@ static bool take_enqueued(struct run *r, const char *name, const struct dist *di
     return true;
 }
 
+/* Which of its parameters, or of the space before it has any, was meant; NULL: none. */
+static const char *meant(const struct run *r, const char *name)
+{
+    const struct space *space = &r->study->spec->space;
+    size_t n = r->n_params > 0 ? r->n_params : space->n;
+    AUTO_FREE const char **names = calloc(n + 1, sizeof(*names));
+    for (size_t i = 0; names != NULL && i < n; i++)
+        names[i] = r->n_params > 0 ? r->params[i]->name : space->params[i].name;
+    return names != NULL ? text_nearest(name, names, n) : NULL;
+}
+
+static void note_unknown(struct run *r, const char *name, const char *what)
+{
+    const char *near = meant(r, name);
+    note_enqueued(r, "enqueued %.60s %s%s%.60s%s", name, what,
+                  near != NULL ? ": did you mean '" : "", near != NULL ? near : "",
+                  near != NULL ? "'?" : "");
+}
+
 /* Values that a user enqueued (fixed_params). */
 static void fix_enqueued(struct run *r, const char *json)
 {
@@ -85,6 +105,8 @@ static void fix_enqueued(struct run *r, const char *json)
         int at = space_find(space, name);
         if (at >= 0)
             (void)take_enqueued(r, name, &space->params[at].dist, value, &r->fixed[at], &err);
+        else if (space->n > 0) /* else all are asked for by the worker */
+            note_unknown(r, name, "is no parameter of the space");
     }
 }
 
@@ -416,6 +438,21 @@ int run_report(struct run *r, int64_t step, double value, bool *prune, struct er
     return rc;
 }
 
+/* Where the worker names the parameters, only its end shows which of the enqueued ones are none. */
+static void note_unasked(struct run *r)
+{
+    const char *name;
+    json_t *value;
+    if (r->study->spec->space.n > 0)
+        return;
+    json_object_foreach(r->fixed_params, name, value)
+    {
+        if (find_param(r, name) == NULL)
+            note_unknown(r, name, "was not asked for");
+    }
+    run_tell_enqueued(r);
+}
+
 /* An outcome whose parameters or reports the store lacks would be a lie. */
 static bool fail_unstored(struct run *r)
 {
@@ -435,6 +472,7 @@ void run_complete(struct run *r, double value)
         run_fail(r, FAIL_NAN, "%s is not a number", r->study->spec->study.metric);
         return;
     }
+    note_unasked(r);
     r->ended = true;
     r->state = TRIAL_COMPLETE;
     r->value = value;

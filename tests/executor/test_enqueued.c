@@ -46,6 +46,33 @@ static void read_notes(char notes[][400])
     cr_assert_eq(store_trials_each(s, study, &each, take_note, notes, &err), 0, "%s", err.msg);
 }
 
+Test(enqueued, a_name_that_no_parameter_has_is_told_with_what_was_meant)
+{
+    char notes[2][400] = {0};
+    enqueue("{\"rate\": 0.5, \"ratee\": 0.25, \"q7\": 1}");
+    cr_assert_eq(RUN(60, "-n1", "rate=float:0..1", "--", "/bin/echo", "loss=${rate}"), 0, "%s",
+                 sandbox_text("err"));
+    read_notes(notes);
+    cr_expect_str_eq(notes[0],
+                     "[\"enqueued ratee is no parameter of the space: did you mean 'rate'?\", "
+                     "\"enqueued q7 is no parameter of the space\"]");
+    cr_expect(sandbox_has("err", "trial 0: enqueued ratee is no parameter of the space: did you"),
+              "%s", sandbox_text("err"));
+}
+
+Test(enqueued, a_name_that_the_worker_never_asked_for_is_told_at_its_end)
+{
+    char notes[2][400] = {0};
+    FILE *go = fopen("go", "we");
+    cr_assert(go != NULL && fclose(go) == 0);
+    enqueue("{\"y\": 3, \"why\": 4}");
+    cr_assert_eq(RUN(60, "-n1", "--", VICTIM, "suggest", "go"), 0, "%s", sandbox_text("err"));
+    read_notes(notes);
+    cr_expect_str_eq(notes[0], "[\"enqueued why was not asked for\"]");
+    cr_expect(sandbox_has("err", "trial 0: enqueued why was not asked for"), "%s",
+              sandbox_text("err"));
+}
+
 Test(enqueued, what_is_wrong_with_a_value_is_told_and_the_others_are_used)
 {
     static const char *const fixed[] = {
