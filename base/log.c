@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <math.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -37,7 +38,10 @@ static void put_field(struct buf *b, const struct log_field *f)
         buf_printf(b, "%lld", (long long)f->i);
         break;
     case LOG_F_REAL:
-        json_put_double(b, f->d);
+        if (isinf(f->d))
+            buf_puts(b, f->d > 0 ? "\"inf\"" : "\"-inf\"");
+        else
+            json_put_double(b, f->d); /* NaN: null, there is none */
         break;
     case LOG_F_TEXT:
         if (f->s == NULL)

@@ -205,23 +205,8 @@ static void put_proof(struct buf *b, const struct spec *s)
 
 static void put_dist(struct buf *b, const struct dist *d)
 {
-    static const char *const kinds[] = {"float", "int", "choice"};
-    buf_printf(b, "%-7s", kinds[d->kind]);
-    for (size_t i = 0; d->kind == DIST_CHOICE && i < d->n_choices && i < 12; i++) {
-        buf_puts(b, i > 0 ? ", " : "");
-        dist_put_value_text(b, d, (double)i);
-    }
-    if (d->kind == DIST_CHOICE) {
-        buf_puts(b, d->n_choices > 12 ? " …" : "");
-        return;
-    }
-    dist_put_value_text(b, d, d->low);
-    buf_puts(b, " … ");
-    dist_put_value_text(b, d, d->high);
-    if (d->log)
-        buf_puts(b, ", log");
-    if (d->step > 0 && (d->kind == DIST_FLOAT || d->step > 1))
-        buf_printf(b, ", step %g", d->step);
+    buf_printf(b, "%-7s", dist_kind_name(d->kind));
+    dist_put_range(b, d);
 }
 
 /* The parameters of a cell that no earlier cell had. */

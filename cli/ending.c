@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "cli/cli.h"
+#include "cli/reading.h"
 
 /* Every study was at its target before: more than enough in one is no help to another. */
 static bool nothing_to_do(const struct executor_result *r)
@@ -17,6 +18,38 @@ static bool nothing_to_do(const struct executor_result *r)
     return r->reason == SW_MET;
 }
 
+/* Whether the store was asked about every study: else nothing is known of what is done. */
+static bool is_known(const struct executor_result *r)
+{
+    bool known = r->n_studies > 0;
+    for (int i = 0; i < r->n_studies; i++)
+        known = known && r->studies[i].known;
+    return known;
+}
+
+/* Whether the store is well, and what was asked for cannot be done with it, or at all. */
+static bool is_mistake(const struct executor_result *r)
+{
+    if (r->reason != SW_STORE)
+        return false;
+    switch (r->err.code) {
+    case ERR_CONFLICT:
+        return true;
+    case ERR_BUSY:
+    case ERR_UNAVAILABLE:
+    case ERR_UNSUPPORTED:
+    case ERR_CORRUPT:
+        return false;
+    default:
+        return r->unbegun;
+    }
+}
+
+const char *ending_reason_name(const struct executor_result *r)
+{
+    return is_mistake(r) ? "spec" : sw_reason_name(r->reason);
+}
+
 static int exit_code_of(const struct outcome_conf *conf, const struct executor_result *r)
 {
     static const int codes[] = {
@@ -26,9 +59,7 @@ static int exit_code_of(const struct outcome_conf *conf, const struct executor_r
     };
     if (conf->skip_if_done && nothing_to_do(r))
         return EXIT_NOTHING;
-    if (r->reason == SW_STORE && r->err.code == ERR_CONFLICT)
-        return EXIT_USAGE; /* the store is well: the spec does not fit the study in it */
-    return codes[r->reason];
+    return is_mistake(r) ? EXIT_USAGE : codes[r->reason];
 }
 
 /* Whether the trials themselves kept the sweep from its target. */
@@ -85,17 +116,25 @@ static void put_spooled(struct buf *b, const struct executor_result *r)
                    r->spool);
 }
 
+/* "with 3 of 9 trials" */
+static void put_progress(char *out, size_t n, const struct executor_result *r)
+{
+    if (!is_known(r))
+        (void)snprintf(out, n, "before the store could be read");
+    else if (r->target > 0)
+        (void)snprintf(out, n, "with %" PRId64 " of %" PRId64 " trial%s", r->done, r->target,
+                       plural(r->target));
+    else
+        (void)snprintf(out, n, "with %" PRId64 " trial%s", r->done, plural(r->done));
+}
+
 /* One sentence. */
 static void put_reason(struct buf *b, const struct outcome_conf *conf,
                        const struct executor_result *r)
 {
     const struct spec *spec = &conf->cells[0];
-    char progress[64];
-    if (r->target > 0)
-        (void)snprintf(progress, sizeof(progress), "%" PRId64 " of %" PRId64 " trial%s", r->done,
-                       r->target, plural(r->target));
-    else
-        (void)snprintf(progress, sizeof(progress), "%" PRId64 " trial%s", r->done, plural(r->done));
+    char progress[80];
+    put_progress(progress, sizeof(progress), r);
     switch (r->reason) {
     case SW_MET:
         put_met(b, spec, r);
@@ -104,40 +143,53 @@ static void put_reason(struct buf *b, const struct outcome_conf *conf,
         put_unproven(b, conf, r);
         break;
     case SW_UNMET:
-        buf_printf(b, "the attempts are spent: %s", progress);
+        buf_printf(b, "the attempts are spent %s", progress);
         break;
     case SW_STALLED:
-        buf_printf(b, "trials hang and their retries are spent: %s", progress);
+        buf_printf(b, "trials hang and their retries are spent %s", progress);
         break;
     case SW_TIME:
-        buf_printf(b, "out of time with %s; " ENDING_GO_ON, progress);
+        buf_printf(b, "out of time %s; " ENDING_GO_ON, progress);
         break;
     case SW_HALTED:
         buf_printf(b, "the first %u trial%s failed with class %s", spec->flap,
                    spec->flap == 1 ? "" : "s all", fail_class_name(r->flap_class));
         break;
     case SW_STORE:
-        buf_printf(b, "%s%s", r->err.code == ERR_CONFLICT ? "" : "the store is lost: ", r->err.msg);
+        buf_printf(b, "%s%s", r->unbegun || is_mistake(r) ? "" : "the store is lost: ", r->err.msg);
         put_spooled(b, r);
         break;
     case SW_PREEMPTED:
-        buf_printf(b, "stopped with %s; " ENDING_GO_ON, progress);
+        buf_printf(b, "stopped %s; " ENDING_GO_ON, progress);
         break;
     case SW_RUNNING:
         break;
     }
 }
 
+/* ,"key":3, or null when nothing is known. */
+static void put_count(struct buf *b, const char *key, bool known, int64_t n)
+{
+    if (known)
+        buf_printf(b, ",\"%s\":%" PRId64, key, n);
+    else
+        buf_printf(b, ",\"%s\":null", key);
+}
+
 static void put_study(struct buf *b, const struct executor_study *s)
 {
     buf_puts(b, "{\"name\":");
     json_put_string(b, s->name);
-    buf_printf(b, ",\"complete\":%" PRId64 ",\"pruned\":%" PRId64 ",\"failed\":%" PRId64,
-               s->counts.complete, s->counts.pruned, executor_study_failed(s));
-    buf_printf(b, ",\"seed\":%" PRIu64, s->seed);
+    put_count(b, "complete", s->known, s->counts.complete);
+    put_count(b, "pruned", s->known, s->counts.pruned);
+    put_count(b, "failed", s->known, executor_study_failed(s));
+    if (s->known)
+        buf_printf(b, ",\"seed\":%" PRIu64, s->seed);
+    else
+        buf_puts(b, ",\"seed\":null");
     if (s->has_best) {
         buf_printf(b, ",\"best\":{\"number\":%" PRId64 ",\"value\":", s->best_number);
-        json_put_double(b, s->best_value);
+        json_put_value(b, s->best_value);
         buf_putc(b, '}');
     }
     buf_putc(b, '}');
@@ -165,13 +217,15 @@ static void put_forks(struct buf *b, const struct executor_forks *f)
 static void put_result(struct buf *b, const struct outcome_conf *conf,
                        const struct executor_result *r, const struct ending *e)
 {
+    bool known = is_known(r);
     buf_puts(b, "{\"run_id\":");
     json_put_string(b, conf->run_id);
-    buf_printf(b, ",\"exit\":%d,\"reason\":\"%s\",\"message\":", e->code,
-               sw_reason_name(r->reason));
+    buf_printf(b, ",\"exit\":%d,\"reason\":\"%s\",\"message\":", e->code, ending_reason_name(r));
     json_put_string(b, buf_str(&e->words));
-    buf_printf(b, ",\"proven\":%s,\"done\":%" PRId64 ",\"target\":%" PRId64 ",\"failed\":%" PRId64,
-               r->reason == SW_MET ? "true" : "false", r->done, r->target, r->failed);
+    buf_printf(b, ",\"proven\":%s", r->reason == SW_MET ? "true" : "false");
+    put_count(b, "done", known, r->done);
+    buf_printf(b, ",\"target\":%" PRId64, r->target);
+    put_count(b, "failed", known, r->failed);
     if (e->failures.same > 0)
         put_failure_json(b, &e->failures);
     if (r->spool != NULL) {

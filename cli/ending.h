@@ -24,5 +24,7 @@ void ending_init(struct ending *e, const struct outcome_conf *conf,
 void ending_free(struct ending *e);
 #define AUTO_ENDING AUTO(ending_free)
 
+/* The reason in a word: "met", "store", …; "spec" for what was asked for and cannot be. */
+const char *ending_reason_name(const struct executor_result *r);
 /* Appends why trials failed as one sentence; nothing when it is not known. */
 void ending_put_failures(struct buf *b, const struct failures *f);

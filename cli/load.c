@@ -91,7 +91,30 @@ static int check_xgboost(const struct spec *s, bool with_data, struct err *err)
     return rc < 0 ? err_wrap(err, rc, "run") : 0;
 }
 
-static int check_workers(const struct spec_doc *doc, bool with_data, struct err *err)
+/* How much must be there for workers to start; each level has what the ones before it have. */
+enum depth { SETTINGS, DATA, PROGRAM };
+
+/* One that is another for each trial is looked for then. */
+static int check_program(const struct spec *s, struct err *err)
+{
+    AUTO_FREE char *path = NULL;
+    const char *program = s->run.runner == RUN_COMMAND ? spec_program(s) : NULL;
+    return program != NULL ? spawn_resolve(&path, program, s->run.cwd, err) : 0;
+}
+
+static int check_worker(const struct spec *s, enum depth depth, struct err *err)
+{
+    int rc = 0;
+    if (depth >= DATA && s->run.cwd != NULL)
+        rc = spawn_check_cwd(s->run.cwd, err);
+    if (rc == 0 && s->run.runner == RUN_XGBOOST)
+        rc = check_xgboost(s, depth >= DATA, err);
+    if (rc == 0 && depth >= PROGRAM)
+        rc = check_program(s, err);
+    return rc < 0 ? err_wrap(err, rc, "%s", s->file) : 0;
+}
+
+static int check_workers(const struct spec_doc *doc, enum depth depth, struct err *err)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < spec_cells(doc); i++) {
@@ -99,16 +122,7 @@ static int check_workers(const struct spec_doc *doc, bool with_data, struct err 
         rc = spec_cell(doc, i, &s, err);
         if (rc < 0)
             break;
-        if (with_data && s.run.cwd != NULL) {
-            rc = spawn_check_cwd(s.run.cwd, err);
-            if (rc < 0)
-                (void)err_wrap(err, rc, "%s", s.file);
-        }
-        if (rc == 0 && s.run.runner == RUN_XGBOOST) {
-            rc = check_xgboost(&s, with_data, err);
-            if (rc < 0)
-                (void)err_wrap(err, rc, "%s", s.file);
-        }
+        rc = check_worker(&s, depth, err);
         spec_free(&s);
     }
     return rc;
@@ -169,7 +183,13 @@ static int wrong(const char *problems, bool json)
 int cli_check_data(const struct spec_doc *doc, bool json)
 {
     struct err err;
-    return check_workers(doc, true, &err) == 0 ? CLI_GO_ON : wrong(err.msg, json);
+    return check_workers(doc, DATA, &err) == 0 ? CLI_GO_ON : wrong(err.msg, json);
+}
+
+int cli_check_start(const struct spec_doc *doc, bool json)
+{
+    struct err err;
+    return check_workers(doc, PROGRAM, &err) == 0 ? CLI_GO_ON : wrong(err.msg, json);
 }
 
 struct options {
@@ -223,7 +243,7 @@ static int load(struct spec_doc **out, const struct spec_source *src, bool json)
     struct spec_doc *doc;
     int rc = spec_load(&doc, src, &problems, &err);
     if (rc == 0) {
-        rc = check_workers(doc, false, &err);
+        rc = check_workers(doc, SETTINGS, &err);
         if (rc == 0) {
             *out = doc;
             return CLI_GO_ON;

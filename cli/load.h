@@ -17,7 +17,7 @@ struct cli_sweep {
 /* Fills out[0 … CLI_SWEEP_OPTIONS) with the options that set *s; returns their number. */
 size_t cli_sweep_options(struct cli_sweep *s, struct cli_option *out);
 
-/* With `json`, both also print what is wrong on stdout, as one object with the list "problems". */
+/* With `json`, all also print what is wrong on stdout, as one object with the list "problems". */
 
 /* Reads SPEC [key=value …] [-- COMMAND …]: the first word is the file unless it is a setting
  * (name=value). What is wrong is printed on stderr, a line each. Returns CLI_GO_ON, and then *out
@@ -27,3 +27,5 @@ int cli_load_spec(struct spec_doc **out, const struct cli_args *args, const stru
 /* Whether the data that the spec names is there, with the columns that it names; says what is not.
  * Returns CLI_GO_ON or EXIT_USAGE. Reads no more of a file than its first line. */
 int cli_check_data(const struct spec_doc *doc, bool json);
+/* The same, and whether the workers' program is there: what `run` would refuse. */
+int cli_check_start(const struct spec_doc *doc, bool json);

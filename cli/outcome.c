@@ -118,7 +118,7 @@ static void suggest_next(const struct outcome_conf *conf, const struct executor_
 static const char *label(const struct executor_result *r, const struct ending *e)
 {
     if (r->reason != SW_MET)
-        return sw_reason_name(r->reason);
+        return ending_reason_name(r);
     return e->nothing ? "nothing to do" : "proven";
 }
 
@@ -168,7 +168,9 @@ int outcome_tell(const struct outcome_conf *conf, const struct executor_result *
     const struct spec *spec = &conf->cells[0];
     AUTO_ENDING struct ending e;
     ending_init(&e, conf, r);
-    if (!conf->json)
+    if (r->unbegun)
+        cli_error("%s", r->err.msg);
+    else if (!conf->json)
         tell_people(conf, r, &e);
     if (spec->report.xcom != NULL)
         write_whole(spec->report.xcom, buf_str(&e.line), e.line.len);

@@ -15,7 +15,7 @@ struct outcome_conf {
     bool skip_if_done;  /* EXIT_NOTHING when there was nothing to do */
 };
 
-/* Prints the end of the sweep on stdout, writes report.xcom and report.termination_log, and returns
- * the exit_code. The last line on stdout is the result as one JSON object, unless stdout is a
- * terminal. */
+/* Prints the end of the sweep on stdout (on stderr, of one that did not begin), writes report.xcom
+ * and report.termination_log, and returns the exit_code. The last line on stdout is the result as
+ * one JSON object, unless stdout is a terminal. */
 int outcome_tell(const struct outcome_conf *conf, const struct executor_result *r);

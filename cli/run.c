@@ -247,28 +247,35 @@ static int64_t rows_of_share(const struct spec *spec, size_t n, size_t n_all)
     return (spec->prove.rows * (int64_t)n + (int64_t)n_all - 1) / (int64_t)n_all;
 }
 
-/* What kept a sweep from starting: the store, a signal, or something that was asked for. */
-static int start_failed(const struct err *err)
-{
-    cli_error("%s", err->msg);
-    switch (err->code) {
-    case ERR_BUSY:
-    case ERR_UNAVAILABLE:
-    case ERR_UNSUPPORTED:
-    case ERR_CORRUPT:
-        return EXIT_STORE;
-    case ERR_STOPPED:
-        return EXIT_PREEMPTED;
-    default:
-        return EXIT_USAGE;
-    }
-}
-
 /* Whether the store was locked for all the time that the sweep had. */
 static bool is_over(const struct spec *spec, int64_t started_us)
 {
     uint64_t wall_ms = spec->budget.wall_ms;
     return wall_ms > 0 && clock_utc_us() - started_us >= (int64_t)wall_ms * 1000;
+}
+
+/* What kept a sweep from starting (the store, a signal, what was asked for) as a result like
+ * others: whoever reads that finds the reason there. */
+static int not_begun(const struct outcome_conf *how, const struct err *err)
+{
+    bool over = err->code == ERR_BUSY && is_over(&how->cells[0], how->started_us);
+    struct executor_result r = {.reason = over                       ? SW_TIME
+                                          : err->code == ERR_STOPPED ? SW_PREEMPTED
+                                                                     : SW_STORE,
+                                .unbegun = true,
+                                .proven_rows = -1,
+                                .elapsed_ms = (uint64_t)(clock_utc_us() - how->started_us) / 1000,
+                                .err = *err};
+    r.studies = calloc(how->n_cells, sizeof(*r.studies));
+    for (size_t i = 0; r.studies != NULL && i < how->n_cells; i++, r.n_studies++) {
+        const struct spec *cell = &how->cells[i];
+        r.studies[i].name = cell->study.name;
+        r.studies[i].target = cell->budget.trials + cell->budget.complete;
+        r.target += r.studies[i].target;
+    }
+    int code = outcome_tell(how, &r);
+    executor_result_free(&r);
+    return code;
 }
 
 /* A person at a terminal gets the progress line instead of events, unless asked for with -v. */
@@ -321,15 +328,23 @@ static int run_cells(const struct run_options *o, const struct spec_doc *doc,
     struct err err = {0};
     char id[256];
     AUTO_STORE_CONFIG struct store_config env = {0};
+    const struct outcome_conf how = {.cells = cells,
+                                     .n_cells = n,
+                                     .run_id = run_id_of(o, &cells[0], id, sizeof(id)),
+                                     .started_us = clock_utc_us(),
+                                     .prove_rows = rows_of_share(&cells[0], n, spec_cells(doc)),
+                                     .json = o->json,
+                                     .skip_if_done = o->skip_if_done};
+    (void)signal(SIGPIPE, SIG_IGN); /* a reader that went away must not end what is told next */
     if (read_base_env(&cells[0], &env, &err) < 0)
-        return start_failed(&err);
+        return not_begun(&how, &err);
     AUTO_FREE char *config = config_of(cells, n, args, &env);
     struct executor_conf conf = {.cells = cells,
                                  .n_cells = n,
                                  .config_json = config,
                                  .base_env = env.base_env,
-                                 .prove_rows = rows_of_share(&cells[0], n, spec_cells(doc)),
-                                 .run_id = run_id_of(o, &cells[0], id, sizeof(id))};
+                                 .prove_rows = how.prove_rows,
+                                 .run_id = how.run_id};
     if (config == NULL) {
         cli_error("out of memory");
         return EXIT_UNMET;
@@ -337,25 +352,14 @@ static int run_cells(const struct run_options *o, const struct spec_doc *doc,
     progress_init(&progress, cells[0].study.metric);
     if (for_person(o))
         conf.watcher = &progress.watcher;
-    (void)signal(SIGPIPE, SIG_IGN); /* a reader that went away must not end what is told next */
     set_up_log(o);
     tell_notes(conf.watcher, doc);
     if (!o->quiet)
         tell_earlier(conf.watcher, cells, n);
-    int64_t started_us = clock_utc_us();
     int rc = executor_run(&conf, &result, &err);
     progress_clear(&progress);
-    if (rc < 0) {
-        int code = start_failed(&err);
-        return err.code == ERR_BUSY && is_over(&cells[0], started_us) ? EXIT_TIME : code;
-    }
-    const struct outcome_conf how = {.cells = cells,
-                                     .n_cells = n,
-                                     .run_id = conf.run_id,
-                                     .started_us = started_us,
-                                     .prove_rows = conf.prove_rows,
-                                     .json = o->json,
-                                     .skip_if_done = o->skip_if_done};
+    if (rc < 0)
+        return not_begun(&how, &err);
     int code = outcome_tell(&how, &result);
     executor_result_free(&result);
     return code;
@@ -385,7 +389,9 @@ static int run_doc(const struct run_options *o, const struct spec_doc *doc,
         cli_error("%s", cells == NULL ? "out of memory" : err.msg);
         code = EXIT_USAGE;
     } else if (o->dry_run) {
-        code = dry_run_show(doc, cells, n, o->json);
+        code = cli_check_start(doc, o->json);
+        if (code == CLI_GO_ON)
+            code = dry_run_show(doc, cells, n, o->json);
     } else {
         code = run_cells(o, doc, cells, n, args);
     }
@@ -405,7 +411,7 @@ int run_main(int argc, char **argv)
         code = EXIT_USAGE;
     }
     if (code == CLI_GO_ON)
-        code = cli_load_spec(&doc, &args, &o.sweep, o.json && o.dry_run);
+        code = cli_load_spec(&doc, &args, &o.sweep, o.json);
     if (code == CLI_GO_ON)
         code = run_doc(&o, doc, &args);
     spec_doc_destroy(doc);

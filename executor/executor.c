@@ -418,9 +418,9 @@ static void mask_stop_signals(int how)
 static void prepare_process(struct executor *ex)
 {
     struct rlimit files;
-    if (getpid() == 1)
-        mask_stop_signals(
-            SIG_BLOCK);             /* without a handler they would be ignored, not wait for one */
+    /* until the loop, or who waits for a locked store, sees to them: without a handler they would
+     * end us without a word, or, as PID 1, be lost */
+    mask_stop_signals(SIG_BLOCK);
     (void)signal(SIGPIPE, SIG_IGN); /* a reader that goes away must not end a sweep */
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
@@ -512,7 +512,6 @@ static int start_store(struct executor *ex, struct err *err)
                                       .patience_ms = STORE_PATIENCE_MS,
                                       .on_trouble = on_store_trouble,
                                       .ctx = ex};
-    mask_stop_signals(SIG_BLOCK); /* the loop, or who waits for a locked store, sees to them */
     return storeq_start(&ex->storeq, &ex->loop, &store, err);
 }
 

@@ -12,9 +12,10 @@
 /* How a study stands, for people. */
 struct executor_study {
     const char *name;
+    int64_t target; /* 0: none */
+    bool known;     /* it was opened: else nothing of what follows has been read */
     uint64_t seed;
     struct sw_counts counts;
-    int64_t target;      /* 0: none */
     int64_t done_before; /* of what counts towards it: before this run */
     int64_t interrupted; /* of counts.failed: preempted or lost, and no failures of a trial */
     bool has_best;
@@ -28,7 +29,6 @@ static inline int64_t executor_study_failed(const struct executor_study *s)
     return s->counts.failed - s->interrupted;
 }
 
-/* How the sweep stands. */
 /* Forks that workers made, of this run. */
 struct executor_forks {
     bool seen;        /* as they happen; else they are searched for, and `all` is unknown */
@@ -38,6 +38,7 @@ struct executor_forks {
     int64_t denied;   /* of those: refused */
 };
 
+/* How the sweep stands. */
 struct executor_status {
     /* over all studies; done counts towards the targets, failed is without the interrupted */
     int64_t done, failed, running, target;
@@ -73,17 +74,18 @@ struct executor_conf {
 
 struct executor_result {
     enum sw_reason reason;
-    enum fail_class flap_class;     /* SW_HALTED */
-    int64_t done, failed, target;   /* as in executor_status */
-    int64_t proven_trials;          /* re-read from the store */
-    int64_t proven_rows;            /* of prove.table; -1 = not asked for */
+    bool unbegun;                 /* executor_run failed, and somebody else says so in its place */
+    enum fail_class flap_class;   /* SW_HALTED */
+    int64_t done, failed, target; /* as in executor_status */
+    int64_t proven_trials;        /* re-read from the store */
+    int64_t proven_rows;          /* of prove.table; -1 = not asked for */
     struct executor_study *studies; /* [n_studies], owned: executor_result_free */
     int n_studies;
     uint64_t elapsed_ms;
     struct executor_forks forks;
     int64_t spooled; /* entries that the store has not taken: they are in the spool */
     char *spool;     /* its path, owned; NULL: nothing is in it */
-    struct err err;  /* SW_STORE: what the store said; else code is ERR_NONE */
+    struct err err;  /* SW_STORE: what the store said, or unbegun: why; else code is ERR_NONE */
 };
 
 /* Runs to the end and fills *out. Errors are those of the start, before anything ran (the store

@@ -184,15 +184,17 @@ static int count_interrupted(void *ctx, const struct trial *t)
 static int check_space(struct study *st, struct err *err)
 {
     const struct space *space = &st->spec->space;
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < space->n; i++)
-        rc = known_note(&st->known, space->params[i].name, &space->params[i].dist, err);
-    if (rc == -ERR_CONFLICT) {
-        struct err why = *err;
-        rc = err_set(err, ERR_CONFLICT, "study '%s': %.*s; change it back or name another study",
-                     st->view.name, (int)sizeof(why.msg) - 100, why.msg);
+    struct err why;
+    for (size_t i = 0; i < space->n; i++) {
+        const struct param *p = &space->params[i];
+        int rc = known_note(&st->known, p->name, &p->dist, &why);
+        if (rc == -ERR_CONFLICT)
+            return err_set(err, ERR_CONFLICT, "%.80s: %s; change it back or name another study",
+                           p->place != NULL ? p->place : st->view.name, why.msg);
+        if (rc < 0)
+            return err_set(err, why.code, "%s", why.msg);
     }
-    return rc;
+    return 0;
 }
 
 static int put_dir_attr(const struct study *st, struct store *s, struct err *err)
@@ -341,6 +343,7 @@ static void open_done(struct storeq_job *job)
         executor_notice(st->ex, "this store keeps no training_runs: forkless triage will not see "
                                 "these trainings");
     st->view = o->view;
+    st->view.known = true;
     st->view.done_before = study_done(st);
     log_event(LOG_INFO, "study_open", LOG_TEXT("study", st->view.name),
               LOG_INT("seed", st->view.seed), LOG_FLAG("drawn", !st->spec->seeded),

@@ -47,6 +47,7 @@ struct param {
     char *name;        /* owned */
     struct dist dist;  /* owned */
     struct cond *when; /* NULL: always active; owned */
+    const char *place; /* in the spec, "sweep.yaml:12:9"; borrowed; NULL: it has none */
 };
 
 /* In the order of the spec. A condition may name only parameters that stand before its own. */
@@ -79,6 +80,11 @@ bool dist_single(const struct dist *d);
 bool dist_compatible(const struct dist *a, const struct dist *b);
 bool dist_equal(const struct dist *a, const struct dist *b);
 bool value_equal(const struct value *a, const struct value *b);
+
+/* For people: "float", "int", "choice"; for an opaque one that it is another program's. */
+const char *dist_kind_name(enum dist_kind kind);
+/* Appends what it may be: "0.001 … 0.1, log", or the first choices. */
+void dist_put_range(struct buf *b, const struct dist *d);
 
 /* The external value: as JSON (1, 0.5, "relu", null; NaN and infinities as Python writes them) … */
 void dist_put_value_json(struct buf *b, const struct dist *d, double internal);

@@ -100,6 +100,12 @@ static void read_mapped(struct spec_reader *r, const struct yaml_node *space, si
         r->no_memory = true;
 }
 
+static const char *place_of(struct spec_reader *r, const struct yaml_pair *pair)
+{
+    char where[YAML_WHERE_MAX];
+    return pool_strdup(r->pool, yaml_where(pair->value->origin, pair->line, pair->column, where));
+}
+
 static void read_param(struct spec_reader *r, const struct yaml_node *space, size_t i)
 {
     const struct yaml_pair *pair = &space->pairs[i];
@@ -107,7 +113,7 @@ static void read_param(struct spec_reader *r, const struct yaml_node *space, siz
     const char *path = pool_printf(r->pool, "space.%s", pair->key);
     if (path == NULL || !check_param_name(r, pair, path))
         return;
-    AUTO(param_free) struct param p = {.name = strdup(pair->key)};
+    AUTO(param_free) struct param p = {.name = strdup(pair->key), .place = place_of(r, pair)};
     if (p.name == NULL) {
         r->no_memory = true;
     } else if (n->kind == YAML_MAP) {

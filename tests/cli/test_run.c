@@ -43,7 +43,7 @@ static int dry_run(const char *option)
 {
     return sandbox_wait(
         sandbox_start((const char *const[]){FORKLESS, "run", "--dry-run", "-n", "5", "lr=int:3..3",
-                                            option, "--", "train", "--lr=${lr}", NULL}),
+                                            option, "--", "/bin/echo", "--lr=${lr}", NULL}),
         60);
 }
 
@@ -52,9 +52,25 @@ Test(run, a_dry_run_shows_the_command_that_would_run_first)
     cr_expect_eq(dry_run("--env=A=1"), EXIT_OK, "%s", sandbox_text("err"));
     cr_expect_not_null(strstr(sandbox_text("out"), "trials    the first would be (with seed 0"),
                        "%s", sandbox_text("out"));
-    cr_expect_not_null(strstr(sandbox_text("out"), "{\"lr\":3}\n       train --lr=3\n"), "%s",
+    cr_expect_not_null(strstr(sandbox_text("out"), "{\"lr\":3}\n       /bin/echo --lr=3\n"), "%s",
                        sandbox_text("out"));
     cr_expect_eq(sandbox_size("forkless.db"), -1);
+}
+
+/* What run would refuse, a dry run refuses with the same words. */
+Test(run, a_dry_run_finds_that_no_worker_could_start)
+{
+#define DRY(...) RUN(60, "--dry-run", "-n", "1", __VA_ARGS__)
+    cr_expect_eq(DRY("run.cwd=/no/such", WORKER), EXIT_USAGE);
+    cr_expect(sandbox_has("err", "run.cwd: /no/such: No such file or directory"), "%s",
+              sandbox_text("err"));
+    cr_expect_eq(DRY("x=float:0..1", "--", "no-such-program"), EXIT_USAGE);
+    cr_expect(sandbox_has("err", "no-such-program: not found along PATH"), "%s",
+              sandbox_text("err"));
+    cr_expect_eq(RUN(60, "-n", "1", "x=float:0..1", "--", "no-such-program"), EXIT_USAGE);
+    cr_expect(sandbox_has("err", "no-such-program: not found along PATH"), "%s",
+              sandbox_text("err"));
+    cr_expect_eq(DRY("x=float:0..1", "--", "/bin/${x}"), EXIT_OK); /* another one for each trial */
 }
 
 Test(run, a_dry_run_for_programs_is_one_line_of_json)
@@ -62,7 +78,7 @@ Test(run, a_dry_run_for_programs_is_one_line_of_json)
     cr_expect_eq(dry_run("--json"), EXIT_OK, "%s", sandbox_text("err"));
     const char *out = sandbox_text("out");
     cr_expect(strncmp(out, "{\"dry_run\":true,\"studies\":[{", 28) == 0, "%s", out);
-    cr_expect_not_null(strstr(out, "\"argv\":[\"train\",\"--lr=3\"]}]}\n"), "%s", out);
+    cr_expect_not_null(strstr(out, "\"argv\":[\"/bin/echo\",\"--lr=3\"]}]}\n"), "%s", out);
     cr_expect(strchr(out, '\n')[1] == '\0', "%s", out);
 }
 
@@ -249,7 +265,7 @@ Test(run, a_stopped_sweep_has_no_failures_and_says_how_to_go_on)
     const char *out = sandbox_text("out");
     cr_expect_null(strstr(out, "failed tr"), "%s", out);
     cr_expect_not_null(strstr(out, "\nnext: run the same command again to continue\n"), "%s", out);
-    cr_expect_not_null(strstr(out, "\"failed\":0,\"seconds\""), "%s", out);
+    cr_expect_not_null(strstr(out, "\"failed\":0,\"forks\":"), "%s", out);
     cr_expect_eq(RUN(60, "-n", "2", WORKER), EXIT_OK);
     cr_expect_null(strstr(sandbox_text("out"), "failed tr"), "%s", sandbox_text("out"));
 }
@@ -336,6 +352,35 @@ Test(run, only_a_store_that_fails_is_called_one)
     cr_expect_eq(RUN(60, "-n", "1", "--storage", "sqlite:////proc/version", WORKER), EXIT_STORE);
     cr_expect_eq(RUN(60, "-n", "1", "--dir", "/proc/forkless", WORKER), EXIT_USAGE);
     cr_expect(sandbox_has("err", "/proc/forkless"));
+}
+
+Test(run, one_that_does_not_begin_has_a_result_too)
+{
+    cr_expect_eq(RUN(60, "-n", "1", "--json", "--storage", "sqlite:////proc/version",
+                     "report.xcom=x.json", WORKER),
+                 EXIT_STORE);
+    cr_expect(
+        sandbox_has("out", "{\"run_id\":\"s\",\"exit\":6,\"reason\":\"store\",\"message\":\""),
+        "%s", sandbox_text("out"));
+    cr_expect(sandbox_has("out", "\"proven\":false,\"done\":null,\"target\":1,\"failed\":null"));
+    cr_expect(sandbox_has("x.json", "\"exit\":6,\"reason\":\"store\""), "%s",
+              sandbox_text("x.json"));
+    cr_expect_eq(RUN(60, "-n", "1", "--json", "--dir", "/proc/forkless", WORKER), EXIT_USAGE);
+    cr_expect(sandbox_has("out", "\"exit\":2,\"reason\":\"spec\",\"message\":\"make the run "),
+              "%s", sandbox_text("out"));
+    cr_expect_eq(RUN(60, "-n", "1", "--json", "x=flot:0..1", "--", "/bin/true"), EXIT_USAGE);
+    cr_expect(sandbox_has("out", "{\"problems\":[{\"file\":"), "%s", sandbox_text("out"));
+}
+
+Test(run, a_best_value_of_infinity_is_told)
+{
+    cr_expect_eq(RUN(60, "-n", "1", "--json", "--direction", "maximize", "x=float:0..1", "--",
+                     "/bin/echo", "loss=inf"),
+                 EXIT_OK);
+    cr_expect(sandbox_has("out", "\"best\":{\"number\":0,\"value\":\"inf\"}"), "%s",
+              sandbox_text("out"));
+    cr_expect(sandbox_has("err", "\"state\":\"COMPLETE\",\"value\":\"inf\""), "%s",
+              sandbox_text("err"));
 }
 
 Test(run, a_result_that_cannot_be_written_is_no_success)

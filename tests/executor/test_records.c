@@ -49,9 +49,15 @@ static int64_t open_study(struct store **s)
 Test(records, a_parameter_that_the_study_has_as_another_kind_is_a_mistake_in_the_spec)
 {
     cr_expect(eq(int, RUN(60, "-n1", "x=float:0..1", "--", VICTIM, "ok"), 0));
-    cr_expect(eq(int, RUN(60, "-n2", "x=int:0..9", "--", VICTIM, "ok"), 2));
-    cr_expect(sandbox_has("out", "parameter 'x'"), "%s", sandbox_text("out"));
-    cr_expect(sandbox_has("out", "only ranges may change"));
+    cr_expect(eq(int, RUN(60, "-n2", "--json", "x=int:0..9", "--", VICTIM, "ok"), 2));
+    cr_expect(sandbox_has("out",
+                          "\"exit\":2,\"reason\":\"spec\",\"message\":\"argument "
+                          "'x=int:0..9': x was float 0.0 … 1.0 in this study, now int 0 … "
+                          "9: only ranges may change; change it back or name another study\","
+                          "\"proven\":false,\"done\":null,\"target\":2,\"failed\":null"),
+              "%s", sandbox_text("out"));
+    cr_expect(sandbox_has("out", "{\"name\":\"s\",\"complete\":null,\"pruned\":null,"
+                                 "\"failed\":null,\"seed\":null}"));
     cr_expect(eq(int, (int)only_trial().state, TRIAL_COMPLETE)); /* nothing ran */
     cr_expect(eq(int, RUN(60, "-n2", "x=float:0..2", "--", VICTIM, "ok"), 0));
 }
@@ -134,7 +140,8 @@ Test(records, a_suggestion_of_another_kind_than_the_studys_is_refused)
     struct sandbox_trial t[2];
     cr_assert(eq(int, sandbox_trials(t, 2), 2));
     cr_expect(eq(int, (int)t[1].state, TRIAL_FAIL));
-    cr_expect(strstr(t[1].message, "but the study has it as") != NULL, "%s", t[1].message);
+    cr_expect(strstr(t[1].message, "y was float 0.0 … 1.0 in this study, now int ") != NULL, "%s",
+              t[1].message);
 }
 
 Test(records, a_trial_whose_parameters_the_store_refuses_has_failed)

@@ -197,6 +197,19 @@ static int count_run(void *ctx, const struct store_run *run)
     return 0;
 }
 
+/* The result names the reason, and no count of a store that was not read. */
+static void expect_no_knowledge(int code)
+{
+    const char *reason =
+        code == 75 ? "\"exit\":75,\"reason\":\"preempted\",\"message\":\"stopped before the store "
+                     "could be read; run the same command again to continue\""
+                   : "\"exit\":3,\"reason\":\"time\",\"message\":\"out of time before the store "
+                     "could be read; ";
+    cr_expect(sandbox_has("out", reason), "%s", sandbox_text("out"));
+    cr_expect(sandbox_has("out", "\"done\":null,\"target\":1,\"failed\":null"), "%s",
+              sandbox_text("out"));
+}
+
 /* A run of the study s waits for its store, which somebody writes to; 20 s are far less than it
  * would wait. */
 static void end_while_locked(const char *wall, int sig, int code)
@@ -211,6 +224,7 @@ static void end_while_locked(const char *wall, int sig, int code)
     if (sig != 0)
         (void)kill(pid, sig);
     cr_expect(eq(int, sandbox_wait(pid, 20), code), "%s", sandbox_text("err"));
+    expect_no_knowledge(code);
     store_rollback(s);
     cr_assert(eq(int, store_runs_each(s, count_run, &runs, &err), 0), "%s", err.msg);
     cr_expect(eq(int, runs, 0)); /* none that would look dead */
@@ -246,6 +260,7 @@ static void end_while_unopened(const char *wall, int sig, int code)
     if (sig != 0)
         (void)kill(pid, sig);
     cr_expect(eq(int, sandbox_wait(pid, 20), code), "%s", sandbox_text("err"));
+    expect_no_knowledge(code);
 }
 
 Test(signals, sigterm_ends_a_run_that_cannot_open_its_store)
