@@ -320,6 +320,14 @@ static void tell_earlier(const struct executor_watcher *w, const struct spec *ce
         tell(w, "%s", buf_str(&b));
 }
 
+/* Who starts a sweep without a stdout wants to read nothing of it: its result is in the store. */
+static void need_no_stdout(void)
+{
+    AUTO_CLOSE int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (null >= 0 && (fcntl(STDOUT_FILENO, F_GETFL) & O_ACCMODE) == O_RDONLY)
+        (void)dup2(null, STDOUT_FILENO);
+}
+
 static int run_cells(const struct run_options *o, const struct spec_doc *doc,
                      const struct spec *cells, size_t n, const struct cli_args *args)
 {
@@ -335,6 +343,8 @@ static int run_cells(const struct run_options *o, const struct spec_doc *doc,
                                      .prove_rows = rows_of_share(&cells[0], n, spec_cells(doc)),
                                      .json = o->json,
                                      .skip_if_done = o->skip_if_done};
+    if (!o->json)
+        need_no_stdout();
     (void)signal(SIGPIPE, SIG_IGN); /* a reader that went away must not end what is told next */
     if (read_base_env(&cells[0], &env, &err) < 0)
         return not_begun(&how, &err);
