@@ -270,8 +270,6 @@ static void on_beat_timer(uv_timer_t *t)
 static void on_store_trouble(void *ctx, bool trouble, const struct err *err)
 {
     struct executor *ex = ctx;
-    if (!trouble && ex->over && ex->result->reason == SW_STORE)
-        return; /* one last row fits; what was given up before does not come back by that */
     log_event(trouble ? LOG_WARNING : LOG_INFO, trouble ? "store_waiting" : "store_back",
               LOG_TEXT("error", trouble ? err->msg : NULL));
     if (trouble)

@@ -59,6 +59,7 @@ struct storeq {
     bool written; /* and the writer has run all of them */
     bool syncing; /* the syncer has some that are not in done yet */
     atomic_bool impatient;
+    atomic_bool lost;                    /* something was given up */
     atomic_bool spool_failed;            /* it was told */
     atomic_uint_fast64_t spool_again_ms; /* and is not tried before */
     struct store *store;                 /* store_sync is called without `use` */
@@ -111,10 +112,13 @@ static bool is_trouble(int rc)
     return rc == -ERR_BUSY || rc == -ERR_UNAVAILABLE;
 }
 
-/* err NULL: it is over. */
+/* err NULL: it is over, unless something was given up in it: a smaller write that fits afterwards
+ * brings that not back. */
 static void set_trouble(struct storeq *q, unsigned whose, const struct err *err)
 {
     uint64_t now_ms = clock_mono_ms();
+    if (err == NULL && atomic_load(&q->lost))
+        return;
     (void)pthread_mutex_lock(&q->lock);
     unsigned now = err != NULL ? q->trouble | whose : q->trouble & ~whose;
     bool changed = (q->trouble != 0) != (now != 0);
@@ -244,10 +248,14 @@ static void nap(void)
 }
 
 /* Whether it is not worth another try. */
-static bool given_up(const struct storeq *q, int rc, uint64_t since_ms)
+static bool given_up(struct storeq *q, int rc, uint64_t since_ms)
 {
-    return !is_trouble(rc) || atomic_load(&q->impatient) ||
-           clock_mono_ms() - since_ms >= q->conf.patience_ms;
+    if (!is_trouble(rc))
+        return true;
+    bool over = atomic_load(&q->impatient) || clock_mono_ms() - since_ms >= q->conf.patience_ms;
+    if (over)
+        atomic_store(&q->lost, true);
+    return over;
 }
 
 static void run_until_stored(struct storeq *q, struct storeq_job *first,

@@ -50,7 +50,8 @@ struct storeq_conf {
     struct spool *spool;  /* keeps what waits while the store refuses; NULL: nothing does */
     uint64_t open_ms;     /* how long it may be locked when it is opened; 0: a minute, the most */
     uint64_t patience_ms; /* how long a batch is tried again while the store is locked or away */
-    /* On the loop's thread: the store began, or goes on (true), or ceased (false) to refuse. */
+    /* On the loop's thread: the store began, or goes on (true), or ceased (false) to refuse. It
+     * does not cease once something was given up. */
     void (*on_trouble)(void *ctx, bool trouble, const struct err *err);
     void *ctx;
 };

@@ -175,6 +175,7 @@ Test(store_faults, a_stop_while_the_disk_is_full_takes_no_longer_than_the_grace)
         cr_skip_test("%s", sandbox_text("err"));
     (void)kill(pid, SIGTERM);
     cr_expect(eq(int, sandbox_wait(pid, 30), 6)); /* patience alone would last ten minutes */
+    cr_expect(not(sandbox_has("err", "store_back")), "%s", sandbox_text("err"));
 }
 
 /* A file limit stands for a full disk: both refuse in the middle of a write. */
@@ -201,6 +202,7 @@ Test(store_faults, stopped_while_the_disk_is_full_it_says_so_and_can_go_on)
     (void)kill(pid, SIGTERM);
     cr_expect(eq(int, sandbox_wait(pid, 60), 6));
     cr_expect(sandbox_has("out", "the store is lost"), "%s", sandbox_text("out"));
+    cr_expect(not(sandbox_has("err", "store_back")), "%s", sandbox_text("err"));
     cr_expect(
         eq(int, RUN(120, "-n200", "-j4", "x=float:0..1", "--", VICTIM, "log", "log", "1"), 0));
     cr_expect(eq(int, sandbox_count(TRIAL_COMPLETE), 200));
