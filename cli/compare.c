@@ -314,15 +314,9 @@ int compare_main(int argc, char **argv)
                                     .n_options = ARRAY_LEN(options),
                                     .examples = examples};
     AUTO_CLI_ARGS struct cli_args args = {0};
-    int code = cli_parse(&usage, argc, argv, &args);
-    if (code == CLI_GO_ON && args.words.n > 0) {
-        cli_error("compare takes no word, found '%s': a run is named by --run", args.words.v[0]);
-        code = EXIT_USAGE;
-    }
+    int code = reading_begin(&r, &usage, argc, argv, READING_NONE, &args);
     if (code == CLI_GO_ON)
         code = check_options(&c);
-    if (code == CLI_GO_ON)
-        code = reading_open(&r);
     if (code != CLI_GO_ON)
         return code;
     c.store = r.store;

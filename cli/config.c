@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "cli/named.h"
 #include "cli/reading.h"
 #include "cli/settings.h"
 #include "cli/table.h"
@@ -312,9 +313,58 @@ static int rollback(struct config *c, const char *version)
 
 /* ---- the command ---- */
 
+static int run_get(struct config *c, const char *const *words, size_t n)
+{
+    return get(c, n > 0 ? words[0] : NULL);
+}
+
+static int run_history(struct config *c, const char *const *words, size_t n)
+{
+    (void)words;
+    (void)n;
+    return history(c);
+}
+
+static int run_rollback(struct config *c, const char *const *words, size_t n)
+{
+    return rollback(c, n > 0 ? words[0] : NULL);
+}
+
+static const struct action {
+    const char *name;
+    int (*run)(struct config *c, const char *const *words, size_t n);
+    size_t most; /* words */
+    bool writes;
+} actions[] = {
+    {"get", run_get, 1, false},
+    {"set", set, SIZE_MAX, true},
+    {"history", run_history, 0, false},
+    {"rollback", run_rollback, 1, true},
+    {NULL, NULL, 0, false},
+};
+
+static int config(struct config *c, const struct cli_args *args)
+{
+    static const char *const nothing[] = {"get", NULL};
+    const char *const *words = args->words.n > 0 ? args->words.v : nothing;
+    size_t n = args->words.n > 0 ? args->words.n - 1 : 0;
+    const struct action *a =
+        named_find(actions, sizeof(*actions), words[0], "config: unknown action",
+                   "expected get, set, history or rollback");
+    if (a == NULL)
+        return EXIT_USAGE;
+    if (n > a->most) {
+        cli_error("config %s: '%s' is one word too many", a->name, words[n]);
+        return EXIT_USAGE;
+    }
+    int code = reading_open(&c->r);
+    if (code == CLI_GO_ON && a->writes)
+        code = reading_reopen(&c->r);
+    return code == CLI_GO_ON ? a->run(c, words + 1, n) : code;
+}
+
 int config_main(int argc, char **argv)
 {
-    static const char *const actions[] = {"get", "set", "history", "rollback"};
     AUTO(config_free) struct config c = {.version = -1};
     const struct cli_option options[] = {
         READING_STORAGE(&c.r),
@@ -339,32 +389,5 @@ int config_main(int argc, char **argv)
         .examples = examples};
     AUTO_CLI_ARGS struct cli_args args = {0};
     int code = cli_parse(&usage, argc, argv, &args);
-    if (code != CLI_GO_ON)
-        return code;
-    const char *action = args.words.n > 0 ? args.words.v[0] : "get";
-    const char *const *words = args.words.v + 1;
-    size_t n = args.words.n > 0 ? args.words.n - 1 : 0;
-    bool is_set = strcmp(action, "set") == 0, is_rollback = strcmp(action, "rollback") == 0;
-    bool is_get = strcmp(action, "get") == 0;
-    if (!is_get && !is_set && !is_rollback && strcmp(action, "history") != 0) {
-        const char *near = text_nearest(action, actions, ARRAY_LEN(actions));
-        cli_error("config: unknown action '%s': %s%s", action,
-                  near != NULL ? "did you mean " : "expected get, set, history or rollback",
-                  near != NULL ? near : "");
-        return EXIT_USAGE;
-    }
-    if (!is_set && n > (is_get || is_rollback ? 1u : 0u)) {
-        cli_error("config %s: '%s' is one word too many", action, words[n - 1]);
-        return EXIT_USAGE;
-    }
-    code = reading_open(&c.r);
-    if (code == CLI_GO_ON && (is_set || is_rollback))
-        code = reading_reopen(&c.r);
-    if (code != CLI_GO_ON)
-        return code;
-    if (is_get)
-        return get(&c, n > 0 ? words[0] : NULL);
-    if (is_set)
-        return set(&c, words, n);
-    return is_rollback ? rollback(&c, n > 0 ? words[0] : NULL) : history(&c);
+    return code == CLI_GO_ON ? config(&c, &args) : code;
 }

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/named.h"
 #include "cli/options.h"
 #include "cli/reading.h"
 #include "storage/care.h"
@@ -133,23 +134,12 @@ static int check(struct db *db, const char *url)
 /* --- vacuum, upgrade
  * ----------------------------------------------------------------------------------- */
 
-/* Writable, but not made when it is not there. */
-static int open_existing(struct store **out, const char *url, struct err *err)
-{
-    const struct store_opts look = {.read_only = true, .busy_ms = 10000};
-    const struct store_opts opts = {.busy_ms = 10000};
-    struct store *there = NULL;
-    int rc = store_open(&there, url, &look, err);
-    store_destroy(there);
-    return rc < 0 ? rc : store_open(out, url, &opts, err);
-}
-
 static int vacuum(struct db *db, const char *url)
 {
     AUTO_STORE struct store *s = NULL;
     struct store_vacuumed done = {0};
     struct err err = {0};
-    int rc = open_existing(&s, url, &err);
+    int rc = reading_open_existing(&s, url, &err);
     if (rc == 0)
         rc = store_vacuum(s, &done, &err);
     if (rc < 0)
@@ -227,24 +217,11 @@ static int copy(struct db *db, const char *from, const char *to)
     return EXIT_OK;
 }
 
-static const struct {
+static const struct verb {
     const char *name;
-    int (*run)(struct db *db, const char *url);
-} verbs[] = {{"check", check}, {"vacuum", vacuum}, {"upgrade", upgrade}, {"copy", NULL}};
-
-static int unknown(const char *verb)
-{
-    const char *names[ARRAY_LEN(verbs)];
-    for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
-        names[i] = verbs[i].name;
-    const char *near = text_nearest(verb, names, ARRAY_LEN(names));
-    if (near != NULL)
-        cli_error("db takes check, vacuum, upgrade or copy, not '%s': did you mean '%s'?", verb,
-                  near);
-    else
-        cli_error("db takes check, vacuum, upgrade or copy, not '%s'", verb);
-    return EXIT_USAGE;
-}
+    int (*run)(struct db *db, const char *url); /* NULL: copy, which takes two */
+} verbs[] = {
+    {"check", check}, {"vacuum", vacuum}, {"upgrade", upgrade}, {"copy", NULL}, {NULL, NULL}};
 
 static int dispatch(struct db *db, const struct cli_args *args)
 {
@@ -253,19 +230,19 @@ static int dispatch(struct db *db, const struct cli_args *args)
         cli_error("db takes check, vacuum, upgrade or copy: forkless db check");
         return EXIT_USAGE;
     }
-    bool copies = strcmp(w->v[0], "copy") == 0;
-    if (copies ? w->n != 3 : w->n > 2) {
-        cli_error(copies ? "db copy takes two stores: forkless db copy SRC DST"
-                         : "db takes one store: forkless db check sqlite:///FILE");
+    const struct verb *verb = named_find(verbs, sizeof(*verbs), w->v[0], "db: unknown action",
+                                         "expected check, vacuum, upgrade or copy");
+    if (verb == NULL)
         return EXIT_USAGE;
-    }
-    if (copies)
+    if (verb->run == NULL && w->n == 3)
         return copy(db, w->v[1], w->v[2]);
-    for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
-        if (verbs[i].run != NULL && strcmp(verbs[i].name, w->v[0]) == 0)
-            return verbs[i].run(db, w->n == 2 ? w->v[1] : reading_default_storage());
-    }
-    return unknown(w->v[0]);
+    if (verb->run != NULL && w->n <= 2)
+        return verb->run(db, w->n == 2 ? w->v[1] : reading_default_storage());
+    if (verb->run == NULL)
+        cli_error("db copy takes two stores: forkless db copy SRC DST");
+    else
+        cli_error("db %s takes one store: forkless db %s sqlite:///FILE", verb->name, verb->name);
+    return EXIT_USAGE;
 }
 
 int db_main(int argc, char **argv)

@@ -8,6 +8,8 @@
 #include "base/json.h"
 #include "base/text.h"
 
+#define BUSY_MS 10000 /* how long a locked store is waited for */
+
 void reading_close(struct reading *r)
 {
     store_destroy(r->store);
@@ -31,10 +33,20 @@ const char *reading_default_storage(void)
     return "sqlite:///forkless.db";
 }
 
+int reading_open_existing(struct store **out, const char *url, struct err *err)
+{
+    const struct store_opts look = {.read_only = true, .busy_ms = BUSY_MS};
+    const struct store_opts opts = {.busy_ms = BUSY_MS};
+    struct store *there = NULL;
+    int rc = store_open(&there, url, &look, err);
+    store_destroy(there);
+    return rc < 0 ? rc : store_open(out, url, &opts, err);
+}
+
 /* url NULL: the default. */
 static int open_store(struct reading *r, const char *url, bool write)
 {
-    const struct store_opts opts = {.read_only = !write, .busy_ms = 10000};
+    const struct store_opts opts = {.read_only = !write, .busy_ms = BUSY_MS};
     struct err err;
     url = url != NULL ? url : reading_default_storage();
     (void)text_mask_url(url, r->url, sizeof(r->url));
@@ -141,7 +153,9 @@ int reading_open_study(struct reading *r, const char *url, const char *name)
 
 static int wrong_words(const char *command, enum reading_words words)
 {
-    if (words == READING_TRIAL_STUDY)
+    if (words == READING_NONE)
+        cli_error("%s takes no word: forkless %s --help", command, command);
+    else if (words == READING_TRIAL_STUDY)
         cli_error("%s takes the number of a trial, then perhaps a study: forkless %s 7", command,
                   command);
     else
@@ -152,17 +166,17 @@ static int wrong_words(const char *command, enum reading_words words)
 int reading_begin(struct reading *r, const struct cli_usage *usage, int argc, char **argv,
                   enum reading_words words, struct cli_args *args)
 {
-    size_t before = words == READING_TRIAL_STUDY ? 1 : 0;
+    size_t before = words == READING_TRIAL_STUDY ? 1 : 0,
+           most = words == READING_NONE ? 0 : before + 1;
     int code = cli_parse(usage, argc, argv, args);
     if (code != CLI_GO_ON)
         return code;
-    if (args->words.n < before || args->words.n > before + 1)
+    if (args->words.n < before || args->words.n > most)
         return wrong_words(usage->command, words);
     const char *name = args->words.n > before ? args->words.v[before] : NULL;
+    bool needs_one = words == READING_STUDY || words == READING_TRIAL_STUDY;
     code = open_store(r, r->storage, false);
-    if (code == CLI_GO_ON && (name != NULL || words != READING_ALL))
-        code = pick(r, name);
-    return code;
+    return code == CLI_GO_ON && (name != NULL || needs_one) ? pick(r, name) : code;
 }
 
 int reading_run_dir(const struct reading *r, char **out)

@@ -28,6 +28,7 @@ void reading_close(struct reading *r);
     }
 
 enum reading_words {
+    READING_NONE,        /* no word, no study is picked */
     READING_STUDY,       /* [STUDY]: the only one when it is not named */
     READING_ALL,         /* [STUDY]: none is picked when it is not named */
     READING_TRIAL_STUDY, /* TRIAL [STUDY]; TRIAL is the caller's to read */
@@ -45,6 +46,9 @@ const char *reading_default_storage(void);
 /* The same store again, for writing: a store that is not there was refused by reading_open, so that
  * none is made in a wrong directory. As reading_begin. */
 int reading_reopen(struct reading *r);
+/* Opens a store for writing that must be there already; *out is the caller's. Errors: as
+ * store_open. */
+int reading_open_existing(struct store **out, const char *url, struct err *err);
 /* Opens the store of the url and picks the study of the name. As reading_begin. */
 int reading_open_study(struct reading *r, const char *url, const char *name);
 /* The study's run directory (its attribute forkless:dir); the caller's to free. As reading_open. */

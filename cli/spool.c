@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/reading.h"
 #include "cli/table.h"
 
 static const char *const synopsis[] = {"spool ls [OPTION …]", "spool replay [OPTION …]", NULL};
@@ -133,31 +134,18 @@ static char *storage_of(const struct spool_data *d)
     return asprintf(&url, "sqlite:///%s/%s", d->cwd, path) < 0 ? NULL : url;
 }
 
-/* A store that is not there is a mistake, not one to be made. */
-static int open_existing(struct store **out, const char *url, struct err *err)
-{
-    const struct store_opts look = {.read_only = true, .busy_ms = 10000};
-    const struct store_opts opts = {.busy_ms = 10000};
-    struct store *there = NULL;
-    int rc = store_open(&there, url, &look, err);
-    if (rc < 0)
-        return rc;
-    store_destroy(there);
-    return store_open(out, url, &opts, err);
-}
-
 static int open_store(struct store **out, const struct spools *l, const struct spool_data *d,
                       struct err *err)
 {
     if (l->storage != NULL)
-        return open_existing(out, l->storage, err);
+        return reading_open_existing(out, l->storage, err);
     if (d->storage == NULL)
         return err_set(err, ERR_INVALID, "it does not name its store: give --storage URL");
     if (strstr(d->storage, ":***@") != NULL)
         return err_set(err, ERR_INVALID,
                        "the password of %s is not kept: give the URL with --storage", d->storage);
     AUTO_FREE char *url = storage_of(d);
-    return url != NULL ? open_existing(out, url, err) : err_set(err, ERR_NOMEM, "spool");
+    return url != NULL ? reading_open_existing(out, url, err) : err_set(err, ERR_NOMEM, "spool");
 }
 
 static void tell_people(const struct spool_file *f, const struct spool_report *r)

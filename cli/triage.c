@@ -332,13 +332,7 @@ int triage_main(int argc, char **argv)
                                     .examples = examples};
     AUTO_CLI_ARGS struct cli_args args = {0};
     struct err err = {.code = ERR_NOMEM, .msg = "out of memory"};
-    int code = cli_parse(&usage, argc, argv, &args);
-    if (code == CLI_GO_ON && args.words.n > 0) {
-        cli_error("triage takes no word, found '%s'", args.words.v[0]);
-        code = EXIT_USAGE;
-    }
-    if (code == CLI_GO_ON)
-        code = reading_open(&r);
+    int code = reading_begin(&r, &usage, argc, argv, READING_NONE, &args);
     if (code != CLI_GO_ON)
         return code;
     l.store = r.store;

@@ -377,7 +377,7 @@ Test(operate, mistakes_in_config_are_told_and_change_nothing)
     cr_expect_eq(SAY("config", "rollback", "9"), EXIT_UNMET);
     EXPECT("err", "there is no version 9");
     cr_expect_eq(SAY("config", "hsitory"), EXIT_USAGE);
-    EXPECT("err", "did you mean history");
+    EXPECT("err", "did you mean 'history'?");
     cr_expect_eq(SAY("config", "get"), EXIT_OK);
     EXPECT("out", "version 2,");
     cr_expect_eq(SAY("config", "set", "CVN_FOCAL_GAMMA=7"), EXIT_OK);
