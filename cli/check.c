@@ -26,7 +26,7 @@ struct check {
 static int show_text(const struct spec_doc *doc, const struct spec *s, const struct check *c,
                      struct buf *b, struct err *err)
 {
-    bool colour = isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL;
+    bool colour = cli_colour(STDOUT_FILENO);
     buf_printf(b, "%s: good\n\n", s->file);
     describe_spec(b, doc, s, colour);
     int rc = 0;

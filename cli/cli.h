@@ -1,6 +1,7 @@
 /* What the subcommands share: the dispatch table and exit codes. One file per subcommand. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* design: these codes are the program's contract with shells, Airflow and Kubernetes */
@@ -29,6 +30,8 @@ static inline const char *plural(int64_t n)
     return n == 1 ? "" : "s";
 }
 
+/* Whether the descriptor is a terminal that wants colours (https://no-color.org). */
+bool cli_colour(int fd);
 /* Prints "forkless: MESSAGE" on stderr, with a colour only on a terminal. The message is
  * cleaned (text_clean): it may hold text of others. */
 void cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

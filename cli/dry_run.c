@@ -1,19 +1,19 @@
 #include "cli/dry_run.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "cli/cli.h"
 #include "cli/describe.h"
 #include "cli/preview.h"
-#include "cli/table.h"
 
 static int put_text(struct buf *b, const struct spec_doc *doc, const struct spec *cells, size_t n,
                     struct err *err)
 {
     int rc = 0;
-    bool colour = cli_colour();
+    bool colour = cli_colour(STDOUT_FILENO);
     for (size_t i = 0; rc == 0 && i < n; i++) {
         buf_puts(b, i > 0 ? "\n" : "");
         describe_spec(b, doc, &cells[i], colour);

@@ -140,7 +140,7 @@ static void tell_people(const struct outcome_conf *conf, const struct executor_r
                         const struct ending *e)
 {
     char took[32];
-    bool colour = cli_colour();
+    bool colour = cli_colour(STDOUT_FILENO);
     bool fine = e->code == EXIT_OK || e->code == EXIT_NOTHING;
     if (r->n_studies > 1)
         show_studies(r);

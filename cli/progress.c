@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "cli/cli.h"
 
 #define TICK_MS 200
 #define BAR_WIDTH 20
@@ -176,7 +177,7 @@ static void notice(void *ctx, const char *text)
 
 void progress_init(struct progress *p, const char *metric)
 {
-    *p = (struct progress){.colour = getenv("NO_COLOR") == NULL, .metric = metric};
+    *p = (struct progress){.colour = cli_colour(STDERR_FILENO), .metric = metric};
     p->watcher = (struct executor_watcher){
         .ctx = p, .tick_ms = TICK_MS, .tick = tick, .trial_end = trial_end, .notice = notice};
 }

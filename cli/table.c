@@ -10,14 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
-
-bool cli_colour(void)
-{
-    const char *no = getenv("NO_COLOR");
-    const char *term = getenv("TERM");
-    return isatty(STDOUT_FILENO) && (no == NULL || *no == '\0') &&
-           (term == NULL || strcmp(term, "dumb") != 0);
-}
+#include "cli/cli.h"
 
 void table_free(struct table *t)
 {
@@ -139,7 +132,7 @@ static void fit_last_column(const struct table *t, size_t *room)
 void table_print(const struct table *t)
 {
     size_t room[TABLE_COLUMNS_MAX] = {0};
-    bool colour = cli_colour();
+    bool colour = cli_colour(STDOUT_FILENO);
     for (size_t i = 0; i < t->n_cells; i++) {
         size_t w = width(t->cells[i]);
         size_t c = i % t->n_columns;

@@ -23,6 +23,3 @@ void table_init(struct table *t, const char *const *titles);
 void table_cell(struct table *t, const char *text);
 void table_cellf(struct table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void table_print(const struct table *t);
-
-/* Whether stdout is a terminal that wants colours (https://no-color.org). */
-bool cli_colour(void);

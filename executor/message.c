@@ -62,7 +62,7 @@ static void on_suggest(struct slot *s, const json_t *m)
     struct buf b = BUF_INIT;
     buf_puts(&b, "{\"value\":");
     if (rc == 0) {
-        struct dist shown;
+        struct dist shown = {0};
         rc = dist_copy(&shown, &dist, &err);
         if (rc == 0)
             rc = run_suggest(s->run, name, &dist, &value, &err);
