@@ -149,10 +149,12 @@ static const char *const texts[SQL_COUNT] = {
         " intermediate_value_type=excluded.intermediate_value_type",
     [SQL_TRIAL_USER_ATTR_SET] = ATTR_SET("trial_user_attributes", "trial_id"),
     [SQL_TRIAL_SYSTEM_ATTR_SET] = ATTR_SET("trial_system_attributes", "trial_id"),
+    /* trial by trial up to the first that has it: a plan for a join, made while the server knows
+     * nothing of the tables' sizes, reads the study's every parameter of that name */
     [SQL_FIRST_DISTRIBUTION] =
-        "SELECT p.distribution_json FROM trials t JOIN trial_params p"
-        " ON p.trial_id=t.trial_id AND p.param_name=$2 WHERE t.study_id=$1 ORDER BY t.trial_id"
-        " LIMIT 1",
+        "SELECT p.distribution_json FROM (SELECT trial_id FROM trials WHERE study_id=$1"
+        " ORDER BY trial_id) t CROSS JOIN LATERAL (SELECT distribution_json FROM trial_params"
+        " WHERE trial_id=t.trial_id AND param_name=$2 LIMIT 1) p LIMIT 1",
 
     /* the clock of the session's time zone, as Optuna's now() is */
     [SQL_HEARTBEAT] =

@@ -656,6 +656,13 @@ Test(postgres, other_revisions_are_refused_and_3_0_is_upgraded)
     store_destroy(must_open(url));
     must_exec(c, "UPDATE alembic_version SET version_num='v9.0.0.a'");
     REFUSED(ERR_UNSUPPORTED, try_open(url));
+    cr_expect_not_null(strstr(err.msg, "perhaps a newer one"), "%s", err.msg);
+    must_exec(c, "UPDATE alembic_version SET version_num='v2.6.0.a'");
+    REFUSED(ERR_UNSUPPORTED, try_open(url));
+    cr_expect_not_null(strstr(err.msg, "optuna storage upgrade"), "%s", err.msg);
+    must_exec(c, "UPDATE alembic_version SET version_num='a1b2c3'"); /* no order tells its age */
+    REFUSED(ERR_UNSUPPORTED, try_open(url));
+    cr_expect_not_null(strstr(err.msg, "perhaps a newer one"), "%s", err.msg);
     must_exec(c,
               "UPDATE alembic_version SET version_num='v3.0.0.d'; DROP INDEX ix_trials_study_id");
     REFUSED(ERR_UNSUPPORTED, try_open(url));
