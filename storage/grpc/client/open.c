@@ -273,7 +273,10 @@ static int open_channel(struct store_grpc *g, const struct address *a, struct er
         credentials = grpc_insecure_credentials_create();
     if (rc < 0)
         return rc;
+    /* $http_proxy may name one that reads along: no token goes there, nor a call of this machine */
+    bool may_proxy = a->tls && !address_is_local(a->target);
     grpc_arg args[] = {
+        int_arg(GRPC_ARG_ENABLE_HTTP_PROXY, may_proxy),
         int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, -1), /* a study is as large as it is */
         int_arg(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100),
         int_arg(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000), /* how long a connect may take */

@@ -1,7 +1,10 @@
 /* What a client of a proxy does with what the protocol has. */
+#include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "storage/care.h"
@@ -166,6 +169,41 @@ Test(grpc_store, a_token_does_not_leave_the_machine_in_the_clear)
     REFUSED(ERR_INVALID, store_open(&s, "grpc://127.example.com:1", NULL, &err));
     cr_expect_not_null(strstr(err.msg, "grpcs://"), "%s", err.msg);
     cr_expect_null(strstr(err.msg, "sesame"));
+}
+
+/* A port of this machine where somebody listens. */
+static int listen_somewhere(int *port)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof(at);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(bind(fd, (struct sockaddr *)&at, n), 0);
+    cr_assert_eq(listen(fd, 8), 0);
+    cr_assert_eq(getsockname(fd, (struct sockaddr *)&at, &n), 0);
+    *port = ntohs(at.sin_port);
+    return fd;
+}
+
+/* gRPC would go through it even to this machine, and say the token there. */
+Test(grpc_store, an_http_proxy_sees_nothing_of_calls_in_the_clear)
+{
+    static const char *const urls[] = {"grpc://localhost:1", "grpc://127.0.0.1:1",
+                                       "grpcs://localhost:1"};
+    const struct store_opts look = {.read_only = true};
+    struct store *s = NULL;
+    char proxy[64];
+    int port, fd = listen_somewhere(&port);
+    (void)snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%d", port);
+    (void)setenv("http_proxy", proxy, 1);
+    (void)setenv("https_proxy", proxy, 1);
+    (void)setenv("FORKLESS_PROXY_TOKEN", "open-sesame-open", 1);
+    (void)setenv("GRPC_DNS_RESOLVER", "native", 1); /* the other one leaks a name it knows */
+    for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
+        struct pollfd seen = {.fd = fd, .events = POLLIN};
+        REFUSED(ERR_UNAVAILABLE, store_open(&s, urls[i], &look, &err));
+        cr_expect_eq(poll(&seen, 1, 0), 0, "%s went through the proxy", urls[i]);
+    }
+    (void)close(fd);
 }
 
 static int no_problem(void *ctx, const struct store_problem *p)
