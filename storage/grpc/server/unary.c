@@ -153,10 +153,11 @@ static void take_request(struct unary *u)
 /* The deadline on the clock that goes on alone. */
 static uint64_t due_ns(gpr_timespec deadline)
 {
-    if (gpr_time_cmp(deadline, gpr_inf_future(deadline.clock_type)) == 0)
-        return UINT64_MAX;
+    const int64_t NS = INT64_C(1000000000); /* a second's */
     gpr_timespec left = gpr_time_sub(deadline, gpr_now(deadline.clock_type));
-    int64_t ns = left.tv_sec * INT64_C(1000000000) + left.tv_nsec;
+    if (left.tv_sec >= INT64_MAX / NS) /* which may come from afar, and infinity is one of them */
+        return UINT64_MAX;
+    int64_t ns = left.tv_sec * NS + left.tv_nsec;
     return clock_mono_ns() + (ns > 0 ? (uint64_t)ns : 0);
 }
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -69,6 +70,41 @@ def serving(url, *args, **kw):
     finally:
         if server.process.poll() is None:
             server.stop(signal.SIGKILL)
+
+
+def raw_call(port, path, message, headers=(), body=True):
+    """A call written byte by byte, for what gRPC's clients do not send; the messages of the reply as they came."""
+
+    def frame(kind, flags, stream, payload):
+        return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+    def literal(name, value):
+        return b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
+
+    def exactly(n):
+        got = b""
+        while len(got) < n:
+            part = s.recv(n - len(got))
+            assert part, "the server hung up"
+            got += part
+        return got
+
+    fields = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "localhost"),
+              ("te", "trailers"), ("content-type", "application/grpc"), *headers]
+    block = b"".join(literal(k.encode(), v.encode()) for k, v in fields)
+    payload = struct.pack(">BI", 0, len(message)) + message
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as s:
+        s.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"") + frame(1, 4, 1, block))
+        if body:
+            s.sendall(frame(0, 1, 1, payload))
+        data = b""
+        while True:
+            head = exactly(9)
+            content = exactly(int.from_bytes(head[:3], "big"))
+            if head[3] == 0:
+                data += content
+            if head[3] == 3 or (head[5:] == b"\0\0\0\1" and head[4] & 1):
+                return data
 
 
 @pytest.fixture
@@ -254,6 +290,14 @@ def test_health_reflection_and_unknown_methods(folder):
         assert server.stop() == 0
         assert next(watch) == b"\x08\x02"  # NOT_SERVING
         assert list(watch) == []
+
+
+def test_a_deadline_in_ten_thousand_years_is_none(folder):
+    with serving(f"sqlite:///{folder}/s.db") as server:
+        for timeout in "99999999H", "99999999M", "2562047H", "2562048H", "1H":
+            reply = raw_call(server.port, "/optuna.StorageService/GetAllStudies", b"",
+                             [("grpc-timeout", timeout)])
+            assert reply == bytes(5), timeout
 
 
 def test_sigterm_lets_calls_end_and_takes_no_new_ones(folder):
