@@ -231,9 +231,9 @@ static int claim_new(struct store_grpc *g, struct mirror *m, const struct store_
 static int claim(struct store_grpc *g, struct mirror *m, const struct store_claim_opts *opts,
                  struct store_claim *out, struct err *err)
 {
-    int rc = opts->owner != NULL ? run_note(g, m, err) : 0;
-    if (rc == 0)
-        rc = mirror_freshen(g, m, err);
+    int rc = mirror_freshen(g, m, err);
+    if (rc == 0 && opts->owner != NULL)
+        rc = run_note(g, m, err);
     struct known *found = rc == 0 ? find_doubt(m) : NULL;
     if (found != NULL)
         return verify_doubt(g, m, opts, found->id, out, err);

@@ -32,6 +32,13 @@ struct known {
     char *owner, *claim; /* owned; NULL = none */
 };
 
+/* The newest trial of a study, by which the study is known again. */
+struct newest {
+    int64_t id; /* 0 = there was none */
+    int64_t number;
+    int64_t start_us; /* when it has ended, which leaves it as it is; 0 = not known */
+};
+
 /* What is known of a study. */
 struct mirror {
     int64_t study;
@@ -42,7 +49,7 @@ struct mirror {
     bool run_noted;      /* the run's row stands in the study */
     size_t n_directions; /* 0 = not asked yet */
     int64_t counts[TRIAL_STATES];
-    int64_t last_id;    /* the newest trial's */
+    struct newest newest;
     struct known *open; /* RUNNING and WAITING, by id */
     size_t n_open, cap_open;
     int64_t *ended; /* ended by others, and not told yet */

@@ -35,7 +35,7 @@ static void clear(struct mirror *m)
     for (size_t i = 0; i < m->n_open; i++)
         known_free(&m->open[i]);
     m->n_open = m->n_ended = m->n_told = 0;
-    m->last_id = 0;
+    m->newest = (struct newest){0};
     m->n_directions = 0;
     m->loaded = m->fresh = m->told = m->told_now = m->run_noted = false;
     memset(m->counts, 0, sizeof(m->counts));
@@ -131,10 +131,15 @@ static void update(struct known *k, const struct trial *t)
     k->claim = text_attr(t, ATTR_CLAIM);
 }
 
+static int64_t last_start(const struct trial *t)
+{
+    return trial_state_finished(t->state) ? t->start_us : 0;
+}
+
 int mirror_add(struct mirror *m, const struct trial *t, bool own, struct err *err)
 {
-    if (t->id > m->last_id)
-        m->last_id = t->id;
+    if (t->id > m->newest.id)
+        m->newest = (struct newest){t->id, t->number, last_start(t)};
     m->counts[t->state]++;
     if (trial_state_finished(t->state))
         return 0;
@@ -156,6 +161,10 @@ void mirror_set_state(struct mirror *m, int64_t trial, enum trial_state state)
     m->counts[k->state]--;
     m->counts[state]++;
     k->state = state;
+    if (state == TRIAL_RUNNING)
+        k->start_us = 0; /* the server's to say */
+    if (trial_state_finished(state) && m->newest.id == trial)
+        m->newest.start_us = k->start_us;
     if (trial_state_finished(state))
         remove_known(m, k);
 }
@@ -182,7 +191,8 @@ static bool has_ended(const struct mirror *m, int64_t trial)
 struct refresh {
     struct mirror *m;
     struct rpc *first;    /* what is done before; NULL: nothing */
-    int64_t before;       /* the newest trial that was known */
+    struct newest before; /* as it was known */
+    bool seen;            /* it is still there */
     store_trial_fn *tell; /* NULL: nobody listens */
     void *ctx;
     bool again;   /* the study is not the one that was known */
@@ -198,17 +208,31 @@ static int note_ended(struct refresh *r, const struct trial *t)
     return note(&m->ended, &m->n_ended, &m->cap_ended, t->id, r->err);
 }
 
+/* Ids are used again: is this the trial that was the newest one? */
+static void recognise(struct refresh *r, const struct trial *t)
+{
+    const struct newest *n = &r->before;
+    r->seen = true;
+    r->again =
+        r->again || t->number != n->number || (n->start_us != 0 && last_start(t) != n->start_us);
+    if (r->m->newest.id == t->id)
+        r->m->newest.start_us = last_start(t);
+}
+
 /* Takes in what a trial now is. */
 static int learn(struct refresh *r, const struct trial *t)
 {
     struct mirror *m = r->m;
     struct known *k = mirror_find(m, t->id);
-    if (k == NULL && t->id <= r->before) /* asked for to be told */
+    if (t->id == r->before.id)
+        recognise(r, t);
+    if (k == NULL && t->id <= r->before.id) /* asked for to be told, or to be recognised */
         return 0;
     if (k == NULL) {
         int rc = mirror_add(m, t, false, r->err);
         return rc < 0 ? rc : note_ended(r, t);
     }
+    r->again = r->again || k->number != t->number;
     m->counts[k->state]--;
     m->counts[t->state]++;
     update(k, t);
@@ -239,7 +263,7 @@ static int ask(struct store_grpc *g, struct refresh *r)
 {
     struct mirror *m = r->m;
     size_t n = 0;
-    AUTO_FREE int64_t *also = calloc(m->n_open + m->n_ended + 1, sizeof(*also));
+    AUTO_FREE int64_t *also = calloc(m->n_open + m->n_ended + 1, sizeof(*also)); /* 1: the newest */
     if (also == NULL)
         return err_set(r->err, ERR_NOMEM, "a study's trials");
     for (size_t i = 0; i < m->n_open; i++) {
@@ -248,21 +272,27 @@ static int ask(struct store_grpc *g, struct refresh *r)
     }
     for (size_t i = 0; r->tell != NULL && i < m->n_ended; i++)
         also[n++] = m->ended[i];
-    r->before = m->last_id;
+    r->before = m->newest;
+    r->seen = m->newest.id == 0;
+    if (!r->seen && mirror_find(m, m->newest.id) == NULL &&
+        !(r->tell != NULL && has_ended(m, m->newest.id)))
+        also[n++] = m->newest.id;
     bool all = !m->loaded || (r->tell != NULL && !m->told);
     const struct client_range range = {.study = m->study,
                                        .also = also,
                                        .n_also = n,
-                                       .after_id = all ? -1 : m->last_id,
+                                       .after_id = all ? -1 : m->newest.id,
                                        .first = r->first};
     int rc = client_trials(g, &range, on_trial, r, r->err);
     r->first = NULL; /* done, once */
+    r->again = r->again || (rc == 0 && !r->seen);
     for (size_t i = 0; i < m->n_open && rc == 0; i++)
         r->again = r->again || !m->open[i].seen;
     return rc;
 }
 
-/* A trial that was open is not there any more: the study was deleted, and another has its id. */
+/* A trial that was open, or the newest one, is not there any more or is another: the study was
+ * deleted, and another has its id. */
 static int refresh(struct store_grpc *g, struct refresh *r)
 {
     int rc = ask(g, r);

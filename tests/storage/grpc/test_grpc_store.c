@@ -86,6 +86,48 @@ Test(grpc_store, a_claim_without_an_answer_is_found_when_the_server_is_back)
     store_destroy(s);
 }
 
+static void end_trials(struct store *s, int64_t study, int n, enum trial_state state)
+{
+    const double v = 1;
+    for (int i = 0; i < n; i++) {
+        int64_t id = must_claim(s, study, -1, CLAIM_NEW).id;
+        MUST(store_trial_finish(s, id, state, &v, state == TRIAL_COMPLETE, &err));
+    }
+}
+
+/* Its id is used again. */
+static void make_again(struct store *s, int64_t study)
+{
+    MUST(store_study_delete(s, study, &err));
+    cr_assert_eq(must_study(s, "a"), study);
+}
+
+Test(grpc_store, a_study_that_another_made_again_is_read_again)
+{
+    const char *url = fresh_path();
+    struct store *s = must_open(url), *other = must_open(url);
+    int64_t study = must_study(s, "a"), counts[TRIAL_STATES];
+    end_trials(s, study, 3, TRIAL_COMPLETE);
+    (void)must_claim(s, study, 3, CLAIM_FULL);
+    make_again(other, study); /* and empty */
+    struct store_claim c = must_claim(s, study, 3, CLAIM_NEW);
+    cr_expect_eq(c.number, 0);
+    MUST(store_trial_finish(s, c.id, TRIAL_COMPLETE, (const double[]){1}, 1, &err));
+    make_again(other, study);
+    end_trials(other, study, 1, TRIAL_FAIL); /* as many as there were, by other ends */
+    MUST(store_study_counts(s, study, counts, &err));
+    cr_expect_eq(counts[TRIAL_COMPLETE], 0);
+    cr_expect_eq(counts[TRIAL_FAIL], 1);
+    make_again(other, study);
+    end_trials(other, must_study(other, "b"), 1, TRIAL_FAIL); /* has the ids of a's trials */
+    end_trials(other, study, 1, TRIAL_COMPLETE);
+    MUST(store_study_counts(s, study, counts, &err));
+    cr_expect_eq(counts[TRIAL_COMPLETE], 1);
+    cr_expect_eq(counts[TRIAL_FAIL], 0);
+    store_destroy(s);
+    store_destroy(other);
+}
+
 static int take_age(void *ctx, const struct store_running *r)
 {
     *(double *)ctx = r->heartbeat_age;
