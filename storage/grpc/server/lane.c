@@ -79,12 +79,10 @@ static bool breaks(const struct lane_job *job)
     return job->rc < 0 && !store_refused(job->rc) && job->rc != -ERR_NOMEM;
 }
 
-/* The writes in one transaction. Returns false when one broke it: none is stored. */
+/* The writes in the transaction that was begun. Returns false when one broke it: none is stored. */
 static bool write_once(struct lane *l, struct queue *writes, struct err *err)
 {
-    int rc = store_begin(l->store, err);
-    if (rc < 0)
-        return false;
+    int rc = 0;
     for (struct lane_job *job = writes->head; job != NULL && rc == 0; job = job->next) {
         answer(l, job);
         rc = breaks(job) ? job->rc : 0;
@@ -105,6 +103,8 @@ static bool write_together(struct lane *l, struct queue *writes, struct err *err
     bool done = false;
     for (int i = 0; i < TRIES && !done; i++) {
         *err = (struct err){0};
+        if (store_begin(l->store, err) < 0) /* which waits as long as it may */
+            break;
         done = write_once(l, writes, err);
         if (err->code != ERR_BUSY)
             break;
@@ -144,10 +144,7 @@ static void write_batch(struct lane *l, struct queue *writes)
 {
     struct err err = {0};
     size_t n = writes->n;
-    if (n == 1 && writes->head->method != WIRE_BATCH) { /* the store begins and ends one itself */
-        answer(l, writes->head);
-        finish_all(l, writes);
-    } else if (write_together(l, writes, &err)) {
+    if (write_together(l, writes, &err)) {
         finish_all(l, writes);
     } else if (n > 1 && err.code != ERR_BUSY && err.code != ERR_UNAVAILABLE) {
         write_singly(l, writes);

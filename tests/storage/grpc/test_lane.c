@@ -71,3 +71,31 @@ Test(lane, a_trial_that_was_taken_away_spoils_nothing_of_others)
     lane_close(l);
     store_destroy(other);
 }
+
+/* The server calls off the first that writes an attribute, as when two wait for each other. */
+static void call_one_off(void)
+{
+    (void)setenv("FORKLESS_TEST_STORE", "postgresql", 1);
+    outside(url, "CREATE SEQUENCE tries; CREATE FUNCTION fail() RETURNS trigger AS $$ BEGIN "
+                 "IF nextval('tries') = 1 THEN RAISE EXCEPTION 'no' USING ERRCODE = '40P01'; "
+                 "END IF; RETURN NEW; END $$ LANGUAGE plpgsql; "
+                 "CREATE TRIGGER fails BEFORE INSERT ON trial_user_attributes "
+                 "FOR EACH ROW EXECUTE FUNCTION fail()");
+}
+
+Test(lane, a_deadlock_is_tried_again_for_one_alone_as_well)
+{
+    struct store *s = must_open(url);
+    struct lane *l = NULL;
+    struct attr_job job = {0};
+    int64_t trial = must_claim(s, must_study(s, "a"), -1, CLAIM_NEW).id;
+    call_one_off();
+    MUST(lane_open(&l, s, &err));
+    put_attr(l, &job, trial);
+    lane_work(l);
+    cr_expect_eq(job.job.rc, 0, "%s", job.job.err.msg);
+    cr_expect_str_eq(rows(url, "SELECT key FROM trial_user_attributes"), "k");
+    buf_free(&job.request);
+    buf_free(&job.job.reply);
+    lane_close(l);
+}
