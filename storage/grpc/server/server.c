@@ -194,7 +194,8 @@ static int add_lane(struct lane **lane, const char *url, const struct store_opts
     return rc;
 }
 
-/* Reads have a lane of their own, so that a whole study that is fetched holds up nobody's write. */
+/* Reads have a lane of their own, so that a whole study that is fetched holds up nobody's write;
+ * but for SQLite files without a WAL, where no commit ends while somebody reads. */
 static int open_lanes(struct proxy *p, const struct proxy_conf *conf, struct err *err)
 {
     const struct store_opts reading = {.read_only = true};
