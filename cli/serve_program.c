@@ -1,5 +1,6 @@
 /* forkless-serve: Optuna's storage proxy. Started as `forkless serve`. */
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -130,9 +131,10 @@ static int wait_for(int signals, int drained, uint64_t due_ms)
     struct pollfd fds[] = {{.fd = signals, .events = POLLIN}, {.fd = drained, .events = POLLIN}};
     for (;;) {
         uint64_t now = clock_mono_ms();
-        int left = due_ms == 0 ? -1 : due_ms > now ? (int)(due_ms - now) : 0;
-        int n = poll(fds, ARRAY_LEN(fds), left);
-        if (n == 0)
+        uint64_t left = due_ms > now ? due_ms - now : 0;
+        int most = left < INT_MAX ? (int)left : INT_MAX; /* which is 24 days */
+        int n = poll(fds, ARRAY_LEN(fds), due_ms == 0 ? -1 : most);
+        if (n == 0 && left <= INT_MAX)
             return -1;
         if (n > 0)
             return fds[1].revents != 0 ? drained : signals;

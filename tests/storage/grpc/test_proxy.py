@@ -300,9 +300,11 @@ def test_a_deadline_in_ten_thousand_years_is_none(folder):
             assert reply == bytes(5), timeout
 
 
-def test_sigterm_lets_calls_end_and_takes_no_new_ones(folder):
+# 2^32 ms and one: what is no more than a moment to who counts in an int
+@pytest.mark.parametrize("drain", ["10s", "4294967297ms"])
+def test_sigterm_lets_calls_end_and_takes_no_new_ones(folder, drain):
     url = f"sqlite:///{folder}/s.db"
-    with serving(url) as server:
+    with serving(url, "--drain", drain) as server:
         storage = server.client()
         study = storage.create_new_study([optuna.study.StudyDirection.MINIMIZE], "s")
         import sqlite3
@@ -316,6 +318,7 @@ def test_sigterm_lets_calls_end_and_takes_no_new_ones(folder):
         time.sleep(0.3)  # the call is with the store, which waits for the lock
         server.process.send_signal(signal.SIGTERM)
         assert json.loads(server.process.stderr.readline())["event"] == "serve_draining"
+        time.sleep(0.1)
         other.execute("COMMIT")
         thread.join()
         assert server.process.wait(20) == 0 and time.monotonic() < metrics_wait
