@@ -26,6 +26,7 @@ struct stream {
     grpc_slice why;
     int cancelled;
     bool busy;   /* a batch is in flight */
+    bool asked;  /* a request has come */
     bool over;   /* the client is gone, or has the status */
     bool ending; /* the status is on its way */
 };
@@ -127,6 +128,7 @@ static void answer(struct stream *s)
     AUTO(buf_free) struct buf b = BUF_INIT;
     struct err err = {0};
     grpc_slice bytes = request_bytes(s);
+    s->asked = true;
     int rc = s->kind == WATCH ? answer_watch(s, bytes, &b, &err)
                               : reflection_answer(GRPC_SLICE_START_PTR(bytes),
                                                   GRPC_SLICE_LENGTH(bytes), &b, &err);
@@ -169,6 +171,8 @@ static void on_stepped(struct tag *tag, bool ok)
         answer(s);
     else if (s->kind == REFLECTION || !ok)
         end(s, ok ? GRPC_STATUS_OK : GRPC_STATUS_CANCELLED, "");
+    else if (!s->asked)
+        end(s, GRPC_STATUS_INVALID_ARGUMENT, "a watch without a request");
     else if (s->proxy->stopping)
         end_watch(s);
 }

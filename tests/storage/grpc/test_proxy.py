@@ -292,6 +292,13 @@ def test_health_reflection_and_unknown_methods(folder):
         assert list(watch) == []
 
 
+def test_a_health_watch_without_a_request_is_refused(folder):
+    with serving(f"sqlite:///{folder}/s.db") as server, server.channel() as channel:
+        with pytest.raises(grpc.RpcError) as e:
+            list(channel.stream_stream("/grpc.health.v1.Health/Watch")(iter([]), timeout=20))
+        assert e.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
 def test_a_deadline_in_ten_thousand_years_is_none(folder):
     with serving(f"sqlite:///{folder}/s.db") as server:
         for timeout in "99999999H", "99999999M", "2562047H", "2562048H", "1H":
