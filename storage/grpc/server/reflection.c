@@ -33,6 +33,75 @@ static ProtobufCBinaryData only_file(const unsigned char *set, size_t n)
     return (ProtobufCBinaryData){.len = n - at, .data = (uint8_t *)set + at};
 }
 
+static uint64_t take_varint(ProtobufCBinaryData *m)
+{
+    uint64_t v = 0;
+    for (int shift = 0; m->len > 0 && shift < 64; shift += 7) {
+        v |= (uint64_t)(*m->data & 0x7f) << shift;
+        m->len--;
+        if ((*m->data++ & 0x80) == 0)
+            break;
+    }
+    return v;
+}
+
+/* Takes the next field that holds bytes off a descriptor, which has no others but numbers. Returns
+ * its number; 0 at the end. */
+static unsigned take_bytes(ProtobufCBinaryData *m, ProtobufCBinaryData *field)
+{
+    enum { BYTES = 2 };
+    while (m->len > 0) {
+        uint64_t tag = take_varint(m), n = take_varint(m);
+        if ((tag & 7) != BYTES || n > m->len)
+            continue;
+        *field = (ProtobufCBinaryData){.len = n, .data = m->data};
+        m->len -= n;
+        m->data += n;
+        return (unsigned)(tag >> 3);
+    }
+    return 0;
+}
+
+/* What a descriptor names: its first field, in each kind of them. */
+static ProtobufCBinaryData name_of(ProtobufCBinaryData descriptor)
+{
+    ProtobufCBinaryData name = {0};
+    (void)take_bytes(&descriptor, &name);
+    return name;
+}
+
+/* What descriptors in descriptor.proto hold, by the field they hold it in. */
+enum kind { NOTHING, NAMED /* and holds no more */, MESSAGE, SERVICE, A_FILE, KINDS };
+
+/* clang-format off */
+static const unsigned char parts[KINDS][9] = {
+    [A_FILE] = {[4] = MESSAGE, [5] = NAMED /* enum */, [6] = SERVICE},
+    [MESSAGE] = {[2] = NAMED /* field */, [3] = MESSAGE, [4] = NAMED /* enum */, [8] = NAMED /* oneof */},
+    [SERVICE] = {[2] = NAMED /* method */},
+};
+/* clang-format on */
+
+/* Whether the descriptor holds what a symbol says: a name, and behind a dot what that holds. */
+static bool holds(ProtobufCBinaryData descriptor, enum kind kind, const char *symbol)
+{
+    ProtobufCBinaryData part;
+    size_t n = strcspn(symbol, ".");
+    for (unsigned field; (field = take_bytes(&descriptor, &part)) != 0;) {
+        enum kind found = field < ARRAY_LEN(parts[kind]) ? parts[kind][field] : NOTHING;
+        ProtobufCBinaryData name = found != NOTHING ? name_of(part) : (ProtobufCBinaryData){0};
+        if (n > 0 && name.len == n && memcmp(name.data, symbol, n) == 0)
+            return symbol[n] == '\0' || holds(part, found, symbol + n + 1);
+    }
+    return false;
+}
+
+static bool has_symbol(size_t file, const char *symbol)
+{
+    size_t n = strlen(files[file].package);
+    return strncmp(symbol, files[file].package, n) == 0 &&
+           holds(only_file(files[file].set, *files[file].n), A_FILE, symbol + n);
+}
+
 static void put_error(response *r, Grpc__Reflection__V1alpha__ErrorResponse *e, int code,
                       const char *message)
 {
@@ -71,7 +140,7 @@ static void pack_file(response r, const char *symbol, const char *name, struct b
     ProtobufCBinaryData bytes;
     put_error(&r, &none, 5 /* NOT_FOUND */, "there is no such file or symbol here");
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-        if ((symbol != NULL && strncmp(symbol, files[i].package, strlen(files[i].package)) == 0) ||
+        if ((symbol != NULL && has_symbol(i, symbol)) ||
             (name != NULL && strcmp(name, files[i].file) == 0)) {
             bytes = only_file(files[i].set, *files[i].n);
             f.n_file_descriptor_proto = 1;

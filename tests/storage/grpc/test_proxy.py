@@ -292,6 +292,21 @@ def test_health_reflection_and_unknown_methods(folder):
         assert list(watch) == []
 
 
+def test_reflection_knows_what_is_there_alone(folder):
+    there = ["optuna.StorageService", "optuna.StorageService.GetTrial", "optuna.Trial", "optuna.TrialState",
+             "optuna.Trial.trial_id", "optuna.Trial.ParamsEntry.value",
+             "grpc.health.v1.HealthCheckResponse.ServingStatus",
+             "grpc.reflection.v1alpha.ServerReflection"]
+    absent = ["optuna.Nonsense", "optuna.", "optuna", "", "optuna.Tri", "optuna.Trial.", "optuna.Trial.nope",
+              "optuna.StorageService.Nope", "optuna.TrialState.more", "grpc.health.v1.Nope", "Trial"]
+    with serving(f"sqlite:///{folder}/s.db") as server, server.channel() as channel:
+        info = channel.stream_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
+        replies = info(iter([b"\x22" + bytes([len(name)]) + name.encode() for name in there + absent]),
+                       timeout=20)
+        found = {name: b"no such file" not in reply for name, reply in zip(there + absent, replies)}
+        assert found == {name: name in there for name in there + absent}
+
+
 def test_a_health_watch_without_a_request_is_refused(folder):
     with serving(f"sqlite:///{folder}/s.db") as server, server.channel() as channel:
         with pytest.raises(grpc.RpcError) as e:
