@@ -381,6 +381,8 @@ int service_answer(struct store *s, enum wire_method m, const void *request, siz
         return err_set(err, ERR_NOMEM, "a request");
     int rc = wire_unpack(&c.request, wire_request(m), pool, request, n, err);
     if (rc == 0)
+        rc = wire_check_texts(wire_request(m), request, n, err);
+    if (rc == 0)
         rc = handlers[m](&c);
     buf_free(&c.scratch);
     return rc == 0 && reply->failed ? err_set(err, ERR_NOMEM, "a reply") : rc;

@@ -66,6 +66,8 @@ bool wire_writes(enum wire_method m)
     return methods[m].writes;
 }
 
+enum wire_type { VARINT = 0, FIXED64 = 1, BYTES = 2 };
+
 /* What one message may take. */
 struct allowance {
     struct pool *pool;
@@ -106,6 +108,50 @@ int wire_unpack(void *out, const ProtobufCMessageDescriptor *descriptor, struct 
     return 0;
 }
 
+static uint64_t take_varint(const uint8_t **at, const uint8_t *end)
+{
+    uint64_t v = 0;
+    for (int shift = 0; *at < end && shift < 64; shift += 7) {
+        v |= (uint64_t)(**at & 0x7f) << shift;
+        if ((*(*at)++ & 0x80) == 0)
+            break;
+    }
+    return v;
+}
+
+/* How many bytes the value of a field has, behind its length if it has one. */
+static size_t take_size(const uint8_t **at, const uint8_t *end, unsigned type)
+{
+    uint64_t n = 0;
+    if (type == VARINT)
+        (void)take_varint(at, end);
+    else
+        n = type == BYTES ? take_varint(at, end) : type == FIXED64 ? 8 : 4;
+    size_t left = (size_t)(end - *at);
+    return n < left ? (size_t)n : left;
+}
+
+int wire_check_texts(const ProtobufCMessageDescriptor *descriptor, const void *bytes, size_t n,
+                     struct err *err)
+{
+    int rc = 0;
+    const uint8_t *at = bytes, *end = at + n;
+    while (at < end && rc == 0) {
+        uint64_t tag = take_varint(&at, end);
+        size_t size = take_size(&at, end, tag & 7);
+        const ProtobufCFieldDescriptor *field =
+            protobuf_c_message_descriptor_get_field(descriptor, (unsigned)(tag >> 3));
+        if (field != NULL && field->type == PROTOBUF_C_TYPE_MESSAGE)
+            rc = wire_check_texts(field->descriptor, at, size, err);
+        else if (field != NULL && field->type == PROTOBUF_C_TYPE_STRING &&
+                 memchr(at, '\0', size) != NULL)
+            rc = err_set(err, ERR_INVALID, "a %s whose %s has a NUL in it", descriptor->short_name,
+                         field->name);
+        at += size;
+    }
+    return rc;
+}
+
 void wire_pack(struct buf *b, const void *message)
 {
     size_t n = protobuf_c_message_get_packed_size(message);
@@ -116,8 +162,6 @@ void wire_pack(struct buf *b, const void *message)
 }
 
 /* ---- writing by hand ---- */
-
-enum wire_type { VARINT = 0, FIXED64 = 1, BYTES = 2 };
 
 static void put_varint(struct buf *b, uint64_t v)
 {

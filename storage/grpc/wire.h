@@ -50,6 +50,10 @@ bool wire_writes(enum wire_method m);
  * ERR_NOMEM (it would take more than eight times its size, or there is none). */
 int wire_unpack(void *out, const ProtobufCMessageDescriptor *descriptor, struct pool *pool,
                 const void *bytes, size_t n, struct err *err);
+/* Whether all texts of a message that can be read go on to their ends: protobuf allows a NUL in
+ * them, behind which wire_unpack's are cut off. Errors: ERR_INVALID. */
+int wire_check_texts(const ProtobufCMessageDescriptor *descriptor, const void *bytes, size_t n,
+                     struct err *err);
 /* Appends a message. */
 void wire_pack(struct buf *b, const void *message);
 /* Appends bytes as a field of a message: those of a message, a string. */

@@ -270,6 +270,24 @@ Test(service, a_batch_is_answered_in_order_and_a_refusal_is_one_calls_alone)
     store_destroy(s);
 }
 
+Test(service, a_text_with_a_nul_in_it_is_refused_whole)
+{
+    static const char attr[] = "\x08\1\x12\3a\0b\x1a\0011";       /* trial_id 1, key, value */
+    static const char param[] = "\x12\x09\x4a\7\x0a\3a\0b\x12\0"; /* a template's attribute */
+    static const char fine[] = "\x08\1\x12\1a\x1a\0011\x78\0";    /* and a number of no field */
+    struct store *s = must_open(fresh_path());
+    AUTO(buf_free) struct buf reply = BUF_INIT;
+    REFUSED(ERR_INVALID,
+            service_answer(s, WIRE_SET_TRIAL_USER_ATTRIBUTE, attr, sizeof(attr) - 1, &reply, &err));
+    cr_expect_not_null(strstr(err.msg, "key has a NUL"), "%s", err.msg);
+    REFUSED(ERR_INVALID,
+            service_answer(s, WIRE_CREATE_NEW_TRIAL, param, sizeof(param) - 1, &reply, &err));
+    cr_expect_not_null(strstr(err.msg, "key has a NUL"), "%s", err.msg);
+    REFUSED(ERR_NOTFOUND,
+            service_answer(s, WIRE_SET_TRIAL_USER_ATTRIBUTE, fine, sizeof(fine) - 1, &reply, &err));
+    store_destroy(s);
+}
+
 Test(service, a_batch_holds_calls_of_optunas_service_alone)
 {
     static const int wrong[] = {-1, WIRE_BATCH, WIRE_METHODS, INT32_MAX};
