@@ -134,10 +134,11 @@ static void create_server(struct proxy *p, const struct proxy_conf *conf)
     grpc_resource_quota_unref(quota);
     p->queue = grpc_completion_queue_create_for_next(NULL);
     grpc_server_register_completion_queue(p->server, p->queue, NULL);
+    grpc_server_register_method_payload_handling first =
+        p->token != NULL ? GRPC_SRM_PAYLOAD_NONE : GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER;
     for (int m = 0; m < WIRE_METHODS; m++)
-        p->registered[m] =
-            grpc_server_register_method(p->server, wire_method_path((enum wire_method)m), NULL,
-                                        GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER, 0);
+        p->registered[m] = grpc_server_register_method(
+            p->server, wire_method_path((enum wire_method)m), NULL, first, 0);
     p->health = grpc_server_register_method(p->server, "/grpc.health.v1.Health/Check", NULL,
                                             GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER, 0);
 }

@@ -1,6 +1,8 @@
 /* Calls of the storage's methods, and of the health check: one request, one reply.
  *
  *   armed --arrived--> with a lane --done (the thread that works)--> replying --replied--> gone
+ *
+ * Where a token is asked for the request is read between arrived and the lane.
  */
 #include <string.h>
 
@@ -17,7 +19,7 @@ enum { ARMED = 4 };
 enum { HEALTH = WIRE_METHODS };
 
 struct unary {
-    struct tag arrived, replied;
+    struct tag arrived, read, replied;
     struct proxy *proxy;
     int method;
     grpc_call *call;
@@ -33,6 +35,13 @@ struct unary {
 };
 
 static void arm(struct proxy *p, int method);
+
+/* Whether a request is read only when the token is right: who has none sends nobody 64 MiB. Where
+ * none is asked for gRPC reads it first, at less cost; so for a health check, which needs none. */
+static bool reads_after_token(const struct proxy *p, int method)
+{
+    return p->token != NULL && method != HEALTH;
+}
 
 static void unary_free(struct unary *u)
 {
@@ -161,6 +170,38 @@ static uint64_t due_ns(gpr_timespec deadline)
     return clock_mono_ns() + (ns > 0 ? (uint64_t)ns : 0);
 }
 
+/* The request is there. */
+static void serve(struct unary *u)
+{
+    struct proxy *p = u->proxy;
+    take_request(u);
+    if (u->payload == NULL) {
+        reply(u, GRPC_STATUS_INVALID_ARGUMENT, "a call without a request");
+    } else if (u->method == HEALTH) {
+        check_health(u); /* needs no token: who probes has none */
+    } else {
+        u->job.method = (enum wire_method)u->method;
+        u->job.due_ns = due_ns(u->deadline);
+        u->job.done = on_done;
+        bool reads = !wire_writes(u->job.method) && p->lanes[1] != NULL;
+        lane_put(p->lanes[reads ? 1 : 0], &u->job);
+        p->n_put++;
+    }
+}
+
+static void on_read(struct tag *tag, bool ok)
+{
+    (void)ok; /* then there is no request */
+    serve(CONTAINER_OF(tag, struct unary, read));
+}
+
+static void read_request(struct unary *u)
+{
+    const grpc_op op = {.op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &u->payload};
+    if (grpc_call_start_batch(u->call, &op, 1, &u->read, NULL) != GRPC_CALL_OK)
+        abort(); /* a batch that is wrong is our own mistake */
+}
+
 static void on_arrived(struct tag *tag, bool ok)
 {
     struct unary *u = CONTAINER_OF(tag, struct unary, arrived);
@@ -173,21 +214,13 @@ static void on_arrived(struct tag *tag, bool ok)
     server_call_begins(p);
     arm(p, u->method);
     u->arrived_ns = clock_mono_ns();
-    take_request(u);
-    if (u->payload == NULL) {
-        reply(u, GRPC_STATUS_INVALID_ARGUMENT, "a call without a request");
-    } else if (u->method == HEALTH) {
-        check_health(u); /* needs no token: who probes has none */
-    } else if (!gate_admits(p, &u->metadata)) {
+    if (!reads_after_token(p, u->method)) {
+        serve(u);
+    } else if (gate_admits(p, &u->metadata)) {
+        read_request(u);
+    } else {
         (void)atomic_fetch_add(&p->stats.refused, 1);
         reply(u, GRPC_STATUS_UNAUTHENTICATED, "this storage wants a token it knows");
-    } else {
-        u->job.method = (enum wire_method)u->method;
-        u->job.due_ns = due_ns(u->deadline);
-        u->job.done = on_done;
-        bool reads = !wire_writes(u->job.method) && p->lanes[1] != NULL;
-        lane_put(p->lanes[reads ? 1 : 0], &u->job);
-        p->n_put++;
     }
 }
 
@@ -201,13 +234,15 @@ static void arm(struct proxy *p, int method)
     u->proxy = p;
     u->method = method;
     u->arrived.fire = on_arrived;
+    u->read.fire = on_read;
     u->replied.fire = on_replied;
     u->request = grpc_empty_slice();
     u->details = grpc_empty_slice();
     grpc_metadata_array_init(&u->metadata);
     void *handle = method == HEALTH ? p->health : p->registered[method];
+    grpc_byte_buffer **payload = reads_after_token(p, method) ? NULL : &u->payload;
     if (grpc_server_request_registered_call(p->server, handle, &u->call, &u->deadline, &u->metadata,
-                                            &u->payload, p->queue, p->queue,
+                                            payload, p->queue, p->queue,
                                             &u->arrived) != GRPC_CALL_OK)
         unary_free(u); /* the server is going down */
 }

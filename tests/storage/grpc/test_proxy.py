@@ -448,6 +448,22 @@ def test_tls_client_certificates_and_the_token(folder):
             grpc.StatusCode.UNAVAILABLE
 
 
+def test_who_has_no_token_is_refused_before_the_request(folder):
+    token = "correct-horse-battery"
+    with serving(f"sqlite:///{folder}/s.db", env={"FORKLESS_PROXY_TOKEN": token}) as server:
+        path = "/optuna.StorageService/GetAllStudies"
+        assert raw_call(server.port, path, b"", body=False) == b""  # an answer, though no request comes
+        assert raw_call(server.port, path, b"") == b""
+        good = [("authorization", f"Bearer {token}")]
+        assert raw_call(server.port, path, b"", good) == bytes(5)
+        with server.channel() as channel:
+            call = channel.stream_stream(path)(iter([]), metadata=good, timeout=20)
+            with pytest.raises(grpc.RpcError) as e:
+                list(call)
+            assert e.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+        assert server.stop() == 0
+
+
 def test_an_address_is_a_host_and_a_port(folder):
     for listen, example in ("13001", "127.0.0.1:13001"), ("localhost", "127.0.0.1:13000"), \
             (":13001", "HOST:PORT"), ("127.0.0.1:70000", "HOST:PORT"), ("unix:", "unix:PATH"):
