@@ -95,7 +95,8 @@ static void keep(void *ctx, void *p)
 int wire_unpack(void *out, const ProtobufCMessageDescriptor *descriptor, struct pool *pool,
                 const void *bytes, size_t n, struct err *err)
 {
-    struct allowance a = {.pool = pool, .left = 8 * n + (1 << 16)};
+    /* 4 MiB: fifty thousand attributes of a few letters, each an object with two strings */
+    struct allowance a = {.pool = pool, .left = 8 * n + (4 << 20)};
     ProtobufCAllocator allocator = {.alloc = allow, .free = keep, .allocator_data = &a};
     ProtobufCMessage *m = protobuf_c_message_unpack(descriptor, &allocator, n, bytes);
     if (m == NULL)

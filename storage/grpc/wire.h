@@ -47,7 +47,7 @@ const ProtobufCMessageDescriptor *wire_reply(enum wire_method m);
 bool wire_writes(enum wire_method m);
 
 /* Reads a message; it lives as long as the pool. Errors: ERR_INVALID (no such message),
- * ERR_NOMEM (it would take more than eight times its size, or there is none). */
+ * ERR_NOMEM (it would take more than 4 MiB and eight times its size, or there is none). */
 int wire_unpack(void *out, const ProtobufCMessageDescriptor *descriptor, struct pool *pool,
                 const void *bytes, size_t n, struct err *err);
 /* Whether all texts of a message that can be read go on to their ends: protobuf allows a NUL in

@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "storage/grpc/client/client.h"
 #include "storage/grpc/local.h"
+#include "storage/grpc/pem.h"
 #include "storage/grpc/token.h"
 #include "storage/module.h"
 
@@ -202,21 +203,6 @@ static int read_url(struct address *a, const char *url, struct err *err)
     return rc;
 }
 
-static int read_file(char **out, const char *path, struct err *err)
-{
-    AUTO_FCLOSE FILE *f = fopen(path, "re");
-    AUTO(buf_free) struct buf b = BUF_INIT;
-    char bytes[4096];
-    if (f == NULL)
-        return err_sys(err, errno, "%s", path);
-    for (size_t n; (n = fread(bytes, 1, sizeof(bytes), f)) > 0;)
-        buf_add(&b, bytes, n);
-    if (ferror(f))
-        return err_sys(err, errno, "%s", path);
-    *out = buf_steal(&b);
-    return *out == NULL ? err_set(err, ERR_NOMEM, "%s", path) : 0;
-}
-
 /* The token as clients send it. */
 static int read_token(struct store_grpc *g, const struct address *a, struct err *err)
 {
@@ -241,20 +227,18 @@ static int tls_credentials(grpc_channel_credentials **out, const struct address 
 {
     AUTO_FREE char *ca = NULL;
     AUTO_FREE char *cert = NULL;
-    AUTO_FREE char *key = NULL;
+    AUTO(pem_key_free) char *key = NULL;
     if ((a->cert == NULL) != (a->key == NULL))
         return err_set(err, ERR_INVALID, "storage url: cert= and key= belong together");
-    int rc = a->ca != NULL ? read_file(&ca, a->ca, err) : 0;
+    int rc = a->ca != NULL ? pem_read(&ca, a->ca, PEM_CERTIFICATE, err) : 0;
     if (rc == 0 && a->cert != NULL)
-        rc = read_file(&cert, a->cert, err);
+        rc = pem_read(&cert, a->cert, PEM_CERTIFICATE, err);
     if (rc == 0 && a->key != NULL)
-        rc = read_file(&key, a->key, err);
+        rc = pem_read(&key, a->key, PEM_KEY, err);
     if (rc < 0)
         return rc;
     grpc_ssl_pem_key_cert_pair pair = {.private_key = key, .cert_chain = cert};
     *out = grpc_ssl_credentials_create(ca, cert != NULL ? &pair : NULL, NULL, NULL);
-    if (key != NULL)
-        explicit_bzero(key, strlen(key));
     return *out != NULL ? 0 : err_set(err, ERR_INVALID, "storage url: no usable certificates");
 }
 

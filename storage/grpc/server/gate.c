@@ -1,8 +1,8 @@
 /* Who may call: addresses, TLS, the token. */
-#include <errno.h>
 #include <string.h>
 
 #include "storage/grpc/local.h"
+#include "storage/grpc/pem.h"
 #include "storage/grpc/server/server.h"
 
 static const char bearer[] = "Bearer ";
@@ -32,42 +32,17 @@ bool gate_admits(const struct proxy *p, const grpc_metadata_array *metadata)
     return false;
 }
 
-/* A PEM file as text. */
-static int read_pem(char **out, const char *path, const char *marker, struct err *err)
-{
-    AUTO_FCLOSE FILE *f = fopen(path, "re");
-    AUTO(buf_free) struct buf b = BUF_INIT;
-    char bytes[4096];
-    if (f == NULL)
-        return err_sys(err, errno, "%s", path);
-    for (size_t n; (n = fread(bytes, 1, sizeof(bytes), f)) > 0;)
-        buf_add(&b, bytes, n);
-    if (ferror(f))
-        return err_sys(err, errno, "%s", path);
-    if (strstr(buf_str(&b), marker) == NULL)
-        return err_set(err, ERR_INVALID, "%s: no PEM file with a '%s…'", path, marker);
-    *out = buf_steal(&b);
-    return *out == NULL ? err_set(err, ERR_NOMEM, "%s", path) : 0;
-}
-
-static void erase_free(char **text)
-{
-    if (*text != NULL)
-        explicit_bzero(*text, strlen(*text));
-    free(*text);
-}
-
 static int tls_credentials(grpc_server_credentials **out, const struct proxy_conf *conf,
                            struct err *err)
 {
     AUTO_FREE char *cert = NULL;
     AUTO_FREE char *ca = NULL;
-    AUTO(erase_free) char *key = NULL;
-    int rc = read_pem(&cert, conf->cert, "-----BEGIN CERTIFICATE", err);
+    AUTO(pem_key_free) char *key = NULL;
+    int rc = pem_read(&cert, conf->cert, PEM_CERTIFICATE, err);
     if (rc == 0)
-        rc = read_pem(&key, conf->key, "PRIVATE KEY-----", err);
+        rc = pem_read(&key, conf->key, PEM_KEY, err);
     if (rc == 0 && conf->client_ca != NULL)
-        rc = read_pem(&ca, conf->client_ca, "-----BEGIN CERTIFICATE", err);
+        rc = pem_read(&ca, conf->client_ca, PEM_CERTIFICATE, err);
     if (rc < 0)
         return rc;
     grpc_ssl_pem_key_cert_pair pair = {.private_key = key, .cert_chain = cert};

@@ -124,10 +124,24 @@ Test(wire, a_message_that_swells_is_refused)
 {
     AUTO(buf_free) struct buf b = BUF_INIT;
     Optuna__Trial *m = NULL;
-    for (int i = 0; i < 100000; i++)
+    for (int i = 0; i < 1000000; i++)
         wire_put_bytes(&b, 9, "", 0); /* two bytes here, 60 as an object */
     REFUSED(ERR_NOMEM, wire_unpack(&m, &optuna__trial__descriptor, pool, buf_str(&b), b.len, &err));
     REFUSED(ERR_INVALID, wire_unpack(&m, &optuna__trial__descriptor, pool, "\xff\xff", 2, &err));
+}
+
+Test(wire, a_trial_with_many_short_attributes_is_read)
+{
+    AUTO(buf_free) struct buf b = BUF_INIT;
+    Optuna__Trial *m = NULL;
+    char key[16];
+    for (int i = 0; i < 20000; i++) {
+        const struct trial_attr attr = {.key = key, .json = "1"};
+        (void)snprintf(key, sizeof(key), "%d", i);
+        wire_put_attr(&b, 9, &attr);
+    }
+    MUST(wire_unpack(&m, &optuna__trial__descriptor, pool, buf_str(&b), b.len, &err));
+    cr_expect_eq(m->n_user_attributes, 20000);
 }
 
 Test(wire, methods_are_those_of_the_service)
