@@ -147,10 +147,20 @@ static int run_job(struct storeq *q, struct storeq_job *j, struct err *err)
     return j->dropped ? BATCH_AGAIN : j->rc;
 }
 
+/* What the store says to a whole batch answers none of its jobs: only what a job's own run was
+ * refused with does, and is as good as stored. */
+static int of_batch(int rc, struct err *err)
+{
+    if (!store_refused(rc))
+        return rc;
+    err->code = ERR_UNAVAILABLE;
+    return -ERR_UNAVAILABLE;
+}
+
 static int run_jobs(struct storeq *q, struct storeq_job *first, const struct storeq_job *end,
                     struct err *err)
 {
-    int rc = store_begin(q->store, err);
+    int rc = of_batch(store_begin(q->store, err), err);
     if (rc < 0)
         return rc;
     for (struct storeq_job *j = first; j != end && rc == 0; j = j->next) {
@@ -158,7 +168,7 @@ static int run_jobs(struct storeq *q, struct storeq_job *first, const struct sto
             rc = run_job(q, j, err);
     }
     if (rc == 0)
-        rc = store_commit(q->store, false, err);
+        rc = of_batch(store_commit(q->store, false, err), err);
     if (rc != 0)
         store_rollback(q->store);
     return rc;
@@ -406,7 +416,7 @@ static int sync_store(struct storeq *q, struct err *err)
     if (rc == 0)
         rc = store_commit(q->store, true, err);
     (void)pthread_mutex_unlock(&q->use);
-    return rc;
+    return of_batch(rc, err);
 }
 
 static void sync_list(struct storeq *q, const struct list *l)

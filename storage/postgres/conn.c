@@ -120,8 +120,9 @@ static int connect_error(struct store_pg *q, enum err_code code, struct err *err
     return err_set(err, code, "%s: %s", q->name, text_clean(text));
 }
 
-/* Whether another try is of no use: a wrong password, no such database or role. libpq gives no
- * SQLSTATE here; a server that speaks another language is only tried in vain a little longer. */
+/* Whether the url or what it names is wrong, rather than the server away: a wrong password, no such
+ * database or role. libpq gives no SQLSTATE here; a server that speaks another language is only
+ * tried in vain a little longer. */
 static bool refused_for_good(const PGconn *c)
 {
     const char *text = PQerrorMessage(c);
@@ -222,6 +223,10 @@ int conn_ensure(struct store_pg *q, bool first, struct err *err)
             nap(q->retry_at_ms - now);
         }
         int rc = connect_once(q, &q->down);
+        if (rc == -ERR_INVALID && !first) { /* it was right once, and may be so again */
+            q->down.code = ERR_UNAVAILABLE;
+            rc = -ERR_UNAVAILABLE;
+        }
         if (rc == 0) {
             q->failures = 0;
             q->retry_at_ms = 0;

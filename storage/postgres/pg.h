@@ -80,7 +80,7 @@ struct store_pg {
 /* ---- conn.c ---- */
 
 /* Connects unless connected. first: an answer at once, no waiting for a server that is down.
- * Errors: ERR_UNAVAILABLE, ERR_INVALID. */
+ * Errors: ERR_UNAVAILABLE; the first time ERR_INVALID too, for what the url names is not there. */
 int conn_ensure(struct store_pg *q, bool first, struct err *err);
 /* Drops the connection: the server rolls back what is not committed. */
 void conn_drop(struct store_pg *q);
