@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+
 /* So few are looked at one by one. */
 enum { FEW_WAITING = 16 };
 
@@ -13,6 +15,7 @@ static void index_destroy(struct trial_index *ix)
     free(ix->open);
     free(ix->ended);
     free(ix->undo);
+    free(ix->directions);
     free(ix->name);
     free(ix);
 }
@@ -31,7 +34,8 @@ static void clear(struct trial_index *ix)
 {
     free(ix->name);
     ix->name = NULL;
-    ix->born[0] = '\0';
+    ix->anchor = 0;
+    ix->anchor_now = false;
     dists_free(&ix->dists);
     memset(ix->counts, 0, sizeof(ix->counts));
     ix->total = ix->last_id = 0;
@@ -114,6 +118,24 @@ static void note_undo(struct trial_index *ix, const struct undo *u)
     undo[ix->n_undo++] = *u;
 }
 
+/* The first that is known to be finished stands for the study: its start never changes. */
+static void note_finished(struct trial_index *ix, int64_t trial, int64_t start_us)
+{
+    if (ix->anchor != 0 || start_us == 0)
+        return;
+    ix->anchor = trial;
+    ix->anchor_us = start_us;
+}
+
+/* The same of one that we have finished. */
+static void note_own_end(struct trial_index *ix, const struct open_trial *t, enum trial_state state)
+{
+    if (!trial_state_finished(state) || ix->anchor != 0)
+        return;
+    note_finished(ix, t->id, t->start_us);
+    ix->anchor_now = true;
+}
+
 static int add_trial(struct trial_index *ix, const struct open_trial *t, struct err *err)
 {
     if (!trial_state_finished(t->state) && open_insert(ix, t, err) < 0)
@@ -142,9 +164,11 @@ int index_created(struct trial_index *ix, const struct open_trial *t, struct err
                            .last_id = ix->last_id,
                            .last_number = ix->last_number};
     int rc = add_trial(ix, t, err);
-    if (rc == 0)
-        note_undo(ix, &u);
-    return rc;
+    if (rc < 0)
+        return rc;
+    note_undo(ix, &u);
+    note_own_end(ix, t, t->state);
+    return 0;
 }
 
 void index_changed(struct trial_index *ix, int64_t trial, enum trial_state state)
@@ -155,6 +179,7 @@ void index_changed(struct trial_index *ix, int64_t trial, enum trial_state state
     const struct undo u = {
         .before = *t, .after = state, .last_id = ix->last_id, .last_number = ix->last_number};
     note_undo(ix, &u);
+    note_own_end(ix, t, state);
     set_state(ix, t, state);
 }
 
@@ -206,6 +231,9 @@ static void roll_back(struct trial_index *ix)
         return;
     }
     dists_free(&ix->dists); /* some may never have been written */
+    if (ix->anchor_now)
+        ix->anchor = 0;
+    ix->anchor_now = false;
     ix->told = ix->told && !ix->told_now;
     ix->news = ix->news || ix->news_now;
     ix->told_now = ix->news_now = false;
@@ -232,7 +260,7 @@ void index_commit(struct store_sqlite *q)
     for (size_t i = 0; i < q->n_indexes; i++) {
         struct trial_index *ix = q->indexes[i];
         ix->n_undo = 0;
-        ix->undo_lost = ix->told_now = ix->news_now = false;
+        ix->undo_lost = ix->told_now = ix->news_now = ix->anchor_now = false;
         ix->n_ended -= ix->ended_now;
         if (ix->ended_now > 0)
             memmove(ix->ended, ix->ended + ix->ended_now, ix->n_ended * sizeof(*ix->ended));
@@ -259,6 +287,13 @@ static int read_state(struct store_sqlite *q, sqlite3_stmt *st, int column, int6
     return 0;
 }
 
+/* 0 also for what is no time: `forkless db check` names it. */
+static int64_t read_start(sqlite3_stmt *st, int column)
+{
+    int64_t start_us;
+    return decode_time((const char *)sqlite3_column_text(st, column), &start_us) ? start_us : 0;
+}
+
 int trial_look_start(struct store_sqlite *q, int64_t trial, struct trial_head *out,
                      int64_t *start_us, struct err *err)
 {
@@ -276,10 +311,10 @@ int trial_look_start(struct store_sqlite *q, int64_t trial, struct trial_head *o
     head.study = sqlite3_column_int64(st, 0);
     head.number = sqlite3_column_int64(st, 2);
     rc = read_state(q, st, 1, trial, &head.state, err);
-    if (rc == 0 && !decode_time((const char *)sqlite3_column_text(st, 3), start_us))
-        *start_us = 0; /* `forkless db check` names it */
-    if (rc == 0)
+    if (rc == 0) {
+        *start_us = read_start(st, 3);
         *out = head;
+    }
     return rc;
 }
 
@@ -295,12 +330,15 @@ static int refresh_one(struct store_sqlite *q, struct trial_index *ix, struct op
 {
     int64_t id = t->id;
     struct trial_head head = {0};
-    int rc = trial_look(q, id, &head, err);
+    int64_t start_us = 0;
+    int rc = trial_look_start(q, id, &head, &start_us, err);
     *gone = rc == -ERR_NOTFOUND || (rc == 0 && head.study != ix->study);
     if (*gone)
         return 0;
-    if (rc == 0 && trial_state_finished(head.state))
+    if (rc == 0 && trial_state_finished(head.state)) {
+        note_finished(ix, id, start_us);
         rc = note_ended(ix, id, err);
+    }
     if (rc < 0 || head.state == t->state)
         return rc;
     if (head.state == TRIAL_WAITING) { /* put back into the queue: it is anybody's but ours */
@@ -405,6 +443,8 @@ static int refresh_new(struct store_sqlite *q, struct trial_index *ix, struct er
         struct open_trial t = {.id = sqlite3_column_int64(st, 0),
                                .number = sqlite3_column_int64(st, 1)};
         rc = read_state(q, st, 2, t.id, &t.state, err);
+        if (rc == 0 && ix->anchor == 0 && trial_state_finished(t.state))
+            note_finished(ix, t.id, read_start(st, 3));
         if (rc == 0 && t.state == TRIAL_WAITING)
             rc = read_not_before(q, &t, err);
         if (rc == 0)
@@ -417,26 +457,59 @@ static int refresh_new(struct store_sqlite *q, struct trial_index *ix, struct er
     return rc;
 }
 
+/* Reads what the study is to do, and whether that is what the index knows. */
+static int read_directions(struct store_sqlite *q, struct trial_index *ix, bool *same,
+                           struct err *err)
+{
+    size_t n = ix->n_directions;
+    AUTO_FREE enum direction *there = calloc(n + 1, sizeof(*there));
+    if (there == NULL)
+        return err_set(err, ERR_NOMEM, "study");
+    int rc = sqlite_study_directions(&q->base, ix->study, there, &n, err);
+    *same = rc == 0 && n == ix->n_directions &&
+            (n == 0 || memcmp(there, ix->directions, n * sizeof(*there)) == 0);
+    return rc;
+}
+
+static int load_directions(struct store_sqlite *q, struct trial_index *ix, struct err *err)
+{
+    size_t n = 0, room;
+    int rc = sqlite_study_directions(&q->base, ix->study, NULL, &n, err);
+    if (rc < 0)
+        return rc;
+    enum direction *grown = realloc(ix->directions, (n + 1) * sizeof(*grown));
+    if (grown == NULL)
+        return err_set(err, ERR_NOMEM, "study");
+    ix->directions = grown;
+    ix->n_directions = room = n;
+    return sqlite_study_directions(&q->base, ix->study, grown, &room, err);
+}
+
 /* Whether the trials are those that the index knows, when a study of the same name could stand in
- * the place of one that was deleted: the newest known one has its number still, so as many came
- * before it, and the first one its start. */
+ * the place of one that was deleted: one that was finished started when it did. Where none was, a
+ * study with the same objectives and a trial in the place of the newest known one is as good, but
+ * for the distributions. */
 static int same_trials(struct store_sqlite *q, struct trial_index *ix, bool *same, struct err *err)
 {
     AUTO_RESET sqlite3_stmt *st = NULL;
-    int rc = sql_get(q, SQL_INDEX_SAME, &st, err);
+    int rc = sql_get(q, SQL_TRIAL_LOOK, &st, err);
     if (rc < 0)
         return rc;
-    (void)sqlite3_bind_int64(st, 1, ix->study);
-    (void)sqlite3_bind_int64(st, 2, ix->last_id);
+    (void)sqlite3_bind_int64(st, 1, ix->anchor != 0 ? ix->anchor : ix->last_id);
     rc = sql_step(q, st, err);
     if (rc < 0)
         return rc;
-    const char *born = sql_text(st, 1);
-    *same = (ix->total == 0 || (sqlite3_column_type(st, 0) != SQLITE_NULL &&
-                                sqlite3_column_int64(st, 0) == ix->last_number)) &&
-            (ix->born[0] == '\0' || strcmp(ix->born, born) == 0);
-    (void)snprintf(ix->born, sizeof(ix->born), "%s", born);
-    return 0;
+    bool there = rc == 1 && sqlite3_column_int64(st, 0) == ix->study;
+    if (ix->anchor != 0) {
+        *same = there && read_start(st, 3) == ix->anchor_us;
+        return 0;
+    }
+    dists_free(&ix->dists);
+    if (ix->total > 0 && (!there || sqlite3_column_int64(st, 2) != ix->last_number)) {
+        *same = false;
+        return 0;
+    }
+    return read_directions(q, ix, same, err);
 }
 
 /* Whether the study is still the one the index knows: ids are used again after a deletion. */
@@ -463,14 +536,11 @@ static int same_study(struct store_sqlite *q, struct trial_index *ix, bool *same
 
 static int load_study(struct store_sqlite *q, struct trial_index *ix, struct err *err)
 {
-    enum direction directions[1];
-    size_t n = ARRAY_LEN(directions);
     bool ignored;
     clear(ix);
     int rc = same_study(q, ix, &ignored, err);
     if (rc == 0)
-        rc = sqlite_study_directions(&q->base, ix->study, directions, &n, err);
-    ix->n_directions = n;
+        rc = load_directions(q, ix, err);
     return rc < 0 ? rc : refresh_new(q, ix, err);
 }
 

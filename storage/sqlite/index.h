@@ -21,7 +21,11 @@ struct undo {
 struct trial_index {
     int64_t study;
     char *name;
-    char born[CLOCK_TEXT_MAX]; /* when its first trial started; "" = not known */
+    /* A finished trial, and when it started: no other study's trial of that id did so then. 0: none
+     * is known. */
+    int64_t anchor, anchor_us;
+    bool anchor_now; /* it was finished by us, in the transaction that is open */
+    enum direction *directions;
     size_t n_directions;
     int64_t counts[TRIAL_STATES];
     int64_t total;                /* trials of the study */

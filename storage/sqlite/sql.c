@@ -106,15 +106,12 @@ static const char *const texts[SQL_COUNT] = {
         " LEFT JOIN trial_system_attributes a ON a.trial_id=t.trial_id AND a.key='" STORE_ATTR_OWNER
         "' WHERE t.trial_id=?1",
 
-    [SQL_INDEX_NEW] = "SELECT trial_id, number, state FROM trials WHERE study_id=?1 AND trial_id>?2"
-                      " ORDER BY trial_id",
+    [SQL_INDEX_NEW] = "SELECT trial_id, number, state, datetime_start FROM trials"
+                      " WHERE study_id=?1 AND trial_id>?2 ORDER BY trial_id",
     [SQL_INDEX_NOT_BEFORE] = "SELECT value_json FROM trial_system_attributes"
                              " WHERE trial_id=?1 AND key='" STORE_ATTR_NOT_BEFORE "'",
     [SQL_INDEX_WAITING] = "SELECT count(*) FROM trials WHERE +study_id=?1 AND trial_id>=?2"
                           " AND trial_id<=?3 AND state='WAITING'",
-    [SQL_INDEX_SAME] =
-        "SELECT (SELECT number FROM trials WHERE trial_id=?2 AND study_id=?1),"
-        " (SELECT datetime_start FROM trials WHERE study_id=?1 ORDER BY trial_id LIMIT 1)",
 
     [SQL_READ_TRIALS] =
         "SELECT trial_id, number, state, datetime_start, datetime_complete FROM trials"

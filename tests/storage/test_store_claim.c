@@ -282,6 +282,98 @@ Test(store_claim, survives_a_study_deleted_and_made_again_elsewhere)
     store_destroy(s);
 }
 
+/* SQLite gives a study's id again to one of the same name: nothing of the old one may be taken for
+ * the new one's. */
+static void make_again(struct store *other, int64_t study, int waiting)
+{
+    const enum direction both[] = {DIRECTION_MINIMIZE, DIRECTION_MAXIMIZE};
+    const struct trial queued = {.state = TRIAL_WAITING};
+    int64_t again = 0;
+    MUST(store_study_delete(other, study, &err));
+    MUST(store_study_create(other, "a", both, 2, &again, &err));
+    cr_assert_eq(again, study);
+    for (int i = 0; i < waiting; i++)
+        MUST(store_trial_create(other, study, &queued, NULL, NULL, &err));
+}
+
+static void expect_two_objectives(struct store *s, int64_t study, enum claim_kind kind)
+{
+    const struct dist whole = {.kind = DIST_INT, .low = 0, .high = 3, .step = 1};
+    const struct trial_param x = {"x", &whole, 1};
+    const double values[] = {1, 2};
+    struct store_claim c = must_claim(s, study, -1, kind);
+    cr_expect_eq(c.number, 0);
+    MUST(store_trial_params(s, c.id, &x, 1, &err));
+    MUST(store_trial_finish(s, c.id, TRIAL_COMPLETE, values, 2, &err));
+}
+
+Test(store_claim, a_study_made_again_with_a_queue_is_not_the_one_whose_queue_we_ran)
+{
+    ONLY_FOR_FILES();
+    const struct dist between = {.kind = DIST_FLOAT, .low = 0, .high = 1};
+    const struct trial_param x = {"x", &between, 0.5};
+    const struct trial queued = {.state = TRIAL_WAITING};
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    struct store *other = must_open(path);
+    int64_t a = must_study(s, "a");
+    MUST(store_trial_create(s, a, &queued, NULL, NULL, &err));
+    struct store_claim c = must_claim(s, a, -1, CLAIM_QUEUED);
+    MUST(store_trial_params(s, c.id, &x, 1, &err));
+    finish(s, c.id);
+    make_again(other, a, 2);
+    expect_two_objectives(s, a, CLAIM_QUEUED);
+    store_destroy(other);
+    store_destroy(s);
+}
+
+Test(store_claim, a_study_made_again_before_anything_started_has_its_own_objectives)
+{
+    ONLY_FOR_FILES();
+    const struct trial queued = {.state = TRIAL_WAITING};
+    for (int waiting = 0; waiting < 2; waiting++) {
+        const char *path = fresh_path();
+        struct store *s = must_open(path);
+        struct store *other = must_open(path);
+        int64_t a = must_study(s, "a"), counts[TRIAL_STATES];
+        for (int i = 0; i < waiting; i++)
+            MUST(store_trial_create(other, a, &queued, NULL, NULL, &err));
+        MUST(store_study_counts(s, a, counts, &err));
+        cr_expect_eq(counts[TRIAL_WAITING], waiting);
+        make_again(other, a, waiting);
+        expect_two_objectives(s, a, waiting > 0 ? CLAIM_QUEUED : CLAIM_NEW);
+        store_destroy(other);
+        store_destroy(s);
+    }
+}
+
+static int count_told(void *ctx, const struct trial *t)
+{
+    (void)t;
+    ++*(int *)ctx;
+    return 0;
+}
+
+Test(store_claim, a_study_whose_first_trial_others_start_is_still_the_same)
+{
+    const struct trial queued = {.state = TRIAL_WAITING};
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    struct store *other = must_open(path);
+    int64_t a = must_study(s, "a");
+    int told = 0;
+    for (int i = 0; i < 3; i++)
+        MUST(store_trial_create(other, a, &queued, NULL, NULL, &err));
+    MUST(store_trials_sync(s, a, 0, count_told, &told, &err));
+    cr_expect_eq(told, 3);
+    told = 0;
+    (void)must_claim(other, a, -1, CLAIM_QUEUED);
+    MUST(store_trials_sync(s, a, 0, count_told, &told, &err));
+    cr_expect_eq(told, 1, "all were told again");
+    store_destroy(other);
+    store_destroy(s);
+}
+
 Test(store_claim, processes_never_share_a_trial_and_meet_the_target_exactly, .timeout = 60)
 {
     enum { PROCESSES = 3, TARGET = 120 };
