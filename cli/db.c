@@ -41,13 +41,19 @@ struct db {
     int64_t broken, notes;
 };
 
-static int failed(const char *url, const struct err *err)
+/* shown: without passwords. */
+static int failed_at(const char *shown, const struct err *err)
 {
-    char shown[512];
-    cli_error("%s: %s", text_mask_url(url, shown, sizeof(shown)), err->msg);
+    cli_error("%s: %s", shown, err->msg);
     return err->code == ERR_INVALID || err->code == ERR_NOTFOUND || err->code == ERR_EXISTS
                ? EXIT_USAGE
                : EXIT_STORE;
+}
+
+static int failed(const char *url, const struct err *err)
+{
+    char shown[512];
+    return failed_at(text_mask_url(url, shown, sizeof(shown)), err);
 }
 
 /* --- check
@@ -183,6 +189,29 @@ static int upgrade(struct db *db, const char *url)
 /* --- copy
  * ---------------------------------------------------------------------------------------------- */
 
+/* Before a store is made for them. */
+static int find_studies(struct store *src, const struct cli_words *names, struct err *err)
+{
+    int64_t study;
+    int rc = 0;
+    for (size_t i = 0; i < names->n && rc == 0; i++) {
+        rc = store_study_find(src, names->v[i], &study, err);
+        if (rc == -ERR_NOTFOUND)
+            (void)err_set(err, ERR_NOTFOUND, "there is no study '%s' to copy", names->v[i]);
+    }
+    return rc;
+}
+
+/* It may be either that is the reason: what the store says names a file or a study. */
+static int not_copied(const char *from, const char *to, const struct err *err)
+{
+    char source[256], target[256];
+    AUTO(buf_free) struct buf both = BUF_INIT;
+    buf_printf(&both, "%s to %s", text_mask_url(from, source, sizeof(source)),
+               text_mask_url(to, target, sizeof(target)));
+    return failed_at(buf_str(&both), err);
+}
+
 static int copy(struct db *db, const char *from, const char *to)
 {
     const struct store_opts read = {.read_only = true, .busy_ms = 10000};
@@ -193,13 +222,16 @@ static int copy(struct db *db, const char *from, const char *to)
     struct store_copied done = {0};
     struct err err = {0};
     int rc = store_open(&src, from, &read, &err);
+    if (rc == 0)
+        rc = find_studies(src, &db->studies, &err);
     if (rc < 0)
         return failed(from, &err);
     rc = store_open(&dst, to, &write, &err);
-    if (rc == 0)
-        rc = store_copy(dst, src, &opts, &done, &err);
     if (rc < 0)
         return failed(to, &err);
+    rc = store_copy(dst, src, &opts, &done, &err);
+    if (rc < 0)
+        return not_copied(from, to, &err);
     if (db->json) {
         (void)printf("{\"studies\":%" PRId64 ",\"trials\":%" PRId64 ",\"running\":%" PRId64
                      ",\"kept_ids\":%s}\n",

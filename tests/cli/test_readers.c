@@ -455,3 +455,21 @@ Test(readers, a_store_that_is_missing_or_foreign_says_so)
     (void)COMPLAINT("status", "--storage", FORKLESS); /* a file, but no database */
     cr_expect_eq(code, EXIT_USAGE);
 }
+
+Test(readers, a_study_that_is_not_there_is_not_copied_and_no_store_is_made_for_it)
+{
+    char to[96];
+    int code;
+    (void)snprintf(to, sizeof(to), "%s/new.db", dir);
+    const char *said = COMPLAINT("db", "copy", "--study", "one", "--study", "nope", db, to);
+    cr_expect_eq(code, EXIT_USAGE);
+    cr_expect_not_null(strstr(said, db), "%s", said);
+    cr_expect_not_null(strstr(said, "no study 'nope'"), "%s", said);
+    cr_expect_null(strstr(said, to), "%s", said);
+    cr_expect_neq(access(to, F_OK), 0, "a store was made");
+    (void)RUN("db", "copy", "--study", "one", db, to);
+    cr_expect_eq(code, EXIT_OK);
+    said = COMPLAINT("db", "copy", db, to); /* it is there by now */
+    cr_expect_eq(code, EXIT_USAGE);
+    cr_expect(strstr(said, db) != NULL && strstr(said, to) != NULL, "%s", said);
+}
