@@ -27,12 +27,15 @@ int sqlite_sync(struct store *s, struct err *err)
 }
 
 /* After a failed sync: copies all of the log into the database, syncs that, and empties the log,
- * whose lost part would otherwise hide what follows it. */
+ * whose lost part would otherwise hide what follows it. Whatever is in the way of that, a reader
+ * too, the commit before it stands: never ERR_BUSY, after which nothing would be stored. */
 static int write_anew(struct store_sqlite *q, struct err *err)
 {
     if (sqlite3_wal_checkpoint_v2(q->db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) !=
         SQLITE_OK)
-        return sql_fail(q, err);
+        return err_set(err, ERR_UNAVAILABLE,
+                       "%s: the write-ahead log could not be synced to disk, nor written anew: %s",
+                       q->path, sqlite3_errmsg(q->db));
     atomic_store(&q->sync_failed, false);
     return sqlite_sync(&q->base, err); /* that it is empty */
 }

@@ -1,6 +1,7 @@
 /* Batches, locks, and what happens when a writer dies or the disk is full. */
 #include <errno.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -296,5 +297,31 @@ Test(store_batch, a_sync_that_fails_in_a_checkpoint_is_not_forgotten)
     REFUSED(ERR_UNAVAILABLE, store_sync(s, &err));
     MUST(store_study_attr_set(s, a, ATTR_USER, "k", "1", &err));
     MUST(store_sync(s, &err));
+    store_destroy(s);
+}
+
+/* The batch stands, so nobody may be told that nothing of it does. */
+Test(store_batch, a_reader_in_the_way_of_writing_anew_leaves_it_open_whether_the_batch_is_stored)
+{
+    ONLY_FOR_FILES();
+    const struct store_opts opts = {.busy_ms = 100};
+    const char *path = fresh_path();
+    struct store *s = NULL;
+    sqlite3 *reader = NULL;
+    MUST(store_open(&s, path, &opts, &err));
+    int64_t a = must_study(s, "a");
+    cr_assert_eq(sqlite3_open(path, &reader), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM trials", NULL, NULL, NULL),
+                 SQLITE_OK);
+    fail_next_sync = true;
+    REFUSED(ERR_UNAVAILABLE, store_sync(s, &err));
+    MUST(store_begin(s, &err));
+    MUST(store_trial_create(s, a, NULL, NULL, NULL, &err));
+    REFUSED(ERR_UNAVAILABLE, store_commit(s, true, &err));
+    cr_expect_str_eq(rows(path, "SELECT count(*) FROM trials"), "1");
+    cr_assert_eq(sqlite3_exec(reader, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+    (void)sqlite3_close(reader);
+    MUST(store_begin(s, &err));
+    MUST(store_commit(s, true, &err));
     store_destroy(s);
 }
