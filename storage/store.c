@@ -1,9 +1,11 @@
 /* What is true for every backend: argument checks, then the backend's operation. */
 #include <assert.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "storage/module.h"
@@ -197,8 +199,10 @@ static const char *direction_name(enum direction d)
 static int check_same_directions(struct store *s, const char *name, int64_t study,
                                  const enum direction *wanted, size_t n_wanted, struct err *err)
 {
-    enum direction there[16];
-    size_t n = ARRAY_LEN(there);
+    size_t n = n_wanted;
+    AUTO_FREE enum direction *there = calloc(n_wanted, sizeof(*there));
+    if (there == NULL)
+        return err_set(err, ERR_NOMEM, "directions of study '%s'", name);
     int rc = s->ops->study_directions(s, study, there, &n, err);
     if (rc < 0)
         return rc;
@@ -206,7 +210,7 @@ static int check_same_directions(struct store *s, const char *name, int64_t stud
         return err_set(err, ERR_CONFLICT,
                        "study '%s' exists with %zu objective%s, not %zu: choose another name", name,
                        n, n == 1 ? "" : "s", n_wanted);
-    for (size_t i = 0; i < n && i < ARRAY_LEN(there); i++) {
+    for (size_t i = 0; i < n; i++) {
         if (there[i] != wanted[i])
             return err_set(err, ERR_CONFLICT,
                            "study '%s' exists and is to %s objective %zu, not to %s it: choose "

@@ -34,6 +34,22 @@ Test(store_study, opening_with_other_directions_is_a_conflict)
     store_destroy(s);
 }
 
+Test(store_study, the_last_of_many_directions_counts_too)
+{
+    enum { MANY = 40 };
+    struct store *s = must_open(fresh_path());
+    enum direction wanted[MANY];
+    int64_t a, again;
+    for (int i = 0; i < MANY; i++)
+        wanted[i] = DIRECTION_MINIMIZE;
+    MUST(store_study_create(s, "a", wanted, MANY, &a, &err));
+    MUST(store_study_open(s, "a", wanted, MANY, &again, &err));
+    cr_expect_eq(a, again);
+    wanted[MANY - 1] = DIRECTION_MAXIMIZE;
+    REFUSED(ERR_CONFLICT, store_study_open(s, "a", wanted, MANY, &again, &err));
+    store_destroy(s);
+}
+
 Test(store_study, names_must_be_utf8_and_at_most_512_characters)
 {
     struct store *s = must_open(fresh_path());
