@@ -20,6 +20,7 @@
 struct known_trial {
     const char *study;
     int64_t number;
+    int64_t id;     /* in the store, as it was found for its first entry; 0 = not yet */
     unsigned next;  /* part */
     bool broken;    /* one of its entries is damaged */
     bool told;      /* that it is in the report */
@@ -78,16 +79,23 @@ static int look(void *ctx, const struct trial *t)
     return 0;
 }
 
-/* Errors: ERR_NOTFOUND also when the trial of that number is another one. */
-static int find_trial(const struct replay *r, const struct entry *e, int64_t *id,
-                      struct there *there, struct err *err)
+/* A number has no index in Optuna's schema: the store looks through the study for it. */
+static int find_id(const struct replay *r, struct known_trial *t, struct err *err)
 {
     int64_t study = 0;
-    int rc = store_study_find(r->s, e->study, &study, err);
+    if (t->id != 0)
+        return 0;
+    int rc = store_study_find(r->s, t->study, &study, err);
+    return rc < 0 ? rc : store_trial_find(r->s, study, t->number, &t->id, err);
+}
+
+/* Errors: ERR_NOTFOUND also when the trial of that number is another one. */
+static int find_trial(const struct replay *r, struct known_trial *t, struct there *there,
+                      struct err *err)
+{
+    int rc = find_id(r, t, err);
     if (rc == 0)
-        rc = store_trial_find(r->s, study, e->number, id, err);
-    if (rc == 0)
-        rc = store_trial_get(r->s, *id, WANT_SYSTEM_ATTRS, look, there, err);
+        rc = store_trial_get(r->s, t->id, WANT_SYSTEM_ATTRS, look, there, err);
     return rc == 0 && !there->ours ? -ERR_NOTFOUND : rc;
 }
 
@@ -120,7 +128,8 @@ static int put_entry(struct replay *r, const struct entry *spooled, struct known
 {
     struct there there = {.owner = r->data->owner};
     struct entry e = *spooled;
-    int rc = find_trial(r, spooled, &e.trial, &there, err);
+    int rc = find_trial(r, t, &there, err);
+    e.trial = t->id;
     if (rc == -ERR_NOTFOUND) {
         r->report->missing++;
         return 0;
