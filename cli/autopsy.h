@@ -12,7 +12,8 @@ struct autopsy {
     const struct forker *forker; /* static; NULL: none that is known */
 };
 
-/* Reads evidence.json in the directory, if there is one. The file may be damaged or another
+/* Reads evidence.json in the directory, if there is one; out is zeroed but for what
+ * autopsy_take_fork has put there. The file may be damaged or another
  * program's: what cannot be read is missing. */
 void autopsy_read(struct autopsy *out, const char *dir);
 /* The same from a document (executor/evidence/evidence.h). */

@@ -235,7 +235,9 @@ static void print_json(const struct compare *c, const struct gate_group *groups,
 static int nothing(const struct compare *c)
 {
     if (c->run == NULL)
-        cli_error("there is no run with results yet: workers send rows for finetune_results");
+        cli_error(
+            "there is no run with results yet: the XGBoost worker and workers that send rows have "
+            "some (docs/worker-contract.md); forkless best tells of other sweeps");
     else if (c->failed + c->rolled_back > 0 && c->without == 0)
         cli_error("run '%s' has no results to compare: %" PRId64 " rows failed, %" PRId64
                   " were rolled back",

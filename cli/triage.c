@@ -207,7 +207,9 @@ static void print_cryptos(const struct look *l)
     if (l->counts.n > 0)
         table_print(&table);
     else
-        (void)puts("no trainings");
+        (void)puts(
+            "no trainings: only the XGBoost worker records them; forkless trials --state fail "
+            "and forkless why N tell of others");
 }
 
 static void print_next(const struct look *l)

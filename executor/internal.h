@@ -114,8 +114,9 @@ struct run {
     json_t *rows;      /* result rows, stored with the outcome */
 
     bool metric_found, metric_bad;
-    double metric;        /* last value on stdout */
-    char guess[80];       /* while none was found: "accuracy=0.93", which may have been meant */
+    double metric;  /* last value on stdout */
+    char guess[80]; /* "accuracy=0.93", which may have been meant; a line whose metric is no number
+                     */
     enum fail_class seen; /* strongest class given away by its output */
     char seen_line[200];  /* the line that did */
 

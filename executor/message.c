@@ -288,6 +288,9 @@ int stdout_line(void *slot, const char *line, size_t n)
     }
     r->metric_found = true;
     r->metric_bad = m.bad;
+    if (m.bad)
+        (void)snprintf(r->guess, sizeof(r->guess), "%.*s",
+                       (int)(n < sizeof(r->guess) ? n : sizeof(r->guess) - 1), line);
     r->metric = m.value;
     bool prune = false;
     if (m.has_step && !m.bad)

@@ -141,7 +141,7 @@ static void conclude(struct slot *s, int status, int sig)
     } else if (status == 0 && r->prune_wanted && !r->metric_found) {
         run_pruned(r);
     } else if (status == 0 && r->metric_found) {
-        run_fail(r, FAIL_NAN, "%s on stdout is no number", metric);
+        run_fail(r, FAIL_NAN, "%s on stdout is no number: saw %s", metric, r->guess);
     } else if (status == 0) {
         conclude_without_result(r);
     } else {

@@ -48,7 +48,7 @@ static int check_range(struct dist *d, struct err *err)
         return bounds_error(err, d, "bounds of an int must be whole numbers within 2^53");
     if (d->low > d->high)
         return bounds_error(err, d, "low must not be above high");
-    if (d->log && d->low < is_int)
+    if (d->log && is_int && d->low < 1)
         return bounds_error(err, d, "a log scale of ints needs low >= 1");
     if (d->log && d->low <= 0)
         return bounds_error(err, d, "a log scale needs low > 0");

@@ -215,11 +215,34 @@ static int apply_command(struct spec_doc *doc, const struct spec_source *src, st
     return set_path(doc, "run.command", list, p);
 }
 
+/* Whether a setting before this one has its name: which of the two was meant nobody can know. */
+static bool is_set_twice(const struct spec_source *src, size_t i)
+{
+    size_t n = strcspn(src->settings[i], "=");
+    for (size_t k = 0; k < i; k++) {
+        if (strcspn(src->settings[k], "=") == n &&
+            strncmp(src->settings[k], src->settings[i], n) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int refuse_twice(struct spec_doc *doc, const char *setting, struct problems *p)
+{
+    const char *origin = pool_printf(doc->pool, "argument '%.100s'", setting);
+    if (origin == NULL)
+        return no_memory(doc, p);
+    struct yaml_node at = {.origin = origin};
+    problem_at(p, &at, "", "'%.*s' is given twice", (int)strcspn(setting, "="), setting);
+    return 0;
+}
+
 int spec_apply(struct spec_doc *doc, const struct spec_source *src, struct problems *p)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < src->n_settings; i++)
-        rc = apply_setting(doc, src->settings[i], src->path != NULL, p);
+        rc = is_set_twice(src, i) ? refuse_twice(doc, src->settings[i], p)
+                                  : apply_setting(doc, src->settings[i], src->path != NULL, p);
     for (size_t i = 0; rc == 0 && i < src->n_options; i++) {
         const struct spec_option *o = &src->options[i];
         const char *origin = pool_printf(doc->pool, "option %s", o->option);

@@ -12,6 +12,7 @@ static void take(struct autopsy *a, const char *text)
     struct err err;
     AUTO_JSON json_t *doc = json_read(text, strlen(text), &err);
     cr_assert(doc != NULL, "%s", err.msg);
+    *a = (struct autopsy){0};
     autopsy_take(a, doc);
 }
 

@@ -81,6 +81,7 @@ Test(dist, refusals_say_what_is_wrong)
         {"{\"type\":\"float\",\"low\":2,\"high\":1}",
          "low must not be above high, but the bounds are 2.0 and 1.0"},
         {"{\"type\":\"float\",\"low\":0,\"high\":1,\"log\":true}", "a log scale needs low > 0"},
+        {"{\"type\":\"float\",\"low\":-2,\"high\":1,\"log\":true}", "a log scale needs low > 0"},
         {"{\"type\":\"int\",\"low\":0,\"high\":1,\"log\":true}", "low >= 1"},
         {"{\"type\":\"float\",\"low\":NaN,\"high\":1}", "low must be a number"},
         {"{\"type\":\"float\",\"low\":0,\"high\":1,\"step\":\"x\"}", "step must be a number"},

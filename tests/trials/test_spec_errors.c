@@ -352,6 +352,17 @@ Test(spec_errors, a_misspelt_section_on_a_command_line_is_no_parameter)
     cr_expect(strstr(says, "'bugdet', did you mean 'budget'?") != NULL, "%s", says);
 }
 
+Test(spec_errors, one_name_given_twice_on_a_command_line_is_refused)
+{
+    static const char *const settings[] = {"x=float:0..1", "x.log=true", "x=int:5..9"};
+    static const char *const command[] = {"train", "${x}"};
+    struct spec_source src = {.settings = settings,
+                              .n_settings = ARRAY_LEN(settings),
+                              .command = command,
+                              .n_command = ARRAY_LEN(command)};
+    cr_expect_str_eq(mistakes(&src), "argument 'x=int:5..9': 'x' is given twice");
+}
+
 Test(spec_errors, a_command_line_is_told_what_command_lines_need)
 {
     static const char *const settings[] = {"lr=float:0..1", "python"};
