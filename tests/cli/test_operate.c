@@ -348,9 +348,15 @@ Test(operate, a_factor_that_ftf_config_overrides_is_told_once)
                 "budget: {trials: 1}\n",
                 f);
     (void)fclose(f);
-    const char *const argv[] = {FORKLESS, "run", "--dir", "runs", "t.yaml", NULL};
-    const char *const own[] = {
-        FORKLESS, "run", "--dir", "runs", "t.yaml", "run.env.CVN_LOSS_FUNCTION=focal", NULL};
+    const char *const argv[] = {FORKLESS, "run", "--memory=off", "--dir", "runs", "t.yaml", NULL};
+    const char *const own[] = {FORKLESS,
+                               "run",
+                               "--memory=off",
+                               "--dir",
+                               "runs",
+                               "t.yaml",
+                               "run.env.CVN_LOSS_FUNCTION=focal",
+                               NULL};
     cr_assert_eq(sandbox_wait(sandbox_start(argv), 60), EXIT_OK, "%s", sandbox_text("err"));
     const char *const told[] = {
         "CVN_LOSS_FUNCTION=binary:logistic of ftf_config is over the spec: factor focal_loss "
