@@ -10,6 +10,7 @@
  * measured twice: in our server, from its arrival to its reply, from its metrics, while 16 Python
  * clients want more CPU than there is; and in 16 clients of ours that make a call every 20 ms, from
  * the call to its return. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -28,8 +30,22 @@
 
 extern char **environ;
 
-enum { PARAMS = 8, STEPS = 10, MOST_CLIENTS = 16, PORT = 13971, METRICS_PORT = 13972 };
+enum { PARAMS = 8, STEPS = 10, MOST_CLIENTS = 16 };
 enum { PACED_CALLS = 250, PACE_MS = 20, SYNCS = 1000 };
+
+static int serve_port, metrics_port; /* of the server that is measured */
+
+/* A port where nobody listens: what is left of another run shall not be measured. */
+static int free_port(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof(at);
+    AUTO_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&at, n) < 0 ||
+        getsockname(fd, (struct sockaddr *)&at, &n) < 0)
+        bench_die("a free port");
+    return ntohs(at.sin_port);
+}
 
 struct child {
     pid_t pid;
@@ -64,6 +80,7 @@ static void stop(struct child *c, int sig)
     (void)fclose(c->in);
     (void)fclose(c->out);
     (void)waitpid(c->pid, NULL, 0);
+    c->pid = 0;
 }
 
 static void expect(struct child *c, const char *word)
@@ -93,7 +110,7 @@ static void run_clients(const char *python, pid_t server, int clients, int trial
 {
     struct child c[MOST_CLIENTS];
     char port[16], count[16];
-    (void)snprintf(port, sizeof(port), "%d", PORT);
+    (void)snprintf(port, sizeof(port), "%d", serve_port);
     (void)snprintf(count, sizeof(count), "%d", trials);
     char *const argv[] = {(char *)python, (char *)PROXY_CLIENT, port, count, NULL};
     for (int i = 0; i < clients; i++)
@@ -108,6 +125,8 @@ static void run_clients(const char *python, pid_t server, int clients, int trial
     for (int i = 0; i < clients; i++)
         expect(&c[i], "done");
     double n = clients * trials;
+    if (server_cpu_ms(server) <= cpu)
+        bench_die("a server that did nothing");
     out->trials_per_s = n / ((bench_now_ms() - begun) / 1000);
     out->cpu_ms = (server_cpu_ms(server) - cpu) / n;
     for (int i = 0; i < clients; i++)
@@ -118,8 +137,8 @@ static struct child start_ours(const char *dir)
 {
     char url[512], listen[32], metrics[32];
     (void)snprintf(url, sizeof(url), "sqlite:///%s/ours.db", dir);
-    (void)snprintf(listen, sizeof(listen), "127.0.0.1:%d", PORT);
-    (void)snprintf(metrics, sizeof(metrics), "127.0.0.1:%d", METRICS_PORT);
+    (void)snprintf(listen, sizeof(listen), "127.0.0.1:%d", serve_port);
+    (void)snprintf(metrics, sizeof(metrics), "127.0.0.1:%d", metrics_port);
     char *const argv[] = {(char *)SERVE, (char *)"--storage", url,     (char *)"--listen",
                           listen,        (char *)"--metrics", metrics, NULL};
     return start(argv);
@@ -129,7 +148,7 @@ static struct child start_optunas(const char *python, const char *dir)
 {
     char url[512], port[16];
     (void)snprintf(url, sizeof(url), "sqlite:///%s/optuna.db", dir);
-    (void)snprintf(port, sizeof(port), "%d", PORT);
+    (void)snprintf(port, sizeof(port), "%d", serve_port);
     char *const argv[] = {(char *)python, (char *)PROXY_SERVER, url, port, NULL};
     return start(argv);
 }
@@ -137,7 +156,7 @@ static struct child start_optunas(const char *python, const char *dir)
 static struct child start_floor(const char *file)
 {
     char port[16];
-    (void)snprintf(port, sizeof(port), "%d", PORT);
+    (void)snprintf(port, sizeof(port), "%d", serve_port);
     char *const argv[] = {(char *)GRPC_FLOOR, port, (char *)file, NULL};
     return start(argv);
 }
@@ -156,7 +175,7 @@ static double metric(const char *text, const char *name)
 static struct calls count_params(void)
 {
     char url[64], text[65536] = "";
-    (void)snprintf(url, sizeof(url), "http://127.0.0.1:%d/metrics", METRICS_PORT);
+    (void)snprintf(url, sizeof(url), "http://127.0.0.1:%d/metrics", metrics_port);
     char *const argv[] = {(char *)"curl", (char *)"-s", url, NULL};
     bench_command(argv, NULL, &(struct cost){0}, text, sizeof(text));
     return (struct calls){metric(text, "_bucket{method=\"SetTrialParameter\",le=\"0.001\"} "),
@@ -192,7 +211,7 @@ static struct store *open_client(int64_t *study)
     struct store *s = NULL;
     struct err err = {0};
     char url[64];
-    (void)snprintf(url, sizeof(url), "grpc://127.0.0.1:%d", PORT);
+    (void)snprintf(url, sizeof(url), "grpc://127.0.0.1:%d", serve_port);
     if (store_open(&s, url, NULL, &err) < 0 ||
         store_study_open(s, "c", &minimize, 1, study, &err) < 0)
         bench_die(err.msg);
@@ -241,11 +260,12 @@ static void time_paced(const char *self, double *p50, double *p99)
 {
     static double took[MOST_CLIENTS * PACED_CALLS];
     struct child c[MOST_CLIENTS];
-    char index[16], line[64];
+    char port[16], index[16], line[64];
     int n = 0;
+    (void)snprintf(port, sizeof(port), "%d", serve_port);
     for (int i = 0; i < MOST_CLIENTS; i++) {
         (void)snprintf(index, sizeof(index), "%d", i);
-        char *const argv[] = {(char *)self, (char *)"--client", index, NULL};
+        char *const argv[] = {(char *)self, (char *)"--client", port, index, NULL};
         c[i] = start(argv);
     }
     for (int i = 0; i < MOST_CLIENTS; i++)
@@ -310,30 +330,45 @@ struct result {
     double sync_p50, sync_p99, call_p50, call_p99, c_per_s;
 };
 
-static void run_rounds(const char *python, pid_t server, int trials, int more, struct round *out)
+static void run_rounds(const char *python, pid_t pid, int trials, int more, struct round *out)
 {
     for (size_t i = 0; i < ROUNDS; i++)
-        run_clients(python, server, clients[i], trials / clients[i] + more, &out[i]);
+        run_clients(python, pid, clients[i], trials / clients[i] + more, &out[i]);
+}
+
+static struct child server;
+
+/* A measurement that failed leaves no server behind. */
+static void kill_server(void)
+{
+    if (server.pid > 0)
+        (void)kill(server.pid, SIGKILL);
 }
 
 static void measure(const char *python, const char *self, const char *dir, struct result *r)
 {
     char file[512];
     (void)snprintf(file, sizeof(file), "%s/floor", dir);
-    struct child server = start_optunas(python, dir);
+    serve_port = free_port();
+    server = start_optunas(python, dir);
     run_rounds(python, server.pid, 60, 8, r->theirs);
     stop(&server, SIGKILL);
+    serve_port = free_port();
     server = start_floor(NULL);
     run_rounds(python, server.pid, 300, 20, r->empty);
     stop(&server, SIGKILL);
+    serve_port = free_port();
     server = start_floor(file);
     run_rounds(python, server.pid, 300, 20, r->synced);
     stop(&server, SIGKILL);
     time_syncs(dir, &r->sync_p50, &r->sync_p99);
+    serve_port = free_port();
+    metrics_port = free_port();
     server = start_ours(dir);
     struct calls before = {0};
     for (size_t i = 0; i < ROUNDS; i++) {
-        before = count_params();
+        if (i == ROUNDS - 1)
+            before = count_params();
         run_clients(python, server.pid, clients[i], 300 / clients[i] + 20, &r->ours[i]);
     }
     r->params = count_params();
@@ -390,11 +425,14 @@ int main(int argc, char **argv)
     static struct result r;
     const char *python = getenv("FORKLESS_PYTHON");
     char dir[256];
-    if (argc == 3 && strcmp(argv[1], "--client") == 0)
-        return paced_client(argv[2]);
+    if (argc == 4 && strcmp(argv[1], "--client") == 0) {
+        serve_port = atoi(argv[2]);
+        return paced_client(argv[3]);
+    }
     if (python == NULL)
         bench_die("FORKLESS_PYTHON names no Python with optuna and grpcio");
     bench_dir("proxy", dir, sizeof(dir));
+    (void)atexit(kill_server);
     measure(python, argv[0], dir, &r);
     bench_remove_dir(dir);
     print(&r);
