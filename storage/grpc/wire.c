@@ -136,6 +136,8 @@ int wire_check_texts(const ProtobufCMessageDescriptor *descriptor, const void *b
                      struct err *err)
 {
     int rc = 0;
+    if (n == 0) /* bytes may be NULL */
+        return 0;
     const uint8_t *at = bytes, *end = at + n;
     while (at < end && rc == 0) {
         uint64_t tag = take_varint(&at, end);
