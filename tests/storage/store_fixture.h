@@ -56,6 +56,9 @@ struct store *must_open(const char *url);
 int64_t must_study(struct store *s, const char *name);
 /* Claims a trial that has to be of that kind. */
 struct store_claim must_claim(struct store *s, int64_t study, int64_t target, enum claim_kind kind);
+/* Ends the trial in a batch of its own with the value 1, as often as a guard of the batch turns out
+ * to be wrong. Returns what the store answered. */
+int finish_in_batch(struct store *s, int64_t trial);
 /* All rows of a query: columns joined with '|', rows with '\n'; NULL is "NULL". Until the next
  * call. */
 const char *rows(const char *path, const char *sql);

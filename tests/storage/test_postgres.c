@@ -296,19 +296,6 @@ Test(postgres, a_return_that_was_not_answered_puts_nothing_of_others_back)
     cut_stop(relay);
 }
 
-static int finish_in_batch(struct store *s, int64_t trial)
-{
-    const double v = 1;
-    for (;;) {
-        MUST(store_begin(s, &err));
-        int rc = store_trial_finish(s, trial, TRIAL_COMPLETE, &v, 1, &err);
-        int committed = store_commit(s, true, &err);
-        store_rollback(s);
-        if (committed != -ERR_BUSY) /* a guard was wrong: once more, with a look */
-            return rc < 0 ? rc : committed;
-    }
-}
-
 Test(postgres, an_id_with_more_than_32_bits_is_of_no_study)
 {
     const int64_t far = INT64_C(1) << 40;

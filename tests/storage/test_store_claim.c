@@ -85,19 +85,6 @@ Test(store_claim, a_trial_that_is_given_back_waits_for_anybody)
 
 static const struct dist unit = {.kind = DIST_FLOAT, .low = 0, .high = 1};
 
-static int finish_in_batch(struct store *s, int64_t trial)
-{
-    const double v = 1;
-    for (;;) {
-        MUST(store_begin(s, &err));
-        int rc = store_trial_finish(s, trial, TRIAL_COMPLETE, &v, 1, &err);
-        int committed = store_commit(s, true, &err);
-        store_rollback(s);
-        if (committed != -ERR_BUSY) /* a guard was wrong: once more, with a look */
-            return rc < 0 ? rc : committed;
-    }
-}
-
 Test(store_claim, a_trial_that_was_failed_by_others_cannot_be_finished)
 {
     ONLY_WITH_TRANSACTIONS();

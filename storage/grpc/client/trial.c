@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "base/array.h"
-#include "base/clock.h"
 #include "storage/grpc/client/client.h"
+#include "storage/times.h"
 
 /* ---- reading ---- */
 
@@ -265,18 +265,6 @@ static int check_count(struct store_grpc *g, struct mirror *m, enum trial_state 
                    trial_state_name(state), m->n_directions, m->n_directions == 1 ? "" : "s", n);
 }
 
-/* The times that a state demands, as every backend gives them. */
-static void complete_times(struct trial *t)
-{
-    int64_t now = clock_utc_us();
-    if (t->start_us == 0 && t->state != TRIAL_WAITING)
-        t->start_us = t->complete_us != 0 ? t->complete_us : now;
-    if (!trial_state_finished(t->state))
-        t->complete_us = 0;
-    else if (t->complete_us == 0)
-        t->complete_us = now;
-}
-
 static int add_created(struct store_grpc *g, struct mirror *m, int64_t id, int64_t *number,
                        struct err *err)
 {
@@ -309,7 +297,7 @@ int grpc_trial_create(struct store *s, int64_t study, const struct trial *tmpl, 
     int64_t made = 0;
     if (m == NULL)
         return err_set(err, ERR_NOMEM, "a trial");
-    complete_times(&t);
+    times_complete(&t);
     int rc = check_count(g, m, t.state, t.n_values, err);
     if (rc == 0) /* so that what is new then is ours */
         rc = mirror_refresh(g, m, err);
