@@ -72,7 +72,10 @@ static void on_look(void *ctx, const struct evidence_result *r)
         d->stacks_wait_ms =
             2 * d->stacks_wait_ms < STACKS_WAIT_MAX_MS ? 2 * d->stacks_wait_ms : STACKS_WAIT_MAX_MS;
     }
-    slot_feed(s, proven ? WK_EV_STUCK : WK_EV_FREE);
+    if (proven)
+        slot_feed_stuck(s, r->verdict.in_fork ? proc_age_ms(r->verdict.pid) : 0);
+    else
+        slot_feed(s, WK_EV_FREE);
 }
 
 void deadlock_begin(struct slot *s)

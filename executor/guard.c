@@ -242,14 +242,6 @@ static pid_t process_of(pid_t tid)
     return group != NULL && sscanf(group, " Tgid: %d", &pid) == 1 ? pid : 0;
 }
 
-static uint64_t now_ticks(void)
-{
-    struct timespec ts;
-    (void)clock_gettime(CLOCK_BOOTTIME, &ts);
-    return ((uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000) *
-           (uint64_t)sysconf(_SC_CLK_TCK) / 1000;
-}
-
 /* What was read a moment ago holds: a library that matters has threads of its own, and there are no
  * new ones. */
 static bool look_known(struct fork_call *f, const struct fork_call *last)
@@ -272,7 +264,7 @@ static void look(struct fork_call *f, const struct fork_call *last)
     f->pid = f->threads == 1 ? f->tid : process_of(f->tid);
     if (f->threads < 2 || f->pid == 0)
         return; /* alone: most forks end here */
-    f->start_ticks = now_ticks();
+    f->start_ticks = proc_now_ticks();
     if (look_known(f, last))
         return;
     f->looked_ms = clock_mono_ms();

@@ -376,6 +376,8 @@ void slot_drop_spare(struct slot *s);
 void slot_ready(void *ctx, uint64_t key, uint32_t events);
 void slot_start(struct slot *s);
 void slot_feed(struct slot *s, enum wk_event_type type);
+/* A look has found a deadlock, which lasts so long already. */
+void slot_feed_stuck(struct slot *s, uint64_t for_ms);
 void slot_release(struct slot *s);
 /* Stops the worker because its trial is pruned and it has no channel to be told through. */
 void slot_prune(struct slot *s);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -181,6 +182,22 @@ static void add_cpu(void *ctx, pid_t pid)
 uint64_t proc_ticks_ms(unsigned long long ticks)
 {
     return ticks * 1000u / (unsigned long)sysconf(_SC_CLK_TCK);
+}
+
+uint64_t proc_now_ticks(void)
+{
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_BOOTTIME, &ts);
+    return ((uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000) *
+           (uint64_t)sysconf(_SC_CLK_TCK) / 1000;
+}
+
+uint64_t proc_age_ms(pid_t pid)
+{
+    struct proc_stat st;
+    uint64_t now = proc_now_ticks();
+    return proc_read_stat(pid, &st) && st.start_ticks < now ? proc_ticks_ms(now - st.start_ticks)
+                                                           : 0;
 }
 
 uint64_t proc_tree_cpu_ms(pid_t pid)

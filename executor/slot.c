@@ -265,11 +265,11 @@ void slot_prune(struct slot *s)
     slot_feed(s, WK_EV_STOP);
 }
 
-void slot_feed(struct slot *s, enum wk_event_type type)
+static void feed(struct slot *s, enum wk_event_type type, uint64_t for_ms)
 {
     if (!s->alive)
         return;
-    unsigned todo = wk_step(&s->fsm, (struct wk_event){type, executor_now(s->ex)});
+    unsigned todo = wk_step(&s->fsm, (struct wk_event){type, executor_now(s->ex), for_ms});
     if (todo & WK_DO_PROBE)
         probe(s);
     if (todo & WK_DO_LOOK)
@@ -286,6 +286,16 @@ void slot_feed(struct slot *s, enum wk_event_type type)
     if (type != WK_EV_ACTIVITY)
         arm_timer(
             s); /* activity only moves deadlines away: the timer finds that out when it fires */
+}
+
+void slot_feed(struct slot *s, enum wk_event_type type)
+{
+    feed(s, type, 0);
+}
+
+void slot_feed_stuck(struct slot *s, uint64_t for_ms)
+{
+    feed(s, WK_EV_STUCK, for_ms);
 }
 
 static void on_timer(uv_timer_t *t)

@@ -172,11 +172,18 @@ static unsigned watch(struct wk *w, uint64_t now_ms)
     return todo;
 }
 
+/* Not before the trial, and seen so itself for half of the time that it has to last. */
+static uint64_t stuck_since(const struct wk *w, uint64_t now_ms)
+{
+    uint64_t unseen_ms = earlier(w->stuck_for_ms, w->conf.deadlock_ms / 2);
+    return unseen_ms < now_ms - w->started_ms ? now_ms - unseen_ms : w->started_ms;
+}
+
 /* Activity proves nothing against it: other threads of the tree may burn CPU for ever. */
 static unsigned found_stuck(struct wk *w, uint64_t now_ms)
 {
     if (!w->stuck)
-        w->stuck_ms = now_ms;
+        w->stuck_ms = stuck_since(w, now_ms);
     w->stuck = true;
     w->look_ms = earlier(next_look(w, now_ms), w->stuck_ms + w->conf.deadlock_ms);
     return now_ms - w->stuck_ms >= w->conf.deadlock_ms ? hang(w, now_ms, WK_DEADLOCKED) : 0;
@@ -268,6 +275,7 @@ void wk_init(struct wk *w, const struct wk_conf *conf, uint64_t now_ms)
 
 unsigned wk_step(struct wk *w, struct wk_event ev)
 {
+    w->stuck_for_ms = ev.for_ms;
     return actions[w->state][ev.type](w, ev.now_ms);
 }
 

@@ -77,7 +77,8 @@ struct wk {
     uint64_t probe_ms;   /* next probe; 0 = none due */
     bool last_look;      /* the stall limit is reached, and one more probe was asked for */
     uint64_t look_ms;    /* next look for a deadlock; UINT64_MAX: one is under way */
-    uint64_t stuck_ms;   /* of the first look in a row that found one */
+    uint64_t stuck_ms;   /* since when; found by the first look in a row that found one */
+    uint64_t stuck_for_ms; /* of the last event: see for_ms */
     bool stuck;
     bool must_end;   /* asked to stop while the evidence was collected */
     bool over;       /* its trial ended then */
@@ -87,6 +88,7 @@ struct wk {
 struct wk_event {
     enum wk_event_type type;
     uint64_t now_ms; /* the loop's clock; never runs backwards */
+    uint64_t for_ms; /* STUCK: so long it has been so already, as far as is known */
 };
 
 /* What a worker's tree used between two probes. */

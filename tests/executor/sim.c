@@ -329,7 +329,7 @@ static void do_worker(int executor, int slot, unsigned bits)
 static void feed_worker(int executor, int slot, enum wk_event_type type)
 {
     struct sim_worker *k = &w.executors[executor].workers[slot];
-    do_worker(executor, slot, wk_step(&k->fsm, (struct wk_event){type, w.now}));
+    do_worker(executor, slot, wk_step(&k->fsm, (struct wk_event){.type = type, .now_ms = w.now}));
     schedule_tick(executor, wk_due(&k->fsm));
 }
 

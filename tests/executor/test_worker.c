@@ -22,21 +22,26 @@ static void begin(struct scene *s)
     wk_init(&s->w, &conf, 0);
 }
 
-static void step(struct scene *s, uint64_t now, enum wk_event_type type)
+static void step_event(struct scene *s, struct wk_event event)
 {
     static const char *const words[] = {"probe", "evidence", "TERM", "KILL", "reap", "look"};
     enum wk_state before = s->w.state;
-    unsigned todo = wk_step(&s->w, (struct wk_event){type, now});
+    unsigned todo = wk_step(&s->w, event);
     if (!s->probes)
         todo &= ~(unsigned)(WK_DO_PROBE | WK_DO_LOOK);
     if (todo == 0 && s->w.state == before)
         return;
-    buf_printf(&s->trace, "[%" PRIu64 "] %s", now, wk_state_name(s->w.state));
+    buf_printf(&s->trace, "[%" PRIu64 "] %s", event.now_ms, wk_state_name(s->w.state));
     for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (todo & 1u << i)
             buf_printf(&s->trace, " %s", words[i]);
     }
     buf_putc(&s->trace, '\n');
+}
+
+static void step(struct scene *s, uint64_t now, enum wk_event_type type)
+{
+    step_event(s, (struct wk_event){.type = type, .now_ms = now});
 }
 
 /* Time passes: a tick whenever the machine wants one. */
@@ -222,6 +227,43 @@ Test(worker, one_look_at_a_time)
     expect(&s, "[0] running\n"
                "[1000] running look\n"
                "[61000] running look\n");
+}
+
+/* The child was forked 2500 ms before the look that found it: it counts from there. */
+Test(worker, a_deadlock_lasts_since_the_fork_that_it_stands_in)
+{
+    struct scene s;
+    begin_watched(&s);
+    step(&s, 0, WK_EV_TRIAL);
+    for (uint64_t at = 1000; at <= 3000; at += 1000) {
+        until(&s, at);
+        step(&s, at, WK_EV_FREE);
+    }
+    for (uint64_t at = 4000; at <= 9000; at += 1000) {
+        until(&s, at);
+        step_event(&s, (struct wk_event){WK_EV_STUCK, at, at - 1500});
+    }
+    cr_expect(eq(u64, s.w.stuck_ms, 1500));
+    until(&s, 9500);
+    step_event(&s, (struct wk_event){WK_EV_STUCK, 9500, 8000});
+    cr_expect(eq(int, (int)s.w.state, WK_EVIDENCE));
+    buf_free(&s.trace);
+}
+
+/* However old it is: half of the time it was seen so, and the trial is not blamed for another's. */
+Test(worker, what_nobody_has_seen_is_at_most_half_of_a_deadlock)
+{
+    struct scene s;
+    begin_watched(&s);
+    step(&s, 0, WK_EV_TRIAL);
+    until(&s, 1000);
+    step_event(&s, (struct wk_event){WK_EV_STUCK, 1000, 60000});
+    cr_expect(eq(u64, s.w.stuck_ms, 0));
+    step(&s, 6000, WK_EV_FREE);
+    until(&s, 7000);
+    step_event(&s, (struct wk_event){WK_EV_STUCK, 7000, 60000});
+    cr_expect(eq(u64, s.w.stuck_ms, 3000));
+    buf_free(&s.trace);
 }
 
 Test(worker, an_answer_for_the_last_trial_says_nothing_about_the_next)
