@@ -10,9 +10,11 @@
 TestSuite(watchdog, .init = sandbox_enter, .fini = sandbox_leave, .timeout = 200);
 
 /* One try with a short watch.deadlock; silence alone would take half an hour. */
-#define WATCH(mode, ...)                                                                           \
-    RUN(120, "-n1", "-j1", "--stall=30m", "--grace=1s", "watch.deadlock=1s", "budget.attempts=1",  \
-        "retry.fork_deadlock=0", ##__VA_ARGS__, "x=float:0..1", "--", DEADLOCK, mode)
+#define WATCH_FOR(deadlock, mode, ...)                                                             \
+    RUN(120, "-n1", "-j1", "--stall=30m", "--grace=1s", "watch.deadlock=" deadlock,                \
+        "budget.attempts=1", "retry.fork_deadlock=0", ##__VA_ARGS__, "x=float:0..1", "--",         \
+        DEADLOCK, mode)
+#define WATCH(mode, ...) WATCH_FOR("1s", mode, ##__VA_ARGS__)
 
 static void expect_deadlock(const char *why)
 {
@@ -86,7 +88,7 @@ Test(watchdog, threads_that_pass_a_mutex_round_are_left_alone)
 
 Test(watchdog, off_looks_for_nothing)
 {
-    cr_expect(eq(int, WATCH("mutex", "watch.deadlock=off", "--timeout=4s"), 5));
+    cr_expect(eq(int, WATCH_FOR("off", "mutex", "--timeout=4s"), 5));
     struct sandbox_trial t[2];
     cr_assert(eq(int, sandbox_trials(t, 2), 1));
     /* the evidence of the timeout knows it, and says so */

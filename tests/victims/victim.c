@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -558,9 +560,14 @@ static int run_kill_spare(char **args)
         if (e->d_name[0] < '1' || e->d_name[0] > '9' || !is_spare(e->d_name, &state) ||
             state == 'Z')
             continue;
+        /* till it is over: what /proc shows of it goes away before it can no longer be given orders
+         */
+        struct pollfd over = {.fd = pidfd_open(atoi(e->d_name), 0), .events = POLLIN};
         killed += kill(atoi(e->d_name), SIGKILL) == 0;
-        while (is_spare(e->d_name, &state) && state != 'Z')
-            nap_ms(1);
+        while (over.fd >= 0 && poll(&over, 1, -1) < 0 && errno == EINTR)
+            ;
+        if (over.fd >= 0)
+            (void)close(over.fd);
     }
     if (d != NULL)
         (void)closedir(d);
