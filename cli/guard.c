@@ -50,11 +50,17 @@ static void on_found(void *ctx, const struct fork_call *f, const struct origin *
     guard_put_json(&all->json, f, from, how);
 }
 
+/* To the end. */
+static bool was_seen(const struct guarded_report *r)
+{
+    return r->unseen == 0 && r->broke == 0;
+}
+
 static void print_json(const struct guarded_report *r, const struct findings *all, int code)
 {
     (void)printf("{\"exit\":%d,\"seen\":%s,\"forks\":%llu,\"threaded\":%llu,\"going_on\":%llu,"
                  "\"denied\":%llu,\"findings\":[%s]}\n",
-                 code, r->unseen == 0 ? "true" : "false", (unsigned long long)r->forks,
+                 code, was_seen(r) ? "true" : "false", (unsigned long long)r->forks,
                  (unsigned long long)r->threaded, (unsigned long long)r->going_on,
                  (unsigned long long)r->denied, buf_str(&all->json));
 }
@@ -64,7 +70,7 @@ static int exit_code_of(const struct guarded_report *r, bool strict)
     int code = r->sig != 0 ? 128 + r->sig : r->status;
     if (!strict || code != 0)
         return code;
-    return r->going_on + r->denied > 0 || r->unseen != 0 ? EXIT_UNMET : EXIT_OK;
+    return r->going_on + r->denied > 0 || !was_seen(r) ? EXIT_UNMET : EXIT_OK;
 }
 
 int guard_main(int argc, char **argv)
@@ -110,6 +116,8 @@ int guard_main(int argc, char **argv)
     }
     if (r.unseen != 0)
         cli_error("forks are not seen: %s", guard_why(r.unseen));
+    if (r.broke != 0)
+        cli_error("forks are not seen any more, and fail since (ENOSYS): %s", strerror(r.broke));
     if (r.left)
         cli_error("the command left processes behind: they cannot fork any more");
     code = exit_code_of(&r, fail_on != NULL);

@@ -134,13 +134,44 @@ static void take(struct slot *s, const struct lookout_report *l)
     }
 }
 
+/* Said once: it will be the same for the next worker. */
+static void unseen(struct executor *ex, const char *why)
+{
+    if (ex->forks_unseen)
+        return;
+    ex->forks_unseen = true;
+    log_event(LOG_WARNING, "fork_guard_off", LOG_TEXT("error", why));
+    executor_notice(ex, "forks of workers are not seen: %s", why);
+}
+
+/* Its worker cannot fork any more; whoever looks for the reason finds it beside the error. */
+static void check_lookout(struct slot *s)
+{
+    char why[160];
+    int sys = lookout_failed(s->forks.lookout);
+    if (sys == 0 || s->forks.failed)
+        return;
+    s->forks.failed = true;
+    (void)snprintf(why, sizeof(why),
+                   "nobody can look at them any more (%s), and they fail (ENOSYS)", strerror(sys));
+    struct buf b = BUF_INIT;
+    buf_printf(&b, "forkless: forks of this worker are not seen: %s\n", why);
+    if (!b.failed)
+        capture_write(&s->err_log, b.data, b.len);
+    buf_free(&b);
+    unseen(s->ex, why);
+}
+
 void forks_take(struct slot *s)
 {
     struct lookout_report l;
-    while (s->forks.lookout != NULL && lookout_take(s->forks.lookout, &l)) {
+    if (s->forks.lookout == NULL)
+        return;
+    while (lookout_take(s->forks.lookout, &l)) {
         take(s, &l);
         origin_free(l.origin);
     }
+    check_lookout(s);
 }
 
 void forks_take_last(struct slot *s)
@@ -237,16 +268,7 @@ void forks_begin(struct slot *s, bool watched)
 {
     s->forks.hello_due = watched;
     s->forks.threaded = false;
-}
-
-/* Said once: it will be the same for the next worker. */
-static void unseen(struct executor *ex, const char *why)
-{
-    if (ex->forks_unseen)
-        return;
-    ex->forks_unseen = true;
-    log_event(LOG_WARNING, "fork_guard_off", LOG_TEXT("error", why));
-    executor_notice(ex, "forks of workers are not seen: %s", why);
+    s->forks.failed = false;
 }
 
 void forks_hello(struct slot *s)

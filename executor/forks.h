@@ -13,6 +13,7 @@ struct forks {
     bool hello_due;          /* the stub has not told yet whether its forks are seen */
     bool threaded;           /* a process with threads has forked: a child may be deadlocked */
     struct lookout *lookout; /* NULL: its forks are not seen */
+    bool failed;             /* that one is over before its time: told */
     struct aside *look; /* at a process that has forked, which a search has found; NULL: none */
 };
 

@@ -306,11 +306,12 @@ bool guard_waits(int listener, uint64_t id)
     return ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
 }
 
-void guard_answer(int listener, uint64_t id, int sys)
+int guard_answer(int listener, uint64_t id, int sys)
 {
     struct seccomp_notif_resp n = {
         .id = id, .error = -sys, .flags = sys == 0 ? SECCOMP_USER_NOTIF_FLAG_CONTINUE : 0};
-    (void)ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &n); /* ENOENT: it was killed */
+    bool sent = ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &n) == 0 || errno == ENOENT;
+    return sent ? 0 : errno; /* ENOENT: it was killed */
 }
 
 bool guard_threaded(const struct fork_call *f)

@@ -47,7 +47,8 @@ const char *guard_why(int sys);
 /* Has the kernel change between callers and whoever answers as quickly as it can. */
 void guard_prepare(int listener);
 
-/* Takes the next call, once poll says POLLIN; false when its caller is gone. last is the call that
+/* Takes the next call, once poll says POLLIN; false when its caller is gone (errno: ENOENT, EINTR)
+ * or none can be taken. last is the call that
  * was taken before, or zeroed: a process that forks in a loop is not read anew each time. */
 bool guard_receive(int listener, const struct fork_call *last, struct fork_call *out);
 
@@ -57,8 +58,9 @@ void guard_look(pid_t pid, struct fork_call *out);
 /* Whether the caller still stands in its call: what was read of it meanwhile is true. */
 bool guard_waits(int listener, uint64_t id);
 
-/* Lets the caller go on: sys 0 makes the fork, else it fails with this errno. */
-void guard_answer(int listener, uint64_t id, int sys);
+/* Lets the caller go on: sys 0 makes the fork, else it fails with this errno. Returns 0, or the
+ * errno with which the kernel refused that: the caller waits still. */
+int guard_answer(int listener, uint64_t id, int sys);
 
 /* It has threads that the child would lack: locks may be left behind in its memory. */
 bool guard_threaded(const struct fork_call *f);

@@ -65,6 +65,8 @@ static void take_reports(struct guarded *g)
         }
         origin_free(l.origin);
     }
+    if (g->lookout != NULL)
+        r->broke = lookout_failed(g->lookout);
 }
 
 static void on_reports(struct guarded *g)

@@ -17,6 +17,7 @@ struct guarded_conf {
 struct guarded_report {
     int status, sig;   /* how the command ended: exit status, or the signal (0: none) */
     int unseen;        /* errno with which the kernel refused to show forks; 0: they were seen */
+    int broke;         /* errno of what ended that early: forks failed since (ENOSYS); 0: nothing */
     uint64_t forks;    /* all of them */
     uint64_t threaded; /* made by a process with threads */
     uint64_t going_on; /* of those: the child did not exec */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -29,7 +30,7 @@
 struct lookout {
     struct lookout_conf conf;
     atomic_int refs;
-    int listener; /* the thread's */
+    int listener; /* the thread's, which closes it with the lock; -1: closed */
     int stop;     /* an eventfd */
     atomic_uint_fast64_t forks;
     atomic_bool over;
@@ -42,6 +43,7 @@ struct lookout {
     size_t n_asked;
 
     pthread_mutex_t lock; /* of what follows */
+    int failed;           /* errno of what ended the thread early; 0: nothing */
     bool ended;
     bool hurried; /* names are not waited for */
     bool naming;  /* a thread looks for names */
@@ -266,8 +268,8 @@ static void name_now(struct origin *o)
     stacks_free(&names);
 }
 
-/* A fork with threads. */
-static void serve_threaded(struct lookout *l, const struct fork_call *f)
+/* A fork with threads. Returns 0, or the errno with which the kernel refused the answer. */
+static int serve_threaded(struct lookout *l, const struct fork_call *f)
 {
     bool deny = l->conf.deny && guard_deadly(f);
     uint64_t now = clock_mono_ms();
@@ -276,42 +278,61 @@ static void serve_threaded(struct lookout *l, const struct fork_call *f)
         name_now(o);
     l->last = *f;
     report_call(l, f, now, deny, deny ? o : NULL);
-    guard_answer(l->listener, f->id, deny ? EAGAIN : 0);
+    int sys = guard_answer(l->listener, f->id, deny ? EAGAIN : 0);
     if (!deny)
         guard_pend(&l->pending, f, o, now);
+    return sys;
 }
 
-static void serve(struct lookout *l)
+/* Returns 0, or an errno: callers cannot be answered. */
+static int serve(struct lookout *l)
 {
     struct fork_call f;
     if (!guard_receive(l->listener, &l->last, &f))
-        return;
+        return errno == ENOENT || errno == EINTR ? 0 : errno; /* its caller is gone */
     (void)atomic_fetch_add_explicit(&l->forks, 1, memory_order_relaxed);
-    if (guard_threaded(&f))
-        serve_threaded(l, &f);
-    else
-        guard_answer(l->listener, f.id, 0);
+    return guard_threaded(&f) ? serve_threaded(l, &f) : guard_answer(l->listener, f.id, 0);
 }
 
-static void *stand(void *arg)
+/* Until it is told to stop, or all who could fork are gone; else returns the errno of what failed.
+ */
+static int answer_forks(struct lookout *l)
 {
-    struct lookout *l = arg;
     for (;;) {
         struct pollfd p[] = {{.fd = l->listener, .events = POLLIN},
                              {.fd = l->stop, .events = POLLIN}};
         if (poll(p, ARRAY_LEN(p), guard_patience(&l->pending, clock_mono_ms())) < 0 &&
             errno != EINTR)
-            break;
+            return errno;
         if (p[1].revents != 0)
-            break;
-        if ((p[0].revents & POLLIN) != 0)
-            serve(l);
-        else if (p[0].revents != 0) { /* all who could fork are gone */
-            judge_last(l);
-            break;
-        }
+            return 0;
+        int sys = (p[0].revents & POLLIN) != 0 ? serve(l) : 0;
+        if (sys != 0)
+            return sys;
+        if (p[0].revents != 0 && (p[0].revents & POLLIN) == 0)
+            return 0;
         judge_due(l);
     }
+}
+
+/* Nobody answers any more. Whoever stands in a fork, or comes to one, would wait for ever: once the
+ * listener is closed the kernel lets it fail (ENOSYS). */
+static void leave(struct lookout *l, int sys)
+{
+    (void)pthread_mutex_lock(&l->lock);
+    cleanup_close(&l->listener);
+    l->failed = sys;
+    (void)pthread_mutex_unlock(&l->lock);
+    judge_last(l);
+}
+
+static void *stand(void *arg)
+{
+    struct lookout *l = arg;
+    sigset_t all;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_BLOCK, &all, NULL); /* an answer is not to be interrupted */
+    leave(l, answer_forks(l));
     unref(l);
     return NULL;
 }
@@ -374,10 +395,21 @@ uint64_t lookout_forks(struct lookout *l)
     return atomic_load_explicit(&l->forks, memory_order_relaxed);
 }
 
-bool lookout_watches(const struct lookout *l)
+bool lookout_watches(struct lookout *l)
 {
+    (void)pthread_mutex_lock(&l->lock);
     struct pollfd p = {.fd = l->listener};
-    return poll(&p, 1, 0) >= 0 && (p.revents & POLLHUP) == 0;
+    bool watches = p.fd >= 0 && poll(&p, 1, 0) >= 0 && (p.revents & POLLHUP) == 0;
+    (void)pthread_mutex_unlock(&l->lock);
+    return watches;
+}
+
+int lookout_failed(struct lookout *l)
+{
+    (void)pthread_mutex_lock(&l->lock);
+    int failed = l->failed;
+    (void)pthread_mutex_unlock(&l->lock);
+    return failed;
 }
 
 bool lookout_is_over(const struct lookout *l)

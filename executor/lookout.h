@@ -52,9 +52,13 @@ void lookout_hurry(struct lookout *l);
 uint64_t lookout_forks(struct lookout *l);
 
 /* Whether somebody who could fork is alive. */
-bool lookout_watches(const struct lookout *l);
+bool lookout_watches(struct lookout *l);
 
-/* Whether the last one who could fork is gone and all forks are judged; wake is called then. */
+/* Why forks are not answered any more: an errno, when the thread had to leave before the last one
+ * who could fork; wake is called then. Their forks fail since (ENOSYS). 0: it did not. */
+int lookout_failed(struct lookout *l);
+
+/* Whether nobody can fork any more, and all forks are judged; wake is called then. */
 bool lookout_is_over(const struct lookout *l);
 
 /* Who lives on can fork no more: the listener closes. NULL is fine. */

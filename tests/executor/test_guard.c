@@ -213,6 +213,14 @@ Test(guard, a_fork_that_is_refused_is_named)
     cr_expect(sandbox_has("runs/s/0/stderr.log", "at make_child in forker"));
 }
 
+/* poll(2) fails for whoever answers: a fork that nobody answers would wait for ever. */
+Test(guard, forks_fail_and_do_not_wait_when_nobody_can_answer)
+{
+    cr_expect(eq(int, try_fork("warn", FORKER, "0", "starve"), ENOSYS));
+    cr_expect(sandbox_has("err", "\"event\":\"fork_guard_off\""));
+    cr_expect(sandbox_has("runs/s/0/stderr.log", "they fail (ENOSYS)"));
+}
+
 /* A second listener cannot be had: said once, and the sweep goes on without. */
 Test(guard, where_another_listener_is_the_run_says_so)
 {
@@ -267,6 +275,14 @@ Test(guard, a_command_in_a_sweep_cannot_be_seen_and_a_lint_says_so)
                "-c", "\"$0\" guard --fail-on fork-after-threads -- true || echo loss=$?", FORKLESS),
            0));
     cr_expect(sandbox_has("runs/s/0/stderr.log", "forks are not seen: another program"));
+}
+
+Test(guard, a_command_whose_forks_nobody_can_answer_fails_and_is_told)
+{
+    cr_expect(eq(int, guard("--fail-on=fork-after-threads", "0", "starve"), 1));
+    cr_expect(sandbox_has("out", "loss=38"));
+    cr_expect(sandbox_has("out", "\"seen\":false"));
+    cr_expect(sandbox_has("err", "forks are not seen any more"));
 }
 
 Test(guard, a_command_that_is_killed_is_told_as_shells_do)

@@ -8,7 +8,9 @@
  *   vfork, spawn    the ways that copy nothing
  *   clone3          the system call that filters cannot see into
  *   loop            a thousand forks whose children exit at once
- *   blocked         the same, with signals blocked in the call, and a signal every 50 us whose
+ *   starve          two such forks, while whoever started it may neither open descriptors nor poll
+ *                   more than one
+ *   blocked         the thousand, with signals blocked in the call, and a signal every 50 us whose
  *                   handler does not restart calls */
 #include <errno.h>
 #include <linux/sched.h>
@@ -20,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -95,6 +98,16 @@ static pid_t fork_blocked(void)
     return pid;
 }
 
+/* Returns the limit before. */
+static struct rlimit limit_parent(rlim_t files)
+{
+    struct rlimit before = {0}, now;
+    (void)prlimit(getppid(), RLIMIT_NOFILE, NULL, &before);
+    now = (struct rlimit){files, before.rlim_max};
+    (void)prlimit(getppid(), RLIMIT_NOFILE, &now, NULL);
+    return before;
+}
+
 /* Signals come all the time. */
 static bool await(pid_t pid)
 {
@@ -107,12 +120,15 @@ static bool await(pid_t pid)
 
 static bool makes_many(const char *how)
 {
-    return strcmp(how, "loop") == 0 || strcmp(how, "blocked") == 0;
+    return strcmp(how, "loop") == 0 || strcmp(how, "blocked") == 0 || strcmp(how, "starve") == 0;
 }
 
 static int how_many(const char *how)
 {
-    return makes_many(how) ? 1000 : strcmp(how, "execs") == 0 ? 200 : 1;
+    return strcmp(how, "starve") == 0  ? 2
+           : makes_many(how)           ? 1000
+           : strcmp(how, "execs") == 0 ? 200
+                                       : 1;
 }
 
 static __attribute__((noinline)) pid_t make_child(const char *how)
@@ -157,11 +173,14 @@ int main(int argc, char **argv)
         if (pthread_create(&t, NULL, idle, NULL) != 0)
             return 9;
     }
+    (void)fprintf(stderr, "%s\n", argv[2]);
     const struct timespec settle = {.tv_nsec = 200000000}; /* a library's new threads get names */
     (void)nanosleep(&settle, NULL);
     int failed = 0;
     if (strcmp(argv[2], "blocked") == 0)
         rain_signals();
+    bool starve = strcmp(argv[2], "starve") == 0;
+    struct rlimit files = starve ? limit_parent(1) : (struct rlimit){0};
     for (int i = how_many(argv[2]); i > 0 && failed == 0; i--) {
         pid_t pid = make_child(argv[2]);
         if (pid < 0)
@@ -169,6 +188,8 @@ int main(int argc, char **argv)
         else if (!await(pid))
             return 9;
     }
+    if (starve)
+        (void)limit_parent(files.rlim_cur);
     (void)printf("loss=%d\n", failed);
     return 0;
 }
