@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "cli/checkup.h"
+#include "cli/memory.h"
 #include "executor/evidence/evidence.h"
 #include "executor/guard.h"
 #include "executor/proc.h"
@@ -23,10 +24,8 @@
 #define MAX_LOGS 64u
 #define STACKS_MS 10000u /* of looking, at most: libraries are large, machines busy */
 #define SAMPLE_MS 1000u
-#define SILENCE_MS 300000         /* the default of watch.stall */
-#define MUCH_BYTES (8ull << 30)   /* near the limit of a node */
-#define GROWTH_BYTES (1ull << 20) /* between two samples; less is noise */
-#define LOG_BYTES (64u << 20)     /* of a log, at most */
+#define SILENCE_MS 300000     /* the default of watch.stall */
+#define LOG_BYTES (64u << 20) /* of a log, at most */
 
 /* --- permission ------------------------------------------------------------------------------- */
 
@@ -268,31 +267,6 @@ static void check_logs(struct checkup *c, pid_t pid)
 
 /* --- progress and memory ---------------------------------------------------------------------- */
 
-static void add_memory(void *ctx, pid_t pid)
-{
-    char path[64], text[128];
-    unsigned long long pages;
-    (void)snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
-    if (proc_read(path, text, sizeof(text)) > 0 && sscanf(text, "%*s %llu", &pages) == 1)
-        *(uint64_t *)ctx += pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
-static uint64_t memory_of(pid_t pid)
-{
-    uint64_t bytes = 0;
-    proc_walk(pid, add_memory, &bytes);
-    return bytes;
-}
-
-static void say_memory(struct checkup *c, uint64_t before, uint64_t after)
-{
-    bool grows = after > before + GROWTH_BYTES;
-    checkup_say(c, grows && after > MUCH_BYTES ? HEALTH_RISK : HEALTH_OK, "memory",
-                "%.1f GiB resident, %s%s", (double)after / (1u << 30),
-                grows ? "growing" : "not growing",
-                grows && after > MUCH_BYTES ? ": end it before the node runs out" : "");
-}
-
 static void say_progress(struct checkup *c, pid_t pid, bool uses_cpu)
 {
     struct log l = {0};
@@ -312,9 +286,14 @@ static void say_progress(struct checkup *c, pid_t pid, bool uses_cpu)
 static void check_samples(struct checkup *c, pid_t pid)
 {
     const struct timespec pause = {SAMPLE_MS / 1000, SAMPLE_MS % 1000 * 1000000L};
-    uint64_t memory = memory_of(pid), cpu = proc_tree_cpu_ms(pid);
+    char text[200];
+    struct memory before, after;
+    memory_of(pid, &before);
+    uint64_t cpu = proc_tree_cpu_ms(pid);
     (void)nanosleep(&pause, NULL);
-    say_memory(c, memory, memory_of(pid));
+    memory_of(pid, &after);
+    bool risk = memory_judge(&before, &after, text, sizeof(text));
+    checkup_say(c, risk ? HEALTH_RISK : HEALTH_OK, "memory", "%s", text);
     say_progress(c, pid, proc_tree_cpu_ms(pid) > cpu);
 }
 
