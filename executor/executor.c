@@ -31,6 +31,7 @@
 #define STORE_GRACE_MS 500u       /* what a stop leaves the store beyond the workers' grace */
 #define LAST_WRITE_MS 2000u       /* for the run's row, when all is over */
 #define GUARDIAN_LIVES 10u        /* it is started no more often than that */
+#define BRISK_MS 100u             /* a trial that took less is short */
 #define MEMORY_LOOK_MS 1000u
 #define FREE_MEMORY_FLOOR (64u << 20)
 
@@ -116,7 +117,7 @@ static void obey(struct executor *ex, const struct sw_action *a)
         claim_trial(&ex->studies[a->study], a->slot, a->ahead);
         break;
     case SW_DO_START:
-        slot_start(s);
+        slot_start(s, a->brisk);
         break;
     case SW_DO_FINISH:
         assert(s != NULL);
@@ -439,7 +440,7 @@ static int make_sweep(struct executor *ex, struct err *err)
         .wall_ms = spec->budget.wall_ms,
         .grace_ms = spec->watch.grace_ms,
         .poll_ms = POLL_MS,
-        .ahead_ms = BRISK_MS,
+        .brisk_ms = BRISK_MS,
     };
     conf.n_rungs = fallback_rungs(spec);
     for (int i = 0; i < conf.n_rungs; i++)
@@ -528,7 +529,7 @@ static int set_up(struct executor *ex, struct err *err)
     if (rc == 0)
         rc = make_sweep(ex, err);
     if (rc == 0)
-        rc = watchset_open(&ex->workers, &ex->loop, slot_ready, ex, err);
+        rc = watchset_open(&ex->workers, &ex->loop, pipes_ready, ex, err);
     if (rc == 0 && (rc = start_store(ex, err)) < 0)
         watchset_close(&ex->workers);
     return rc;

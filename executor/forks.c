@@ -95,7 +95,7 @@ static void explain(struct slot *s, const struct fork_call *f, const struct orig
         "warns.\n",
         text);
     if (!b.failed)
-        capture_write(&s->err_log, b.data, b.len);
+        capture_write(&s->pipes.err_log, b.data, b.len);
     buf_free(&b);
 }
 

@@ -1,8 +1,9 @@
 /* What the files of the shell share. executor.c: loop, signals, the sweep's actions; study.c,
  * claim.c, record.c, lost.c, beat.c: the store's jobs; ended.c: outcomes; slot.c: worker processes;
- * forks.c: their forks; orphans.c: what they leave behind; run.c: one trial; ladder.c: its
- * fallbacks; training.c: it as a training; message.c: what workers say; builtin.c: the XGBoost
- * worker's settings. */
+ * worker_shell.c: their machine's wishes; pipes.c: what is read of them; message.c: what they say;
+ * conclude.c: what that and their end mean; forks.c: their forks; deadlock.c, hang.c: what stands
+ * still in them; orphans.c: what they leave behind; run.c: one trial; ladder.c: its fallbacks;
+ * training.c: it as a training; builtin.c: the XGBoost worker's settings. */
 #pragma once
 
 #include <assert.h>
@@ -11,15 +12,15 @@
 
 #include "base/buf.h"
 #include "executor/attrs.h"
-#include "executor/capture.h"
 #include "executor/deadlock.h"
 #include "executor/evidence/job.h"
 #include "executor/executor.h"
 #include "executor/forks.h"
 #include "executor/guardian.h"
+#include "executor/hang.h"
 #include "executor/known.h"
-#include "executor/lines.h"
 #include "executor/orphans.h"
+#include "executor/pipes.h"
 #include "executor/proc.h"
 #include "executor/spawn.h"
 #include "executor/spool/spool.h"
@@ -28,10 +29,6 @@
 #include "executor/worker.h"
 #include "trials/classify.h"
 #include "trials/fallback.h"
-
-/* A trial that took less is short: then the next one's process is started, and the next one
- * claimed, before they are needed. */
-#define BRISK_MS 100u
 
 struct executor;
 
@@ -139,32 +136,19 @@ struct slot {
     struct wk fsm;
     struct spawned proc;
     struct spawned spare; /* waits for the next trial's orders; pid 0: none */
-    bool brisk;           /* the last trial was short */
     unsigned life;        /* counts the processes of this slot: marks their descendants */
     int trials_left;
     struct proc_usage usage; /* of the tree at the last probe */
     uint64_t probed_ms;
-    bool pruning;                  /* it is being stopped because the pruner said so */
-    bool sent_signal;              /* TERM or KILL came from us */
-    bool complained;               /* about a message: once a worker */
-    bool hearing;                  /* what its channel had is being taken */
-    bool untold;                   /* its worker does not know of the trial yet */
-    struct evidence_job *evidence; /* being collected; NULL: none */
-    struct run *hung;              /* of which; counted */
-    struct verdict verdict;        /* what it said */
-    char tail[240];                /* last line of stderr */
-
+    bool pruning;     /* it is being stopped because the pruner said so */
+    bool sent_signal; /* TERM or KILL came from us */
+    bool complained;  /* about a message: once a worker */
+    uv_timer_t timer; /* of the machine, and of the pipes */
+    uint64_t timer_due_ms;
+    struct pipes pipes;
     struct forks forks;
     struct deadlock deadlock;
-    uv_timer_t timer;
-    uint64_t timer_due_ms;
-    bool deaf; /* stdout and stderr are not watched until listen_ms */
-    uint64_t listen_ms;
-    struct lines out_lines, err_lines, channel_lines;
-    struct capture out_log, err_log;
-    int log_dir; /* of the logs: a descriptor of its own, for they outlive the trial a little */
-    struct buf reply; /* what the worker has not taken yet */
-    bool reply_waits; /* for it to read: then its channel is watched for that, too */
+    struct hang hang;
 };
 
 struct executor {
@@ -370,26 +354,63 @@ int launch_worker(struct spawned *out, struct slot *s, const struct run *r, stru
 /* slot.c */
 void slot_init(struct slot *s, struct executor *ex, int index);
 void slot_free(struct slot *s);
+/* Starts the claimed trial; brisk: it is expected to be a short one. Ends in SW_EV_ENDED. */
+void slot_start(struct slot *s, bool brisk);
+/* The trial's outcome is known. */
+void slot_end_trial(struct slot *s);
+/* The process has ended, and is to be collected. */
+void slot_on_exit(struct slot *s);
+void slot_release(struct slot *s);
 /* Ends the slot's spare process, if it has one. */
 void slot_drop_spare(struct slot *s);
-/* For the watch set of the workers: ctx is the executor. */
-void slot_ready(void *ctx, uint64_t key, uint32_t events);
-void slot_start(struct slot *s);
+/* SPAWN_ flags of its workers. */
+unsigned slot_spawn_flags(const struct slot *s);
+
+/* worker_shell.c */
 void slot_feed(struct slot *s, enum wk_event_type type);
 /* A look has found a deadlock, which lasts so long already. */
 void slot_feed_stuck(struct slot *s, uint64_t for_ms);
-void slot_release(struct slot *s);
 /* Stops the worker because its trial is pruned and it has no channel to be told through. */
 void slot_prune(struct slot *s);
-void slot_say(struct slot *s, const char *line);
-void slot_end_trial(struct slot *s);
-/* Takes what the worker has printed so far. */
-void slot_hear_output(struct slot *s);
-/* A line of the trial's output: it may give away why it fails. */
-void slot_classify(struct slot *s, const char *line, size_t n);
 
-/* SPAWN_ flags of its workers. */
-unsigned slot_spawn_flags(const struct slot *s);
+/* pipes.c */
+void pipes_init(struct slot *s);
+void pipes_free(struct slot *s);
+/* A new worker: what the last one left half-said is forgotten, and the descriptors are watched.
+ * brisk: its output is read at its end, which wakes the loop in any case; a pipe holds what it may
+ * print until it is known to be no short trial. Errors: as watchset_add. */
+int pipes_begin(struct slot *s, bool brisk, struct err *err);
+/* When pipes_listen is due; UINT64_MAX: not at all. */
+uint64_t pipes_due(const struct slot *s);
+/* It has turned out to be no short trial: its output is watched from now on. */
+void pipes_listen(struct slot *s);
+/* The logs of the trial in this directory (-1: none); what a worker says after its trial's end
+ * still goes there. */
+void pipes_log_to(struct slot *s, int dir);
+/* Takes what the worker has printed so far. */
+void pipes_drain_output(struct slot *s);
+/* The same, after what its channel has: what it said last. */
+void pipes_drain(struct slot *s);
+/* A line for the channel: it goes out as the worker reads. */
+void pipes_say(struct slot *s, const char *line);
+/* A worker that goes on learns of its next trial: not before what it said of this one is taken. */
+void pipes_tell_trial(struct slot *s);
+/* For the watch set of the workers: ctx is the executor. */
+void pipes_ready(void *ctx, uint64_t key, uint32_t events);
+
+/* conclude.c */
+/* A line of the trial's output: it may give away why it fails. */
+void conclude_line(struct slot *s, const char *line, size_t n);
+/* The outcome of a trial whose worker has ended, with this status or by this signal. */
+void conclude_exit(struct slot *s, int status, int sig);
+
+/* hang.c */
+/* A new worker process. */
+void hang_begin(struct slot *s);
+/* Has the evidence collected; ends in WK_EV_EVIDENCE. */
+void hang_write_down(struct slot *s);
+/* The worker is over: what came too late is not waited for. */
+void hang_end(struct slot *s);
 
 /* forks.c */
 void forks_count(const struct executor *ex, struct executor_forks *out);
@@ -431,4 +452,6 @@ void deadlock_end(struct slot *s);
 int message_line(void *slot, const char *line, size_t n);
 /* A message was too long to be looked at. */
 void message_dropped(struct slot *s);
+/* Tells the slot's worker of its next trial. */
+void message_trial(struct slot *s);
 int stdout_line(void *slot, const char *line, size_t n);

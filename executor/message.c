@@ -1,5 +1,6 @@
 /* What workers say: JSON lines on the channel, metrics and JSON lines on stdout. A worker may say
- * anything; what is not understood is told once and otherwise ignored. */
+ * anything; what is not understood is told once and otherwise ignored. And how one that goes on is
+ * told of its next trial. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -43,7 +44,7 @@ static void say_error(struct slot *s, const char *message)
     buf_puts(&b, "{\"error\":");
     json_put_string(&b, message);
     buf_putc(&b, '}');
-    slot_say(s, buf_str(&b));
+    pipes_say(s, buf_str(&b));
     buf_free(&b);
 }
 
@@ -75,7 +76,7 @@ static void on_suggest(struct slot *s, const json_t *m)
         say_error(s, err.msg);
     } else {
         record_reports(s->run);
-        slot_say(s, buf_str(&b));
+        pipes_say(s, buf_str(&b));
     }
     dist_free(&dist);
     buf_free(&b);
@@ -102,7 +103,7 @@ static void on_report(struct slot *s, const json_t *m)
     if (run_report(s->run, json_integer_value(step), value, &prune, &err) < 0)
         say_error(s, err.msg);
     else
-        slot_say(s, prune ? "{\"prune\":true}" : "{\"prune\":false}");
+        pipes_say(s, prune ? "{\"prune\":true}" : "{\"prune\":false}");
 }
 
 /* Whether the trial may keep so much more. */
@@ -190,7 +191,7 @@ static void on_event(struct slot *s, const json_t *m, const char *line, size_t n
 static void trial_over(struct slot *s)
 {
     if (s->trials_left > 0)
-        slot_hear_output(s); /* it is this trial's, not the next one's */
+        pipes_drain_output(s); /* it is this trial's, not the next one's */
     slot_feed(s, WK_EV_RESULT);
     if (s->trials_left <= 0)
         slot_release(s);
@@ -236,7 +237,7 @@ int message_line(void *slot, const char *line, size_t n)
 {
     struct slot *s = slot;
     struct err err;
-    if (s->run == NULL || s->run->ended || s->untold)
+    if (s->run == NULL || s->run->ended || s->pipes.untold)
         return 0; /* after the result: nobody listens, not for the next trial either */
     AUTO_JSON json_t *m = json_read(line, n, &err);
     const char *op = json_string_value(json_object_get(m, "op"));
@@ -268,6 +269,22 @@ int message_line(void *slot, const char *line, size_t n)
     return 0;
 }
 
+void message_trial(struct slot *s)
+{
+    const struct run *r = s->run;
+    const struct spec_trial t = run_spec_trial(r);
+    AUTO(buf_free) struct buf b = BUF_INIT;
+    buf_printf(&b,
+               "{\"op\":\"trial\",\"number\":%" PRId64 ",\"trial_id\":%" PRId64 ",\"seed\":%" PRIu32
+               ",\"dir\":",
+               r->number, r->id, r->seed);
+    json_put_string(&b, r->dir);
+    buf_puts(&b, ",\"params\":");
+    spec_put_params(&b, r->study->spec, &t);
+    buf_putc(&b, '}');
+    pipes_say(s, buf_str(&b));
+}
+
 void message_dropped(struct slot *s)
 {
     complain(s, "a message over 1 MiB");
@@ -279,7 +296,7 @@ int stdout_line(void *slot, const char *line, size_t n)
     struct run *r = s->run;
     if (r == NULL || r->ended)
         return 0;
-    slot_classify(s, line, n);
+    conclude_line(s, line, n);
     struct metric_line m = metric_line_find(r->study->spec->study.metric, line, n);
     if (!m.found) {
         if (!r->metric_found)

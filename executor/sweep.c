@@ -430,7 +430,7 @@ static void start(struct sweep *s, int slot, const struct sw_tries *tries, uint6
     sl->tries = *tries;
     st->claiming--;
     st->running++;
-    (void)act(s, SW_DO_START, slot);
+    act(s, SW_DO_START, slot)->brisk = st->brisk;
 }
 
 /* Without a trial: the store had none, or the sweep stops. */
@@ -515,7 +515,7 @@ static void on_ended(struct sweep *s, const struct sw_event *ev)
     int rung = finish(s, ev->slot, ev->state, ev->fail, ev->useful, ev->now_ms);
     slot->state = ev->gone ? SLOT_FREE : ev->goes_on ? SLOT_IDLE : SLOT_LEAVING;
     slot->alive = !ev->gone;
-    st->brisk = ev->now_ms - slot->started_ms < s->conf.ahead_ms;
+    st->brisk = ev->now_ms - slot->started_ms < s->conf.brisk_ms;
     if (rung == 0) /* an answered failure is none of a sweep that goes nowhere */
         watch_flapping(s, st, ev);
     if (slot->state == SLOT_LEAVING || go_on(s, ev->slot, ev->now_ms))

@@ -49,9 +49,9 @@ struct sw_conf {
                       */
     uint64_t
         grace_ms; /* from the first signal to KILL; half of it is for trials to end by themselves */
-    uint64_t poll_ms; /* how often to ask again while other processes run the last trials */
-    uint64_t
-        ahead_ms; /* after a trial that was shorter, the next ones are claimed ahead; 0 = never */
+    uint64_t poll_ms;  /* how often to ask again while other processes run the last trials */
+    uint64_t brisk_ms; /* a trial that took less is short: the next ones are claimed ahead, and
+                          expected to be short, too; 0 = none is */
 };
 
 /* The study's rows by state, as the store last counted them. */
@@ -113,7 +113,8 @@ struct sw_event {
 
 enum sw_action_type {
     SW_DO_CLAIM,   /* slot, study: ask the store for a trial; ahead: to be held, nobody waits */
-    SW_DO_START,   /* slot: run the claimed trial, in the slot's live worker if it has one */
+    SW_DO_START,   /* slot: run the claimed trial, in the slot's live worker if it has one; brisk:
+                      it is expected to be a short one */
     SW_DO_RETURN,  /* slot, study: give the claimed trial back; ends in SAVED with TRIAL_WAITING */
     SW_DO_FINISH,  /* slot, study: make the outcome durable; retry: queue it again at due_ms */
     SW_DO_RELEASE, /* slot: tell the idle worker to leave */
@@ -141,7 +142,7 @@ struct sw_action {
     int slot, study;
     enum trial_state state;
     enum fail_class fail;
-    bool retry, ahead;
+    bool retry, ahead, brisk;
     int rung;        /* retry: with the values of this rung; 0: as it was */
     uint64_t due_ms; /* retry: not before, on the sweep's clock */
     enum sw_reason reason;

@@ -772,7 +772,7 @@ static void draw_world(uint64_t seed, bool verbose)
                               .studies = w.study_conf,
                               .grace_ms = below(20000),
                               .poll_ms = 1000,
-                              .ahead_ms = per_mille(500) ? 0 : 1 + below(4000)};
+                              .brisk_ms = per_mille(500) ? 0 : 1 + below(4000)};
     for (int i = 0; i < FAIL_CLASSES; i++)
         w.conf.retry[i] = (struct sw_retry){.times = (int)below(3), .backoff_ms = below(5000)};
     if (per_mille(700))
