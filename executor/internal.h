@@ -1,9 +1,10 @@
-/* What the files of the shell share. executor.c: loop, signals, the sweep's actions; study.c,
- * claim.c, record.c, lost.c, beat.c: the store's jobs; ended.c: outcomes; slot.c: worker processes;
- * worker_shell.c: their machine's wishes; pipes.c: what is read of them; message.c: what they say;
- * conclude.c: what that and their end mean; forks.c: their forks; deadlock.c, hang.c: what stands
- * still in them; orphans.c: what they leave behind; run.c: one trial; ladder.c: its fallbacks;
- * training.c: it as a training; builtin.c: the XGBoost worker's settings. */
+/* What the files of the shell share. executor.c: the process and its loop; sweep_shell.c: the
+ * sweep's actions; signals.c, keeper.c, environment.c, report.c: what a process has to do with;
+ * study.c, claim.c, record.c, lost.c, beat.c: the store's jobs; ended.c: outcomes; slot.c: worker
+ * processes; worker_shell.c: their machine's wishes; pipes.c: what is read of them; message.c: what
+ * they say; conclude.c: what that and their end mean; forks.c: their forks; deadlock.c, hang.c:
+ * what stands still in them; orphans.c: what they leave behind; run.c: one trial; ladder.c: its
+ * fallbacks; training.c: it as a training; builtin.c: the XGBoost worker's settings. */
 #pragma once
 
 #include <assert.h>
@@ -208,12 +209,41 @@ struct executor {
 };
 
 /* executor.c */
-void executor_feed(struct executor *ex, struct sw_event ev);
 uint64_t executor_now(struct executor *ex);
 /* Closes the loop's handles: the run ends when theirs are closed too. */
 void executor_close(struct executor *ex);
+
+/* sweep_shell.c */
+int sweep_make(struct executor *ex, struct err *err);
+/* Steps the sweep with the event, at once or after those that wait already. */
+void executor_feed(struct executor *ex, struct sw_event ev);
+/* The sweep's time passes. */
+void sweep_arm(struct executor *ex);
+
+/* report.c */
+void report_start(struct executor *ex);
+void report_status(struct executor *ex, struct executor_status *out);
+/* For the store's queue: ctx is the executor. */
+void report_store_trouble(void *ctx, bool trouble, const struct err *err);
 void executor_notice(struct executor *ex, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* environment.c */
+int environment_read(struct executor *ex, struct err *err);
+void environment_free(struct executor *ex);
+
+/* signals.c */
+/* Requests to stop wait until the loop, or who waits for a locked store, sees to them: without a
+ * handler they would end us without a word, or, as PID 1, be lost. */
+void signals_hold(void);
+/* The loop sees to them from now on. */
+void signals_start(struct executor *ex);
+
+/* keeper.c */
+int keeper_start(struct executor *ex, struct err *err);
+/* Starts the guardian again if it has died. Somebody who ends it once may have meant all small
+ * processes; twice is told, and who goes on at it wins. */
+void keeper_look(struct executor *ex);
 
 /* study.c */
 int study_init(struct study *st, struct executor *ex, int index, struct err *err);

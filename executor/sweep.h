@@ -1,6 +1,6 @@
 /* The sweep as a pure step: which trials start, when, and how it all ends. An event with its time
  * goes in, actions come out. No clock, no I/O, no sampler, no store: those are the shell's
- * (executor.c). The simulation in tests/executor/sim.c drives this very code with random faults.
+ * (sweep_shell.c). The simulation in tests/executor/sim.c drives this very code with random faults.
  *
  * A slot is a place for one worker process. A trial's way through it:
  *
