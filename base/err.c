@@ -56,23 +56,3 @@ int(err_wrap)(struct err *err, int rc, const char *fmt, ...)
     }
     return rc;
 }
-
-const char *err_code_name(enum err_code code)
-{
-    static const char *const names[] = {
-        [ERR_NONE] = "none",
-        [ERR_INVALID] = "invalid",
-        [ERR_NOMEM] = "nomem",
-        [ERR_IO] = "io",
-        [ERR_NOTFOUND] = "notfound",
-        [ERR_EXISTS] = "exists",
-        [ERR_FINISHED] = "finished",
-        [ERR_CONFLICT] = "conflict",
-        [ERR_BUSY] = "busy",
-        [ERR_UNAVAILABLE] = "unavailable",
-        [ERR_UNSUPPORTED] = "unsupported",
-        [ERR_STOPPED] = "stopped",
-        [ERR_CORRUPT] = "corrupt",
-    };
-    return (size_t)code < sizeof(names) / sizeof(names[0]) ? names[code] : "unknown";
-}

@@ -38,9 +38,6 @@ int err_sys(struct err *err, int sys, const char *fmt, ...) __attribute__((forma
  */
 int err_wrap(struct err *err, int rc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* "invalid", "nomem", … for logs and JSON. Static. */
-const char *err_code_name(enum err_code code);
-
 /* clang's analyzer sees one file at a time: this tells it that a failure is never 0. */
 #ifdef __clang_analyzer__
 #define err_set(err, code, ...) ((void)(err_set)(err, code, __VA_ARGS__), -(int)(code))

@@ -28,7 +28,7 @@ enum { PARAMS = 8, STEPS = 10, MOST = 64, RUN_MS = 4000, PEERS_MOST = 16 };
 
 static const struct dist unit = {.kind = DIST_FLOAT, .low = 0, .high = 1};
 static const enum direction minimize = DIRECTION_MINIMIZE;
-static char url[256];
+static const char *url;
 static atomic_bool stop;
 static pthread_barrier_t ready; /* all are connected, and have done one trial */
 
@@ -291,7 +291,7 @@ int main(void)
     int64_t busy = 0;
     if (!pg_server_start(&server))
         return 1;
-    (void)snprintf(url, sizeof(url), "%s", pg_url(server.dir, "postgres"));
+    url = server.url;
     struct store *s = NULL;
     struct err err = {0};
     if (store_open(&s, url, NULL, &err) < 0)

@@ -113,19 +113,21 @@ static void look_for_forker(struct autopsy *a, json_t *found, const json_t *proc
     }
 }
 
-void autopsy_take_fork(struct autopsy *out, const json_t *from)
+const struct forker *autopsy_forker(const json_t *from)
 {
     size_t i;
     const json_t *frame;
+    const struct forker *found = NULL;
     json_array_foreach(json_object_get(from, "python"), i, frame)
     {
         AUTO(buf_free) struct buf file = BUF_INIT; /* "…/filter.py:12 in f" */
         const char *text = json_is_string(frame) ? json_string_value(frame) : "";
         buf_add(&file, text, strcspn(text, ":"));
         const struct forker *f = forker_find(buf_str(&file));
-        if (f != NULL && (out->forker == NULL || f < out->forker))
-            out->forker = f;
+        if (f != NULL && (found == NULL || f < found))
+            found = f;
     }
+    return found;
 }
 
 static void put_log(struct buf *b, const json_t *log, const char *name)
@@ -136,11 +138,11 @@ static void put_log(struct buf *b, const json_t *log, const char *name)
         buf_printf(b, "%s\n", json_is_string(line) ? json_string_value(line) : "");
 }
 
-void autopsy_take(struct autopsy *out, const json_t *doc)
+void autopsy_take(struct autopsy *out, const json_t *doc, const struct forker *known)
 {
     size_t i;
     const json_t *process, *verdict = json_object_get(doc, "verdict");
-    *out = (struct autopsy){.forker = out->forker};
+    *out = (struct autopsy){.forker = known};
     if (!json_is_object(doc))
         return;
     out->found = json_object();
@@ -160,13 +162,13 @@ void autopsy_take(struct autopsy *out, const json_t *doc)
     put_log(&out->log, json_object_get(doc, "log"), "stderr");
 }
 
-void autopsy_read(struct autopsy *out, const char *dir)
+void autopsy_read(struct autopsy *out, const char *dir, const struct forker *known)
 {
     AUTO_FREE char *path = NULL;
     if (asprintf(&path, "%s/evidence.json", dir) < 0)
         path = NULL;
     AUTO_JSON json_t *doc = path != NULL ? json_read_file(path, NULL) : NULL;
-    autopsy_take(out, doc);
+    autopsy_take(out, doc, known);
     if (out->found != NULL)
         doc_text(out->found, "file", path);
 }

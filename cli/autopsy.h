@@ -12,14 +12,14 @@ struct autopsy {
     const struct forker *forker; /* static; NULL: none that is known */
 };
 
-/* Reads evidence.json in the directory, if there is one; out is zeroed but for what
- * autopsy_take_fork has put there. The file may be damaged or another
- * program's: what cannot be read is missing. */
-void autopsy_read(struct autopsy *out, const char *dir);
+/* Reads evidence.json in the directory, if there is one. known: the package that forked as the
+ * guard saw it (NULL: it saw none), which only a more special one takes the place of. The file may
+ * be damaged or another program's: what cannot be read is missing. */
+void autopsy_read(struct autopsy *out, const char *dir, const struct forker *known);
 /* The same from a document (executor/evidence/evidence.h). */
-void autopsy_take(struct autopsy *out, const json_t *doc);
-/* What the guard knows of where a fork came from ("from" of forkless:forks; NULL: nothing), to be
- * told before the others: a package in its stack is the one that forked. */
-void autopsy_take_fork(struct autopsy *out, const json_t *from);
+void autopsy_take(struct autopsy *out, const json_t *doc, const struct forker *known);
+/* The package in the stack of a fork that the guard saw ("from" of forkless:forks): the one that
+ * forked. Static; NULL: none that is known. */
+const struct forker *autopsy_forker(const json_t *from);
 void autopsy_free(struct autopsy *a);
 #define AUTO_AUTOPSY AUTO(autopsy_free)

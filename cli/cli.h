@@ -36,6 +36,10 @@ bool cli_colour(int fd);
  * cleaned (text_clean): it may hold text of others. */
 void cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* The URL of the store where nothing names one: $FORKLESS_STORAGE, $OPTUNA_STORAGE, else a file in
+ * the working directory. The environment's. */
+const char *cli_default_storage(void);
+
 int check_main(int argc, char **argv);
 int run_main(int argc, char **argv);
 int status_main(int argc, char **argv);

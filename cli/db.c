@@ -269,7 +269,7 @@ static int dispatch(struct db *db, const struct cli_args *args)
     if (verb->run == NULL && w->n == 3)
         return copy(db, w->v[1], w->v[2]);
     if (verb->run != NULL && w->n <= 2)
-        return verb->run(db, w->n == 2 ? w->v[1] : reading_default_storage());
+        return verb->run(db, w->n == 2 ? w->v[1] : cli_default_storage());
     if (verb->run == NULL)
         cli_error("db copy takes two stores: forkless db copy SRC DST");
     else

@@ -270,7 +270,7 @@ int cli_load_spec(struct spec_doc **out, const struct cli_args *args, const stru
                     .n_options = options.n,
                     .command = args->command.v,
                     .n_command = args->command.n,
-                    .storage = reading_default_storage(),
+                    .storage = cli_default_storage(),
                 },
                 json);
 }

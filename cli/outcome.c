@@ -99,7 +99,7 @@ static void suggest_next(const struct outcome_conf *conf, const struct executor_
     char url[512], storage[540] = "";
     AUTO(buf_free) struct buf study = BUF_INIT;
     describe_word(&study, f->same > 0 ? f->study : r->studies[0].name);
-    if (strcmp(spec->study.storage, reading_default_storage()) != 0)
+    if (strcmp(spec->study.storage, cli_default_storage()) != 0)
         (void)snprintf(storage, sizeof(storage), " --storage '%s'",
                        text_mask_url(spec->study.storage, url, sizeof(url)));
     if (f->same > 0)

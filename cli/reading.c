@@ -23,16 +23,6 @@ int reading_failed(const struct err *err)
     return err->code == ERR_INVALID || err->code == ERR_NOTFOUND ? EXIT_USAGE : EXIT_STORE;
 }
 
-const char *reading_default_storage(void)
-{
-    const char *const urls[] = {getenv("FORKLESS_STORAGE"), getenv("OPTUNA_STORAGE")};
-    for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
-        if (urls[i] != NULL && *urls[i] != '\0')
-            return urls[i];
-    }
-    return "sqlite:///forkless.db";
-}
-
 int reading_open_existing(struct store **out, const char *url, struct err *err)
 {
     const struct store_opts look = {.read_only = true, .busy_ms = BUSY_MS};
@@ -48,7 +38,7 @@ static int open_store(struct reading *r, const char *url, bool write)
 {
     const struct store_opts opts = {.read_only = !write, .busy_ms = BUSY_MS};
     struct err err;
-    url = url != NULL ? url : reading_default_storage();
+    url = url != NULL ? url : cli_default_storage();
     (void)text_mask_url(url, r->url, sizeof(r->url));
     int rc = store_open(&r->store, url, &opts, &err);
     if (rc == -ERR_NOTFOUND) {

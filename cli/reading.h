@@ -40,9 +40,6 @@ int reading_begin(struct reading *r, const struct cli_usage *usage, int argc, ch
                   enum reading_words words, struct cli_args *args);
 /* Opens r's store for reading and picks no study. As reading_begin. */
 int reading_open(struct reading *r);
-/* The URL of the store where nothing names one: $FORKLESS_STORAGE, $OPTUNA_STORAGE, else a file in
- * the working directory. The environment's. */
-const char *reading_default_storage(void);
 /* The same store again, for writing: a store that is not there was refused by reading_open, so that
  * none is made in a wrong directory. As reading_begin. */
 int reading_reopen(struct reading *r);

@@ -56,14 +56,6 @@ static int failed(const struct err *err)
     return err->code == ERR_INVALID || err->code == ERR_IO ? EXIT_USAGE : EXIT_STORE;
 }
 
-static const char *default_storage(void)
-{
-    const char *url = getenv("FORKLESS_STORAGE");
-    if (url == NULL || *url == '\0')
-        url = getenv("OPTUNA_STORAGE");
-    return url != NULL && *url != '\0' ? url : "sqlite:///forkless.db";
-}
-
 /* Short ones can be guessed. */
 static int read_token(const char *path, char **out, struct err *err)
 {
@@ -218,7 +210,7 @@ int main(int argc, char **argv)
 {
     static const char *loopback[] = {"127.0.0.1:13000"};
     AUTO_CLI_ARGS struct cli_args args = {0};
-    struct options o = {.storage = default_storage(), .drain_ms = 10000, .keepalive_ms = 60000};
+    struct options o = {.storage = cli_default_storage(), .drain_ms = 10000, .keepalive_ms = 60000};
     const struct cli_option options[] = {
         {.name = "storage",
          .arg = "URL",

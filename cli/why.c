@@ -44,13 +44,14 @@ struct why {
     enum trial_state state;
     enum fail_class fail;
     struct autopsy autopsy;
-    struct buf forks;  /* what the fork guard saw, as signs of causes */
-    struct buf next;   /* what happens next */
-    char *dir;         /* owned; NULL: it was not run by forkless */
-    const char *fix;   /* static; NULL: nothing to mend */
-    json_t *doc;       /* what is printed */
-    json_t *tries;     /* borrowed from doc: itself, its earlier and later tries */
-    double not_before; /* UTC seconds; 0: at once */
+    struct buf forks;            /* what the fork guard saw, as signs of causes */
+    const struct forker *forker; /* which package it saw; NULL: none that is known */
+    struct buf next;             /* what happens next */
+    char *dir;                   /* owned; NULL: it was not run by forkless */
+    const char *fix;             /* static; NULL: nothing to mend */
+    json_t *doc;                 /* what is printed */
+    json_t *tries;               /* borrowed from doc: itself, its earlier and later tries */
+    double not_before;           /* UTC seconds; 0: at once */
     int code;
 };
 
@@ -130,7 +131,7 @@ static void take_forks(struct why *w, json_t *forks)
         buf_puts(&w->forks, "OpenMP\n");
     if (strcmp(doc_get(last, "grpc"), "live") == 0)
         buf_puts(&w->forks, "gRPC\n");
-    autopsy_take_fork(&w->autopsy, json_object_get(forks, "from"));
+    w->forker = autopsy_forker(json_object_get(forks, "from"));
     if (json_is_object(forks))
         (void)json_object_set(w->doc, "forks", forks);
 }
@@ -275,7 +276,7 @@ static void look_closer(struct why *w, pid_t pid)
     const struct evidence_req req = {
         .root = pid, .dir = -1, .deadline_ms = clock_mono_ms() + STACKS_MS};
     AUTO_JSON json_t *doc = evidence_collect(&req, &v);
-    autopsy_take(&w->autopsy, doc);
+    autopsy_take(&w->autopsy, doc, w->forker);
 }
 
 static void look_at_worker(struct why *w, pid_t pid)
@@ -407,12 +408,13 @@ static int explain(struct why *w, struct err *err)
 static void finish_doc(struct why *w)
 {
     AUTO(buf_free) struct buf logs = BUF_INIT;
+    const struct forker *forker = w->autopsy.forker != NULL ? w->autopsy.forker : w->forker;
     doc_text(w->doc, "study", w->r->name);
     if (w->fix != NULL)
         doc_text(w->doc, "fix", w->fix);
-    if (w->autopsy.forker != NULL) {
-        doc_text(w->doc, "forks_in", w->autopsy.forker->name);
-        doc_text(w->doc, "fix_there", w->autopsy.forker->fix);
+    if (forker != NULL) {
+        doc_text(w->doc, "forks_in", forker->name);
+        doc_text(w->doc, "fix_there", forker->fix);
     }
     if (w->next.len > 0)
         doc_text(w->doc, "next", buf_str(&w->next));
@@ -541,7 +543,7 @@ static int tell(struct why *w, bool json)
     if (rc == 0) {
         read_dir(w);
         if (w->dir != NULL && w->state != TRIAL_RUNNING)
-            autopsy_read(&w->autopsy, w->dir);
+            autopsy_read(&w->autopsy, w->dir, w->forker);
         rc = explain(w, &err);
     }
     if (rc < 0)

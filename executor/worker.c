@@ -306,13 +306,3 @@ uint64_t wk_due(const struct wk *w)
         return UINT64_MAX;
     }
 }
-
-const char *wk_state_name(enum wk_state s)
-{
-    static const char *const names[WK_STATES] = {
-        [WK_IDLE] = "idle",         [WK_RUNNING] = "running",         [WK_LEAVING] = "leaving",
-        [WK_EVIDENCE] = "evidence", [WK_TERMINATING] = "terminating", [WK_KILLING] = "killing",
-        [WK_DEAD] = "dead",
-    };
-    return names[s];
-}

@@ -72,12 +72,12 @@ struct wk {
     struct wk_conf conf;
     enum wk_state state;
     enum wk_reason reason;
-    uint64_t started_ms; /* of the current trial */
-    uint64_t active_ms;  /* last progress */
-    uint64_t probe_ms;   /* next probe; 0 = none due */
-    bool last_look;      /* the stall limit is reached, and one more probe was asked for */
-    uint64_t look_ms;    /* next look for a deadlock; UINT64_MAX: one is under way */
-    uint64_t stuck_ms;   /* since when; found by the first look in a row that found one */
+    uint64_t started_ms;   /* of the current trial */
+    uint64_t active_ms;    /* last progress */
+    uint64_t probe_ms;     /* next probe; 0 = none due */
+    bool last_look;        /* the stall limit is reached, and one more probe was asked for */
+    uint64_t look_ms;      /* next look for a deadlock; UINT64_MAX: one is under way */
+    uint64_t stuck_ms;     /* since when; found by the first look in a row that found one */
     uint64_t stuck_for_ms; /* of the last event: see for_ms */
     bool stuck;
     bool must_end;   /* asked to stop while the evidence was collected */
@@ -108,4 +108,3 @@ void wk_init(struct wk *w, const struct wk_conf *conf, uint64_t now_ms);
 unsigned wk_step(struct wk *w, struct wk_event ev);
 /* When the next TICK is needed; UINT64_MAX = not at all. O(1). */
 uint64_t wk_due(const struct wk *w);
-const char *wk_state_name(enum wk_state s);

@@ -6,36 +6,17 @@ postgres.py URL PROCESSES SECONDS      prints trials per second, of all of them 
 import subprocess
 import sys
 import time
-import warnings
 
 WORKER = "--worker"
 
 
 def work(url: str, seconds: float) -> int:
-    from optuna.distributions import FloatDistribution
     from optuna.storages import RDBStorage
-    from optuna.study import StudyDirection
-    from optuna.trial import TrialState
+    from twenty import begin_together, writer
 
-    warnings.simplefilter("ignore")
     storage = RDBStorage(url.replace("postgresql:", "postgresql+psycopg2:"))
-    try:
-        study = storage.create_new_study([StudyDirection.MINIMIZE], "optuna")
-    except Exception:
-        study = storage.get_study_id_from_name("optuna")
-    space = FloatDistribution(0, 1)
-
-    def trial() -> None:
-        number = storage.create_new_trial(study)
-        for i in range(8):
-            storage.set_trial_param(number, f"p{i}", 0.5, space)
-        for step in range(10):
-            storage.set_trial_intermediate_value(number, step, 1 / (1 + step))
-        storage.set_trial_state_values(number, TrialState.COMPLETE, [0.5])
-
-    trial()
-    print("ready", flush=True)
-    sys.stdin.readline()
+    trial = writer(storage, "optuna")
+    begin_together(trial)
     n, end = 0, time.monotonic() + seconds
     while time.monotonic() < end:
         trial()

@@ -12,8 +12,7 @@ static void take(struct autopsy *a, const char *text)
     struct err err;
     AUTO_JSON json_t *doc = json_read(text, strlen(text), &err);
     cr_assert(doc != NULL, "%s", err.msg);
-    *a = (struct autopsy){0};
-    autopsy_take(a, doc);
+    autopsy_take(a, doc, NULL);
 }
 
 static const char *found(const struct autopsy *a, const char *key)
@@ -84,6 +83,6 @@ Test(autopsy, damaged_evidence_says_less)
     take(&none, "[1]");
     cr_expect(none.found == NULL);
     AUTO_AUTOPSY struct autopsy missing;
-    autopsy_read(&missing, "/nonexistent");
+    autopsy_read(&missing, "/nonexistent", NULL);
     cr_expect(missing.found == NULL);
 }

@@ -17,6 +17,7 @@
 #include "executor/sweep.h"
 #include "executor/worker.h"
 #include "tests/executor/sim.h"
+#include "tests/executor/wk_name.h"
 
 /* --- the modelled world -------------------------------------------------------------------------
  */

@@ -3,7 +3,6 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 
-#include <libpq-fe.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,13 +16,13 @@
 enum { PODS = 8, TARGET = 500 };
 
 static struct pg_server server, replica;
-static char url[256];
+static const char *url;
 
 static void enter(void)
 {
     sandbox_enter();
     cr_assert(pg_server_start(&server));
-    (void)snprintf(url, sizeof(url), "%s", pg_url(server.dir, "postgres"));
+    url = server.url;
 }
 
 static void leave(void)
@@ -35,16 +34,9 @@ static void leave(void)
 
 TestSuite(pods, .init = enter, .fini = leave, .timeout = 580);
 
-/* The first field of the first row; -1 when the server does not answer, or
- * knows no such table. */
 static long ask(const char *sql)
 {
-    PGconn *c = PQconnectdb(url);
-    PGresult *r = PQexec(c, sql);
-    long n = PQresultStatus(r) == PGRES_TUPLES_OK ? atol(PQgetvalue(r, 0, 0)) : -1;
-    PQclear(r);
-    PQfinish(c);
-    return n;
+    return pg_ask(url, sql);
 }
 
 static void expect_exit(pid_t pid, int pod, int status)
@@ -188,9 +180,11 @@ Test(pods, a_failover_costs_no_trial_and_doubles_none)
 {
     pid_t pods[3];
     cr_assert(pg_server_replicate(&replica, &server));
-    (void)snprintf(url, sizeof(url),
+    static char both[256];
+    (void)snprintf(both, sizeof(both),
                    "postgresql://forkless@/postgres?host=%s,%s&target_session_attrs=read-write",
                    server.dir, replica.dir);
+    url = both;
     for (int i = 0; i < 3; i++)
         pods[i] = start(i);
     await_complete(TARGET / 3);

@@ -13,13 +13,13 @@
 #include "tests/lib/sandbox.h"
 
 static struct pg_server server;
-static char url[256];
+static const char *url;
 
 static void enter(void)
 {
     sandbox_enter();
     cr_assert(pg_server_start(&server));
-    (void)snprintf(url, sizeof(url), "%s", pg_url(server.dir, "postgres"));
+    url = server.url;
 }
 
 static void leave(void)
@@ -61,12 +61,7 @@ static long count(const char *state)
 {
     char sql[96];
     (void)snprintf(sql, sizeof(sql), "SELECT count(*) FROM trials WHERE state='%s'", state);
-    PGconn *c = PQconnectdb(url);
-    PGresult *r = PQexec(c, sql);
-    long n = PQresultStatus(r) == PGRES_TUPLES_OK ? atol(PQgetvalue(r, 0, 0)) : -1;
-    PQclear(r);
-    PQfinish(c);
-    return n;
+    return pg_ask(url, sql);
 }
 
 static pid_t start(const char *ms)

@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "executor/worker.h"
+#include "tests/executor/wk_name.h"
 
 static const struct wk_conf conf = {
     .stall_ms = 300000, .trial_ms = 3600000, .grace_ms = 10000, .evidence_ms = 5000};

@@ -163,6 +163,7 @@ static bool make_dir(struct pg_server *s)
     s->pid = 0;
     if (mkdtemp(s->dir) == NULL)
         return false;
+    (void)snprintf(s->url, sizeof(s->url), "%s", pg_url(s->dir, "postgres"));
     if (geteuid() == 0 && chown(s->dir, somebody()->pw_uid, somebody()->pw_gid) != 0)
         return false;
     return chmod(s->dir, 0755) == 0;
@@ -185,7 +186,7 @@ bool pg_server_start(struct pg_server *s)
 /* Runs SQL as the superuser; on an error a line on stderr. */
 static bool run_sql(const struct pg_server *s, const char *sql)
 {
-    PGconn *c = PQconnectdb(pg_url(s->dir, "postgres"));
+    PGconn *c = PQconnectdb(s->url);
     PGresult *r = PQexec(c, sql);
     ExecStatusType status = PQresultStatus(r);
     bool fine = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
@@ -261,6 +262,16 @@ void pg_server_remove(struct pg_server *s)
     if (s->dir[0] != '\0')
         (void)nftw(s->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     s->dir[0] = '\0';
+}
+
+long pg_ask(const char *url, const char *sql)
+{
+    PGconn *c = PQconnectdb(url);
+    PGresult *r = PQexec(c, sql);
+    long n = PQresultStatus(r) == PGRES_TUPLES_OK ? atol(PQgetvalue(r, 0, 0)) : -1;
+    PQclear(r);
+    PQfinish(c);
+    return n;
 }
 
 const char *pg_fresh(const char *dir)

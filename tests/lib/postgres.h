@@ -8,6 +8,7 @@
 
 struct pg_server {
     char dir[64];               /* the cluster is in dir/data, the socket in dir */
+    char url[160];              /* of its database postgres */
     pid_t pid;                  /* of the postmaster; 0 = it does not run */
     const char *const *options; /* "-c", "name=value" …, NULL at the end; may be NULL */
     bool durable;               /* fsync, as outside of tests */
@@ -32,5 +33,8 @@ void pg_server_remove(struct pg_server *s);
 
 /* The url of a database of a server by its directory; valid until the next call. */
 const char *pg_url(const char *dir, const char *database);
+/* The first field of the first row, a number; -1 when the server does not answer, or knows no such
+ * table. By a connection of its own. */
+long pg_ask(const char *url, const char *sql);
 /* Makes an empty database and returns its url. Fails the program when it cannot. */
 const char *pg_fresh(const char *dir);

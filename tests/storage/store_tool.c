@@ -20,7 +20,7 @@ static struct err err;
 
 static int fail(void)
 {
-    (void)fprintf(stderr, "store_tool: %s: %s\n", err_code_name(err.code), err.msg);
+    (void)fprintf(stderr, "store_tool: %s (error %d)\n", err.msg, (int)err.code);
     return 1;
 }
 

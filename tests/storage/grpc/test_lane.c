@@ -4,13 +4,13 @@
 #include "tests/storage/store_fixture.h"
 
 static struct pg_server server;
-static char url[256];
+static const char *url;
 static size_t n_done;
 
 static void enter(void)
 {
     cr_assert(pg_server_start(&server));
-    (void)snprintf(url, sizeof(url), "%s", pg_url(server.dir, "postgres"));
+    url = server.url;
 }
 
 static void leave(void)
