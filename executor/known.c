@@ -31,18 +31,12 @@ static const struct known_dist *find(struct known *k, const char *name)
     return NULL;
 }
 
-static void put_dist(struct buf *b, const struct dist *d)
-{
-    buf_printf(b, "%s ", dist_kind_name(d->kind));
-    dist_put_range(b, d);
-}
-
 static int conflict(const struct known_dist *old, const struct dist *dist, struct err *err)
 {
     AUTO(buf_free) struct buf was = BUF_INIT;
     AUTO(buf_free) struct buf now = BUF_INIT;
-    put_dist(&was, &old->dist);
-    put_dist(&now, dist);
+    dist_put_words(&was, &old->dist);
+    dist_put_words(&now, dist);
     return err_set(err, ERR_CONFLICT,
                    "%.60s was %.60s in this study, now %.60s: only ranges may change", old->name,
                    buf_str(&was), buf_str(&now));

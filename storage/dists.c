@@ -101,10 +101,11 @@ int dist_entry_check(const struct dist_entry *e, const struct dist *d, struct er
     AUTO(buf_free) struct buf there = BUF_INIT;
     if (!e->has_first || dist_compatible(&e->first, d))
         return 0;
-    dist_put_json(&here, d);
-    dist_put_json(&there, &e->first);
-    return err_set(
-        err, ERR_CONFLICT,
-        "parameter '%s' is %.160s, but the study has it as %.160s: only ranges may change", e->name,
-        buf_str(&here), buf_str(&there));
+    bool choices = e->first.kind == DIST_CHOICE && d->kind == DIST_CHOICE;
+    dist_put_words(&here, d);
+    dist_put_words(&there, &e->first);
+    return err_set(err, ERR_CONFLICT,
+                   "parameter '%.60s' is asked for as %.140s, but the study has it as %.140s: %s",
+                   e->name, buf_str(&here), buf_str(&there),
+                   choices ? "choices and their order stay" : "only ranges may change");
 }

@@ -37,3 +37,9 @@ void dist_put_range(struct buf *b, const struct dist *d)
     if (d->step > 0 && (d->kind == DIST_FLOAT || d->step > 1))
         buf_printf(b, ", step %g", d->step);
 }
+
+void dist_put_words(struct buf *b, const struct dist *d)
+{
+    buf_printf(b, "%s ", dist_kind_name(d->kind));
+    dist_put_range(b, d);
+}

@@ -85,6 +85,8 @@ bool value_equal(const struct value *a, const struct value *b);
 const char *dist_kind_name(enum dist_kind kind);
 /* Appends what it may be: "0.001 … 0.1, log", or the first choices. */
 void dist_put_range(struct buf *b, const struct dist *d);
+/* Appends the kind and that: "float 0.001 … 0.1, log". */
+void dist_put_words(struct buf *b, const struct dist *d);
 
 /* The external value: as JSON (1, 0.5, "relu", null; NaN and infinities as Python writes them) … */
 void dist_put_value_json(struct buf *b, const struct dist *d, double internal);
