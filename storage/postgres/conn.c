@@ -256,6 +256,9 @@ static enum err_code code_of(const char *state)
         {"57014", ERR_BUSY},        /* query_canceled, by a timeout of the role */
         {"23503", ERR_BUSY},        /* the row above was deleted meanwhile: look again */
         {"22012", ERR_BUSY},        /* a guard, see tx.c */
+        {"42P01", ERR_UNAVAILABLE}, /* a table is gone: a backup is being restored, perhaps */
+        {"42P10", ERR_UNAVAILABLE}, /* its indexes are not there yet */
+        {"3F000", ERR_UNAVAILABLE}, /* nor is its schema */
         {"25006", ERR_UNAVAILABLE}, /* read-only: the server has become a standby */
         {"25P03", ERR_UNAVAILABLE}, /* we were too slow in a transaction */
         {"42501", ERR_UNSUPPORTED}, /* insufficient_privilege */

@@ -99,8 +99,13 @@ int migrate_tables(struct store_pg *q, struct err *err)
     int rc = read_version(q, &version, err);
     if (rc < 0)
         return rc;
-    q->results_ready = version == (int)ARRAY_LEN(migrations);
-    return q->results_ready ? 0 : run(q, err);
+    bool current = version == (int)ARRAY_LEN(migrations);
+    q->results_ready = current && !q->results_made;
+    if (current)
+        return 0;
+    rc = run(q, err);
+    q->results_made = rc == 0;
+    return rc;
 }
 
 int migrate_there(struct store_pg *q, int *from, int *to, struct err *err)

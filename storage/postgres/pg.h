@@ -71,7 +71,11 @@ struct store_pg {
     struct effects landed; /* of those that were committed in the batch that is open */
     struct effects doubt;  /* of those whose commit was lost */
 
-    bool results_ready;           /* the results tables are there, in our version */
+    /* migrate.c */
+    bool results_ready; /* the results tables are there, in our version: were they to go, that is
+                           trouble, and no answer */
+    bool results_made;  /* by the transaction that is open */
+
     struct trial_index **indexes; /* one for each study that was used */
     size_t n_indexes;
     struct reader *reader; /* memory for reading trials, reused; NULL until needed */

@@ -45,6 +45,7 @@ static void roll_back(struct store_pg *q)
             conn_drop(q);
     }
     tx_over(q);
+    q->results_made = false;
     index_roll_back(q);
     again_roll_back(q);
 }
@@ -98,6 +99,8 @@ int tx_land(struct store_pg *q, int rc, struct err *err)
         index_land(q);
         again_land(q);
         q->no_guards = false;
+        q->results_ready = q->results_ready || q->results_made;
+        q->results_made = false;
         return 0;
     }
     if (q->commit_in_doubt)

@@ -87,7 +87,8 @@ int migrate_tables(struct store_sqlite *q, struct err *err)
                    ARRAY_LEN(migrations));
     if (rc == 0 && !current)
         rc = sql_exec(q, sql, err);
-    q->results_ready = rc == 0 && current; /* tables made just now may yet be rolled back */
+    q->results_made = q->results_made || (rc == 0 && !current);
+    q->results_ready = rc == 0 && !q->results_made;
     return rc;
 }
 

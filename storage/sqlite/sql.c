@@ -178,7 +178,7 @@ static const char *const texts[SQL_COUNT] = {
                           " FROM ftf_config_history ORDER BY change_id DESC",
 };
 
-static enum err_code code_of(int rc)
+static enum err_code code_of(int rc, const char *text)
 {
     switch (rc & 0xff) {
     case SQLITE_BUSY:
@@ -195,6 +195,8 @@ static enum err_code code_of(int rc)
         return ERR_CORRUPT;
     case SQLITE_NOTADB:
         return ERR_INVALID; /* another file was meant */
+    case SQLITE_ERROR: /* a table that is gone may come back: a dump is being restored, perhaps */
+        return strncmp(text, "no such table", 13) == 0 ? ERR_UNAVAILABLE : ERR_IO;
     default:
         return ERR_IO;
     }
@@ -238,7 +240,7 @@ int sql_forbidden(struct store_sqlite *q, struct err *err)
 int sql_fail(struct store_sqlite *q, struct err *err)
 {
     int rc = sqlite3_extended_errcode(q->db);
-    enum err_code code = code_of(rc);
+    enum err_code code = code_of(rc, sqlite3_errmsg(q->db));
     int out;
     if (code == ERR_BUSY)
         out = err_set(err, code, "%s: another process held the lock for more than %g s", q->path,

@@ -26,7 +26,9 @@ struct store_sqlite {
     bool wal;
     sqlite3_file *log;       /* the write-ahead log; NULL without one */
     atomic_bool sync_failed; /* what is committed may never reach the disk, unless written anew */
-    bool results_ready;      /* the results tables are there, in our version */
+    bool results_ready; /* the results tables are there, in our version: were they to go, that is
+                           trouble, and no answer */
+    bool results_made;  /* by the transaction that is open */
     bool in_batch;
     struct err broken;            /* why the batch cannot be committed; a write failed half way */
     struct trial_index **indexes; /* one for each study that was used */

@@ -60,6 +60,7 @@ static void roll_back(struct store_sqlite *q)
 {
     if (!sqlite3_get_autocommit(q->db))       /* some errors have rolled back already */
         (void)sql_run(q, SQL_ROLLBACK, NULL); /* fails only when there is nothing to roll back */
+    q->results_made = false;
     index_roll_back(q);
 }
 
@@ -70,6 +71,8 @@ static int commit(struct store_sqlite *q, bool durable, struct err *err)
         roll_back(q);
         return rc;
     }
+    q->results_ready = q->results_ready || q->results_made;
+    q->results_made = false;
     index_commit(q);
     return durable ? make_durable(q, err) : 0;
 }

@@ -64,6 +64,15 @@ static long count(const char *state)
     return pg_ask(url, sql);
 }
 
+static void run_sql(const char *sql)
+{
+    PGconn *c = PQconnectdb(url);
+    PGresult *r = PQexec(c, sql);
+    cr_assert(eq(int, (int)PQresultStatus(r), (int)PGRES_COMMAND_OK), "%s", PQerrorMessage(c));
+    PQclear(r);
+    PQfinish(c);
+}
+
 static pid_t start(const char *ms)
 {
     return sandbox_run((const char *const[]){"--storage", url, "-v", "-n4", "-j2", "--grace=1s",
@@ -107,4 +116,20 @@ Test(spool_server, results_outlive_a_database_that_is_not_there_for_a_while)
     const char *log = sandbox_text("log"); /* none was run again */
     const char *first = strstr(log, "start 0\n");
     cr_expect(first != NULL && strstr(first + 1, "start 0\n") == NULL, "%s", log);
+}
+
+/* As while a backup is being restored. */
+Test(spool_server, results_outlive_a_table_that_is_not_there_for_a_while)
+{
+    pid_t pid = start("1500");
+    cr_assert(sandbox_await("log", "start 0\n", 60) && sandbox_await("log", "start 1\n", 60));
+    run_sql("ALTER TABLE trial_values RENAME TO gone");
+    cr_assert(sandbox_await("log", "end 0\n", 60) && sandbox_await("log", "end 1\n", 60));
+    cr_expect(sandbox_await("err", "\"spooled\"", 60), "%s", sandbox_text("err"));
+    cr_expect(sandbox_has("err", "trial_values\\\" does not exist (42P01)"), "%s",
+              sandbox_text("err"));
+    run_sql("ALTER TABLE gone RENAME TO trial_values");
+    cr_expect(eq(int, sandbox_wait(pid, 120), 0), "%s", sandbox_text("err"));
+    cr_expect(eq(long, count("COMPLETE"), 4));
+    cr_expect(eq(long, count("RUNNING") + count("FAIL"), 0));
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -55,6 +56,32 @@ Test(store_faults, a_locked_store_delays_no_kill_and_loses_nothing)
     cr_expect(eq(str, t[0].fail, (char *)"stalled"));
     cr_expect(eq(int, (int)t[1].state, TRIAL_COMPLETE));
     cr_expect(eq(dbl, t[1].value, 1.0));
+}
+
+static void run_sql(const char *sql)
+{
+    sqlite3 *db = NULL;
+    cr_assert(eq(int, sqlite3_open("s.db", &db), SQLITE_OK));
+    (void)sqlite3_busy_timeout(db, 10000);
+    cr_assert(eq(int, sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK), "%s",
+              sqlite3_errmsg(db));
+    (void)sqlite3_close(db);
+}
+
+/* As while a dump is being restored. */
+Test(store_faults, a_table_that_is_gone_for_a_while_loses_nothing)
+{
+    pid_t pid = START("-n2", "-j1", "x=float:0..1", "--", VICTIM, "log", "log", "1500");
+    cr_assert(sandbox_await("log", "start 0", 60));
+    run_sql("ALTER TABLE trial_values RENAME TO gone");
+    cr_assert(sandbox_await("log", "end 0", 60));
+    cr_expect(sandbox_await("err", "\"spooled\"", 60), "%s", sandbox_text("err"));
+    cr_expect(sandbox_has("err", "no such table: main.trial_values") ||
+                  sandbox_has("err", "no such table: trial_values"),
+              "%s", sandbox_text("err"));
+    run_sql("ALTER TABLE gone RENAME TO trial_values");
+    cr_expect(eq(int, sandbox_wait(pid, 120), 0), "%s", sandbox_text("err"));
+    cr_expect(eq(int, sandbox_count(TRIAL_COMPLETE), 2));
 }
 
 Test(store_faults, a_directory_that_may_not_be_written_is_named_at_once)

@@ -69,6 +69,51 @@ Test(store_results, less_is_better_when_minimised_and_the_same_trial_may_come_ag
     store_destroy(s);
 }
 
+/* Somebody drops a table in mid-run, or restores a backup. */
+Test(store_results, a_table_that_is_gone_is_trouble_and_no_answer)
+{
+    ONLY_WITH_TABLES();
+    const char *path = fresh_path();
+    struct store *s = must_open(path);
+    int64_t study = must_study(s, "a");
+    const struct store_result r = row(0, 4, 2);
+    static const char *const tables[] = {"finetune_results", "finetune_runs", "forkless_schema",
+                                         "trials"};
+    char sql[96];
+    start(s);
+    MUST(store_results_put(s, &r, 1, &err));
+    for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+        (void)snprintf(sql, sizeof(sql), "ALTER TABLE %s RENAME TO gone_%s", tables[i], tables[i]);
+        outside(path, sql);
+        REFUSED(ERR_UNAVAILABLE, store_results_put(s, &r, 1, &err));
+    }
+    REFUSED(ERR_UNAVAILABLE, store_trial_create(s, study, NULL, NULL, NULL, &err));
+    for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+        (void)snprintf(sql, sizeof(sql), "ALTER TABLE gone_%s RENAME TO %s", tables[i], tables[i]);
+        outside(path, sql);
+    }
+    MUST(store_results_put(s, &r, 1, &err));
+    MUST(store_trial_create(s, study, NULL, NULL, NULL, &err));
+    cr_expect_eq(count(s, NULL, NULL, NULL), 1);
+    store_destroy(s);
+}
+
+Test(store_results, tables_that_were_rolled_back_are_made_again)
+{
+    ONLY_WITH_TABLES();
+    struct store *s = must_open(fresh_path());
+    for (int i = 0; i < 2; i++) {
+        MUST(store_begin(s, &err));
+        start(s);
+        start(s);
+        store_rollback(s);
+    }
+    start(s);
+    const struct store_result r = row(0, 4, 2);
+    MUST(store_results_put(s, &r, 1, &err));
+    store_destroy(s);
+}
+
 /* The row of a worker whose text holds what jsonb does not take. */
 Test(store_results, a_nul_in_a_text_costs_no_row)
 {
