@@ -157,7 +157,7 @@ static void check_lookout(struct slot *s)
     struct buf b = BUF_INIT;
     buf_printf(&b, "forkless: forks of this worker are not seen: %s\n", why);
     if (!b.failed)
-        capture_write(&s->err_log, b.data, b.len);
+        capture_write(&s->pipes.err_log, b.data, b.len);
     buf_free(&b);
     unseen(s->ex, why);
 }
