@@ -195,6 +195,8 @@ struct executor {
     uv_signal_t sigint, sigterm, sigchld;
     uv_async_t forks_async; /* a lookout has something to report */
     int signals;
+    uint64_t signal_ms;          /* when the first one came */
+    uint64_t stop_ms;            /* since when the sweep ends; 0: it does not */
     struct executor_forks forks; /* all: without those of workers that live */
     bool forks_told;             /* a person has read of one */
     int64_t newest;              /* proc_newest, as of newest_ms */

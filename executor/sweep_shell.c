@@ -9,7 +9,7 @@
 #define POLL_MS                                                                                    \
     1000u /* how often other processes' trials are looked at while they are waited for */
 #define BRISK_MS 100u       /* a trial that took less is short */
-#define STORE_GRACE_MS 500u /* what a stop leaves the store beyond the workers' grace */
+#define STORE_GRACE_MS 500u /* what a stop leaves the store beyond that of the workers */
 #define LAST_WRITE_MS 2000u /* for the run's row, when all is over */
 #define MEMORY_LOOK_MS 1000u
 #define FREE_MEMORY_FLOOR (64u << 20)
@@ -75,14 +75,27 @@ static void on_stop_timer(uv_timer_t *t)
     storeq_give_up(CONTAINER_OF(t, struct executor, stop_timer)->storeq);
 }
 
+static bool any_worker(const struct executor *ex)
+{
+    for (int i = 0; i < ex->plan.jobs; i++) {
+        if (ex->slots[i].alive)
+            return true;
+    }
+    return false;
+}
+
 /* However the sweep came to its end: a store that refuses must not hold it much longer than the
- * workers may. */
+ * workers may, and when none runs it has as long as they have to end by themselves. What it has not
+ * taken then is in the spool. */
 static void arm_stop_timer(struct executor *ex)
 {
-    if (!ex->over && sw_reason(ex->sweep) != SW_RUNNING &&
-        !uv_is_active((uv_handle_t *)&ex->stop_timer))
-        (void)uv_timer_start(&ex->stop_timer, on_stop_timer,
-                             ex->spec->watch.grace_ms + STORE_GRACE_MS, 0);
+    uint64_t now = executor_now(ex), grace = ex->spec->watch.grace_ms;
+    if (ex->over || sw_reason(ex->sweep) == SW_RUNNING)
+        return;
+    if (ex->stop_ms == 0)
+        ex->stop_ms = now;
+    uint64_t due = ex->stop_ms + (any_worker(ex) ? grace : grace / 2) + STORE_GRACE_MS;
+    (void)uv_timer_start(&ex->stop_timer, on_stop_timer, due > now ? due - now : 0, 0);
 }
 
 /* --- its actions ------------------------------------------------------------------------------ */

@@ -156,12 +156,12 @@ Test(store_faults, a_mistake_in_a_name_is_no_lost_store)
 }
 
 /* The disk is full in earnest. Its files are seen below the process's own root. */
-static pid_t start_on_small_disk(void)
+static pid_t start_on_small_disk(const char *grace)
 {
     cr_assert(eq(int, mkdir("small", 0755), 0));
     launch("small", "small");
-    return START("--storage", "sqlite:///small/s.db", "-n300", "-j4", "--grace=1s", "x=float:0..1",
-                 "--", VICTIM, "log", "log", "1");
+    return START("--storage", "sqlite:///small/s.db", "-n300", "-j4", grace, "x=float:0..1", "--",
+                 VICTIM, "log", "log", "1");
 }
 
 static bool await_full(pid_t pid)
@@ -177,7 +177,7 @@ static bool await_full(pid_t pid)
 Test(store_faults, a_disk_that_is_full_is_waited_for_and_told_again)
 {
     char path[256], cwd[128];
-    pid_t pid = start_on_small_disk();
+    pid_t pid = start_on_small_disk("--grace=1s");
     if (!await_full(pid))
         cr_skip_test("%s", sandbox_text("err"));
     cr_expect(sandbox_has("err", "database or disk is full"), "%s", sandbox_text("err"));
@@ -197,12 +197,24 @@ Test(store_faults, a_disk_that_is_full_is_waited_for_and_told_again)
 
 Test(store_faults, a_stop_while_the_disk_is_full_takes_no_longer_than_the_grace)
 {
-    pid_t pid = start_on_small_disk();
+    pid_t pid = start_on_small_disk("--grace=1s");
     if (!await_full(pid))
         cr_skip_test("%s", sandbox_text("err"));
     (void)kill(pid, SIGTERM);
     cr_expect(eq(int, sandbox_wait(pid, 30), 6)); /* patience alone would last ten minutes */
     cr_expect(not(sandbox_has("err", "store_back")), "%s", sandbox_text("err"));
+}
+
+/* Nobody runs who would need the grace, and the results are in the spool. */
+Test(store_faults, a_stop_without_workers_leaves_a_full_disk_less_than_the_grace)
+{
+    pid_t pid = start_on_small_disk("--grace=30s");
+    if (!await_full(pid))
+        cr_skip_test("%s", sandbox_text("err"));
+    (void)sleep(1); /* the last trials have ended */
+    (void)kill(pid, SIGTERM);
+    cr_expect(eq(int, sandbox_wait(pid, 29), 6));
+    cr_expect(sandbox_has("out", "\"spooled\":"), "%s", sandbox_text("out"));
 }
 
 /* A file limit stands for a full disk: both refuse in the middle of a write. */
