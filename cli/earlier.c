@@ -1,9 +1,8 @@
 #include "cli/earlier.h"
 
-#include <inttypes.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/trial_count.h"
 #include "storage/storage.h"
 
 /* How long a store may delay the start for this. */
@@ -79,6 +78,7 @@ void earlier_put(struct buf *b, const struct spec *cells, size_t n_cells)
     AUTO_STORE struct store *s = NULL;
     const struct store_opts opts = {.read_only = true, .busy_ms = BUSY_MS};
     struct earlier e = {0};
+    char count[TRIAL_COUNT_MAX];
     if (store_open(&s, cells[0].study.storage, &opts, NULL) < 0)
         return;
     for (size_t i = 0; i < n_cells; i++)
@@ -89,11 +89,8 @@ void earlier_put(struct buf *b, const struct spec *cells, size_t n_cells)
         buf_printf(b, "study '%s' goes on: ", e.study);
     else
         buf_printf(b, "%zu studies go on: ", e.n);
-    buf_printf(b, "%" PRId64, e.done);
-    if (e.target > 0)
-        buf_printf(b, " of %" PRId64, e.target);
-    int64_t noun = e.target > 0 ? e.target : e.done;
-    buf_printf(b, " trial%s there", noun == 1 ? " is" : "s are");
+    buf_printf(b, "%s %s there", trial_count(e.done, e.target, count),
+               trial_count_is_one(e.done, e.target) ? "is" : "are");
     if (e.change != NULL)
         buf_printf(b,
                    ", from a search with another '%s'%s%s: they count too; --study NAME starts "

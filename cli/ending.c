@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "cli/cli.h"
 #include "cli/reading.h"
+#include "cli/trial_count.h"
 
 /* Every study was at its target before: more than enough in one is no help to another. */
 static bool nothing_to_do(const struct executor_result *r)
@@ -43,6 +44,11 @@ static bool is_mistake(const struct executor_result *r)
     default:
         return r->unbegun;
     }
+}
+
+bool ending_goes_on(const struct executor_result *r)
+{
+    return r->reason == SW_TIME || r->reason == SW_PREEMPTED;
 }
 
 const char *ending_reason_name(const struct executor_result *r)
@@ -83,9 +89,10 @@ void ending_put_failures(struct buf *b, const struct failures *f)
 
 static void put_met(struct buf *b, const struct spec *spec, const struct executor_result *r)
 {
+    char count[TRIAL_COUNT_MAX];
     if (nothing_to_do(r))
-        buf_printf(b, "%" PRId64 " of %" PRId64 " trial%s there, read again", r->done, r->target,
-                   r->target == 1 ? " is" : "s are");
+        buf_printf(b, "%s %s there, read again", trial_count(r->done, r->target, count),
+                   trial_count_is_one(r->done, r->target) ? "is" : "are");
     else
         buf_printf(b, "%" PRId64 " trial%s read again", r->proven_trials,
                    r->proven_trials == 1 ? " is stored and was" : "s are stored and were");
@@ -119,13 +126,11 @@ static void put_spooled(struct buf *b, const struct executor_result *r)
 /* "with 3 of 9 trials" */
 static void put_progress(char *out, size_t n, const struct executor_result *r)
 {
+    char count[TRIAL_COUNT_MAX];
     if (!is_known(r))
         (void)snprintf(out, n, "before the store could be read");
-    else if (r->target > 0)
-        (void)snprintf(out, n, "with %" PRId64 " of %" PRId64 " trial%s", r->done, r->target,
-                       plural(r->target));
     else
-        (void)snprintf(out, n, "with %" PRId64 " trial%s", r->done, plural(r->done));
+        (void)snprintf(out, n, "with %s", trial_count(r->done, r->target, count));
 }
 
 /* One sentence. */
@@ -133,7 +138,7 @@ static void put_reason(struct buf *b, const struct outcome_conf *conf,
                        const struct executor_result *r)
 {
     const struct spec *spec = &conf->cells[0];
-    char progress[80];
+    char progress[TRIAL_COUNT_MAX + 8];
     put_progress(progress, sizeof(progress), r);
     switch (r->reason) {
     case SW_MET:
@@ -149,7 +154,7 @@ static void put_reason(struct buf *b, const struct outcome_conf *conf,
         buf_printf(b, "trials hang and their retries are spent %s", progress);
         break;
     case SW_TIME:
-        buf_printf(b, "out of time %s; " ENDING_GO_ON, progress);
+        buf_printf(b, "out of time %s", progress);
         break;
     case SW_HALTED:
         buf_printf(b, "the first %u trial%s failed with class %s", spec->flap,
@@ -160,7 +165,7 @@ static void put_reason(struct buf *b, const struct outcome_conf *conf,
         put_spooled(b, r);
         break;
     case SW_PREEMPTED:
-        buf_printf(b, "stopped %s; " ENDING_GO_ON, progress);
+        buf_printf(b, "stopped %s", progress);
         break;
     case SW_RUNNING:
         break;
@@ -257,6 +262,7 @@ void ending_init(struct ending *e, const struct outcome_conf *conf, const struct
         failures_read(&e->failures, conf->cells, conf->n_cells, conf->started_us);
     put_reason(&e->reason, conf, r);
     buf_puts(&e->words, buf_str(&e->reason));
+    buf_puts(&e->words, ending_goes_on(r) ? "; " ENDING_GO_ON : "");
     buf_puts(&e->words, e->failures.same > 0 ? "; " : "");
     ending_put_failures(&e->words, &e->failures);
     put_result(&e->line, conf, r, e);

@@ -14,7 +14,7 @@ struct ending {
     bool nothing; /* every study was at its target before */
     struct failures failures;
     struct buf reason; /* one sentence */
-    struct buf words;  /* the same, and why trials failed */
+    struct buf words;  /* the same, how to go on, and why trials failed */
     struct buf line;   /* the result for programs */
 };
 
@@ -24,6 +24,8 @@ void ending_init(struct ending *e, const struct outcome_conf *conf,
 void ending_free(struct ending *e);
 #define AUTO_ENDING AUTO(ending_free)
 
+/* Whether nothing is wrong with the sweep but that it was cut short. */
+bool ending_goes_on(const struct executor_result *r);
 /* The reason in a word: "met", "store", …; "spec" for what was asked for and cannot be. */
 const char *ending_reason_name(const struct executor_result *r);
 /* Appends why trials failed as one sentence; nothing when it is not known. */

@@ -106,8 +106,10 @@ static void suggest_next(const struct outcome_conf *conf, const struct executor_
         (void)printf("\nnext:\n  %s logs %" PRId64 " %s%s%s\n  %s trials %s --state fail%s\n",
                      program, f->number, buf_str(&study), has_stderr(spec, f) ? " --stderr" : "",
                      storage, program, buf_str(&study), storage);
-    else if (r->reason == SW_PREEMPTED)
-        (void)printf("\nnext: " ENDING_GO_ON "\n");
+    if (ending_goes_on(r))
+        (void)printf("%s" ENDING_GO_ON "\n", f->same > 0 ? "  " : "\nnext: ");
+    else if (f->same > 0)
+        return;
     else if (r->n_studies > 1)
         (void)printf("\nnext:\n  %s status%s\n", program, storage);
     else if (e->code == EXIT_OK)

@@ -61,10 +61,10 @@ static void say(struct progress *p, const char *colour, const char *head, const 
 }
 
 /* What the line may tell, in its order; the more, the wider the terminal. */
-enum field { BAR, DONE, RUNNING, FAILED, BEST, RATE, LEFT, QUIET, FIELDS };
+enum field { STOPPING, AGAIN, BAR, DONE, RUNNING, FAILED, BEST, RATE, LEFT, QUIET, FIELDS };
 
 /* Which field goes first where the line is too long. */
-static const enum field least_needed[] = {RATE, RUNNING, BAR, QUIET, BEST, LEFT, FAILED};
+static const enum field least_needed[] = {RATE, RUNNING, BAR, QUIET, BEST, LEFT, FAILED, AGAIN};
 
 static void put_bar(struct buf *b, int64_t done, int64_t target)
 {
@@ -91,16 +91,34 @@ static void put_rate(struct buf fields[static FIELDS], const struct executor_sta
                    text_human_ms((uint64_t)((double)(s->target - s->done) / rate * 1000), text));
 }
 
+static void put_done(struct buf *b, const struct executor_status *s)
+{
+    if (s->target == 0)
+        buf_printf(b, "%" PRId64 " done", s->done);
+    else if (s->done > s->target)
+        buf_printf(b, "%" PRId64 " done, %" PRId64 " asked for", s->done, s->target);
+    else
+        buf_printf(b, "%" PRId64 "/%" PRId64, s->done, s->target);
+}
+
+/* What a person wants to know who has told it to stop. */
+static void put_stopping(struct buf fields[static FIELDS], const struct executor_status *s)
+{
+    bool one = s->running == 1;
+    if (s->running == 0)
+        buf_puts(&fields[STOPPING], "stopping: results are being stored");
+    else
+        buf_printf(&fields[STOPPING], "stopping: %" PRId64 " still run%s", s->running,
+                   one ? "s" : "");
+    if (s->running > 0 && s->signals == 1)
+        buf_printf(&fields[AGAIN], "Ctrl-C again ends %s now", one ? "it" : "them");
+}
+
 static void put_fields(struct buf fields[static FIELDS], const struct progress *p,
                        const struct executor_status *s)
 {
     char idle[32];
-    put_bar(&fields[BAR], s->done, s->target);
-    if (s->target > 0)
-        buf_printf(&fields[DONE], "%" PRId64 "/%" PRId64, s->done, s->target);
-    else
-        buf_printf(&fields[DONE], "%" PRId64 " done", s->done);
-    buf_printf(&fields[RUNNING], "%" PRId64 " running", s->running);
+    put_done(&fields[DONE], s);
     if (s->failed > 0)
         buf_printf(&fields[FAILED], "%" PRId64 " failed", s->failed);
     if (s->best_study >= 0) {
@@ -108,6 +126,12 @@ static void put_fields(struct buf fields[static FIELDS], const struct progress *
         buf_printf(&fields[BEST], "best %s %.6g (#%" PRId64 ")", p->metric, best->best_value,
                    best->best_number);
     }
+    if (s->signals > 0) {
+        put_stopping(fields, s);
+        return;
+    }
+    put_bar(&fields[BAR], s->done, s->target);
+    buf_printf(&fields[RUNNING], "%" PRId64 " running", s->running);
     put_rate(fields, s);
     if (s->quietest_ms >= 5000)
         buf_printf(&fields[QUIET], "quiet for %s", text_human_ms(s->quietest_ms, idle));
@@ -127,7 +151,11 @@ static void join(struct buf *line, const struct buf fields[static FIELDS])
     buf_clear(line);
     for (int i = 0; i < FIELDS; i++) {
         if (fields[i].len > 0)
-            buf_printf(line, "%s%s", line->len == 0 ? "" : i == DONE ? " " : " · ", fields[i].data);
+            buf_printf(line, "%s%s",
+                       line->len == 0                     ? ""
+                       : i == DONE && fields[BAR].len > 0 ? " "
+                                                          : " · ",
+                       fields[i].data);
     }
 }
 
@@ -165,9 +193,14 @@ static void trial_end(void *ctx, const struct executor_study *study, int64_t num
     (void)value;
     if (state != TRIAL_FAIL)
         return;
-    buf_printf(&head, "trial %" PRId64 " failed", number);
-    buf_printf(&text, " (%s): %s", fail_class_name(fail), message != NULL ? message : "no message");
-    say(ctx, "\033[33m", buf_str(&head), buf_str(&text));
+    if (fail_class_is_interruption(fail)) { /* no failure of the trial */
+        buf_printf(&head, "trial %" PRId64 " %s", number, fail_class_name(fail));
+    } else {
+        buf_printf(&head, "trial %" PRId64 " failed", number);
+        buf_printf(&text, " (%s)", fail_class_name(fail));
+    }
+    buf_printf(&text, ": %s", message != NULL ? message : "no message");
+    say(ctx, fail_class_is_interruption(fail) ? NULL : "\033[33m", buf_str(&head), buf_str(&text));
 }
 
 static void notice(void *ctx, const char *text)

@@ -44,7 +44,8 @@ struct executor_status {
     int64_t done, failed, running, target;
     const struct executor_study *studies;
     int n_studies;
-    int best_study;                   /* whose best to show: the first with one; -1 = none */
+    int best_study; /* whose best to show: the first with one; -1 = none */
+    int signals;    /* how often it was told to stop: at once from the second time on */
     uint64_t elapsed_ms, quietest_ms; /* quietest: idle age of the most silent busy worker */
     struct executor_forks forks;
 };

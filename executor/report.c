@@ -24,8 +24,10 @@ void executor_notice(struct executor *ex, const char *fmt, ...)
 void report_status(struct executor *ex, struct executor_status *out)
 {
     uint64_t now = executor_now(ex);
-    *out = (struct executor_status){
-        .n_studies = ex->n_studies, .best_study = -1, .elapsed_ms = now - ex->started_ms};
+    *out = (struct executor_status){.n_studies = ex->n_studies,
+                                    .best_study = -1,
+                                    .signals = ex->signals,
+                                    .elapsed_ms = now - ex->started_ms};
     for (int i = 0; i < ex->n_studies; i++) {
         const struct study *st = &ex->studies[i];
         ex->views[i] = st->view;

@@ -15,6 +15,21 @@ static void on_sigchld(uv_signal_t *h, int sig)
     orphans_soon(ex);
 }
 
+static void tell_signal(struct executor *ex, int sig)
+{
+    uint64_t grace = ex->spec->watch.grace_ms, now = executor_now(ex);
+    if (ex->signals == 1) {
+        ex->signal_ms = now;
+        executor_notice(
+            ex, "%s: no new trials; running ones have %" PRIu64 " s to end. Once more to stop now.",
+            strsignal(sig), grace / 1000);
+    } else if (ex->signals == 2) {
+        uint64_t past = now - ex->signal_ms;
+        executor_notice(ex, "%s: stopping now (%" PRIu64 " s were left)", strsignal(sig),
+                        past < grace ? (grace - past + 500) / 1000 : 0);
+    }
+}
+
 static void on_signal(struct executor *ex, int sig)
 {
     if (ex->over) {
@@ -23,11 +38,7 @@ static void on_signal(struct executor *ex, int sig)
     }
     ex->signals++;
     log_event(LOG_WARNING, "signal", LOG_INT("signal", sig), LOG_INT("count", ex->signals));
-    executor_notice(ex,
-                    ex->signals == 1 ? "%s: no new trials; running ones have %" PRIu64
-                                       " s to end. Once more to stop now."
-                                     : "%s: stopping now (%" PRIu64 " s were left)",
-                    strsignal(sig), ex->spec->watch.grace_ms / 1000);
+    tell_signal(ex, sig);
     if (ex->signals > 1)
         storeq_give_up(ex->storeq);
     executor_feed(ex, (struct sw_event){.type = SW_EV_SIGNAL});

@@ -1,6 +1,7 @@
 /* forkless run as its user meets it: what it keeps, what it prints where, how it exits. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -285,6 +286,34 @@ static int read_with(const char *const *words)
 #define READ(...) read_with((const char *const[]){__VA_ARGS__, NULL})
 
 /* The store says running; nobody runs. */
+Test(run, more_trials_than_are_asked_for_are_said_plainly)
+{
+    cr_assert_eq(RUN(60, "-n", "3", WORKER), EXIT_OK);
+    cr_expect_eq(RUN(60, "-n", "1", WORKER), EXIT_OK);
+    cr_expect(
+        sandbox_has("out", "nothing to do: 3 trials (1 was asked for) are there, read again."),
+        "%s", sandbox_text("out"));
+    cr_expect_eq(RUN(60, "-n", "2", "x=float:0..2", "--", "/bin/echo", "loss=0.5"), EXIT_OK);
+    cr_expect(sandbox_has("err", "3 trials (2 were asked for) are there, from a search with"), "%s",
+              sandbox_text("err"));
+}
+
+/* A sweep that ran out of time is gone on with, whatever else is to be looked at. */
+Test(run, a_sweep_out_of_time_with_failures_says_both_once)
+{
+    cr_expect_eq(RUN(60, "-n", "9", "-j", "1", "--wall", "2s", "--grace", "1s", "--retries", "0",
+                     "x=float:0..1", "--", "/bin/sh", "-c",
+                     "[ $FORKLESS_TRIAL = 0 ] && exit 3; sleep 600"),
+                 EXIT_TIME);
+    const char *out = sandbox_text("out");
+    cr_expect_not_null(strstr(out, "time: out of time with 0 of 9 trials. "), "%s", out);
+    const char *next = strstr(out, "\nnext:\n");
+    cr_assert_not_null(next, "%s", out);
+    cr_expect_not_null(strstr(next, " --state fail --storage 'sqlite:///s.db'\n  run the same "
+                                    "command again to continue\n"),
+                       "%s", out);
+}
+
 Test(run, the_death_of_the_executor_is_seen_by_status_and_logs)
 {
     char dead[64];
@@ -314,6 +343,9 @@ Test(run, the_death_of_the_executor_is_seen_by_status_and_logs)
 }
 
 static void write_matrix(void)
+    cr_expect_not_null(strstr(out, "preempted: stopped with 0 of 2 trials. "), "%s", out);
+    cr_expect_not_null(strstr(out, "0 of 2 trials; run the same command again to continue\","),
+                       "%s", out);
 {
     FILE *f = fopen("m.yaml", "we");
     cr_assert_not_null(f);
@@ -492,3 +524,38 @@ Test(run, a_smoke_test_needs_no_temporary_directory)
     cr_expect_eq(sandbox_wait(sandbox_start(argv), 60), EXIT_OK, "%s", sandbox_text("err"));
     cr_expect(sandbox_has("out", "smoke: one trial ran"), "%s", sandbox_text("out"));
 }
+/* Reads what comes until the text is there; what came stands in `seen`. */
+static bool await_on(const struct terminal *t, const char *text, char *seen, size_t size)
+{
+    size_t n = strlen(seen);
+    while (strstr(seen, text) == NULL && n < size - 1) {
+        struct pollfd p = {.fd = t->ours, .events = POLLIN};
+        ssize_t k = poll(&p, 1, 60000) > 0 ? read(t->ours, seen + n, size - 1 - n) : -1;
+        if (k <= 0)
+            break;
+        n += (size_t)k;
+        seen[n] = '\0';
+    }
+    return strstr(seen, text) != NULL;
+}
+
+Test(run, a_terminal_shows_that_it_is_stopping_and_what_was_cut_short)
+{
+    static char seen[65536];
+    struct terminal t = open_terminal();
+    pid_t pid = AT(&t, "-n", "2", "-j", "1", "--grace", "60s", "x=float:0..1", "--", "/bin/sh",
+                   "-c", "trap '' TERM; touch begun; while :; do sleep 1; done");
+    for (int i = 0; i < 6000 && sandbox_size("begun") < 0; i++)
+        (void)usleep(10000);
+    (void)kill(pid, SIGINT);
+    cr_expect(await_on(&t, "stopping: 1 still runs · Ctrl-C again ends it now", seen, sizeof(seen)),
+              "%s", seen);
+    (void)kill(pid, SIGINT);
+    cr_expect_eq(sandbox_wait(pid, 60), EXIT_PREEMPTED);
+    (void)await_on(&t, "trial 0 preempted", seen, sizeof(seen));
+    cr_expect_not_null(strstr(seen, "trial 0 preempted: stopped with the sweep"), "%s", seen);
+    cr_expect_null(strstr(seen, "failed (preempted)"), "%s", seen);
+    (void)close(t.ours);
+    (void)close(t.theirs);
+}
+
