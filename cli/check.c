@@ -12,6 +12,7 @@
 #include "cli/load.h"
 #include "cli/preview.h"
 #include "cli/smoke.h"
+#include "cli/stray.h"
 
 #define PREVIEW_MAX 10000
 
@@ -118,7 +119,7 @@ static int check(const struct check *c, const struct cli_args *args)
         return EXIT_USAGE;
     }
     struct spec_doc *doc;
-    int rc = cli_load_spec(&doc, args, &c->sweep, c->json);
+    int rc = cli_load_spec(&doc, "check", args, &c->sweep, c->json);
     if (rc != CLI_GO_ON)
         return rc;
     rc = cli_check_data(doc, c->json);
@@ -174,6 +175,7 @@ int check_main(int argc, char **argv)
             "  forkless check -n 50 lr=float:1e-5..1e-1:log -- python train.py --lr='${lr}'\n"
             "  forkless check sweep.yaml --json | jq '.studies[].study'\n",
         .takes_command = true,
+        .stray_command = stray_command,
     };
     AUTO_CLI_ARGS struct cli_args args = {0};
     int rc = cli_parse(&usage, argc, argv, &args);

@@ -73,6 +73,13 @@ static int exit_code_of(const struct guarded_report *r, bool strict)
     return r->going_on + r->denied > 0 || !was_seen(r) ? EXIT_UNMET : EXIT_OK;
 }
 
+/* It takes no words of its own. */
+static size_t first_word(const struct cli_words *words)
+{
+    (void)words;
+    return 0;
+}
+
 int guard_main(int argc, char **argv)
 {
     bool deny = false, json = false;
@@ -91,7 +98,8 @@ int guard_main(int argc, char **argv)
         .options = options,
         .n_options = ARRAY_LEN(options),
         .examples = examples,
-        .takes_command = true};
+        .takes_command = true,
+        .stray_command = first_word};
     int code = cli_parse(&usage, argc, argv, &args);
     if (code != CLI_GO_ON)
         return code;

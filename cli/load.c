@@ -10,6 +10,7 @@
 #include "base/pool.h"
 #include "cli/cli.h"
 #include "cli/reading.h"
+#include "cli/stray.h"
 #include "executor/spawn.h"
 #include "trials/xgboost/config.h"
 
@@ -18,7 +19,8 @@ static const struct {
     char letter;
     const char *name, *arg, *path, *help;
 } keys[] = {
-    {0, "study", "NAME", "study.name", "study to run or continue"},
+    {0, "study", "NAME", "study.name",
+     "study to run or continue (default: named after the spec file, or the program)"},
     {0, "storage", "URL", "study.storage",
      "where it is kept (default: the spec's, $FORKLESS_STORAGE, $OPTUNA_STORAGE, ./forkless.db)"},
     {0, "metric", "NAME", "study.metric", "what NAME=value lines on stdout call the objective"},
@@ -55,13 +57,6 @@ size_t cli_sweep_options(struct cli_sweep *s, struct cli_option *out)
                                    .list = &s->env,
                                    .help = "addition to the workers' environment; may be repeated"};
     return n;
-}
-
-/* Whether a word is name=value and not a file: ./a=b is a file. */
-static bool is_setting(const char *word)
-{
-    size_t n = strcspn(word, "=/");
-    return word[n] == '=';
 }
 
 /* Relative to where the workers run. */
@@ -253,14 +248,26 @@ static int load(struct spec_doc **out, const struct spec_source *src, bool json)
     return wrong(problems.len > 0 ? buf_str(&problems) : err.msg, json);
 }
 
-int cli_load_spec(struct spec_doc **out, const struct cli_args *args, const struct cli_sweep *sweep,
-                  bool json)
+/* One mistake, however many words the command has. */
+static int refuse_stray(const char *command, const char *word, bool json)
+{
+    char problem[300];
+    (void)snprintf(problem, sizeof(problem), "command line: " CLI_FORGOTTEN_DASHES, word, command,
+                   word);
+    return wrong(problem, json);
+}
+
+int cli_load_spec(struct spec_doc **out, const char *command, const struct cli_args *args,
+                  const struct cli_sweep *sweep, bool json)
 {
     AUTO(options_free) struct options options = {0};
     int rc = make_options(&options, sweep);
     if (rc != CLI_GO_ON)
         return rc;
-    bool file = args->words.n > 0 && !is_setting(args->words.v[0]);
+    size_t stray = args->command.n == 0 ? stray_command(&args->words) : args->words.n;
+    if (stray < args->words.n)
+        return refuse_stray(command, args->words.v[stray], json);
+    bool file = args->words.n > 0 && !stray_is_setting(args->words.v[0]);
     return load(out,
                 &(struct spec_source){
                     .path = file ? args->words.v[0] : NULL,

@@ -19,11 +19,11 @@ size_t cli_sweep_options(struct cli_sweep *s, struct cli_option *out);
 
 /* With `json`, all also print what is wrong on stdout, as one object with the list "problems". */
 
-/* Reads SPEC [key=value …] [-- COMMAND …]: the first word is the file unless it is a setting
- * (name=value). What is wrong is printed on stderr, a line each. Returns CLI_GO_ON, and then *out
- * is the caller's, or EXIT_USAGE. */
-int cli_load_spec(struct spec_doc **out, const struct cli_args *args, const struct cli_sweep *sweep,
-                  bool json);
+/* For the subcommand of this name. Reads SPEC [key=value …] [-- COMMAND …]: the first word is the
+ * file unless it is a setting (name=value). What is wrong is printed on stderr, a line each.
+ * Returns CLI_GO_ON, and then *out is the caller's, or EXIT_USAGE. */
+int cli_load_spec(struct spec_doc **out, const char *command, const struct cli_args *args,
+                  const struct cli_sweep *sweep, bool json);
 /* Whether the data that the spec names is there, with the columns that it names; says what is not.
  * Returns CLI_GO_ON or EXIT_USAGE. Reads no more of a file than its first line. */
 int cli_check_data(const struct spec_doc *doc, bool json);

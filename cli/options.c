@@ -94,6 +94,36 @@ static bool is_choice(const char *choices, const char *value)
     return false;
 }
 
+enum { CHOICE_MAX = 32, CHOICES_MAX = 8 };
+
+/* The one of "a|b" that is nearest to the word, in out. */
+static bool near_choice(const char *choices, const char *word, char out[static CHOICE_MAX])
+{
+    char text[CHOICES_MAX][CHOICE_MAX];
+    const char *names[CHOICES_MAX];
+    size_t n = 0;
+    for (const char *c = choices; strchr(choices, '|') != NULL && c != NULL && n < CHOICES_MAX;
+         c = strchr(c, '|')) {
+        c += *c == '|';
+        (void)snprintf(text[n], CHOICE_MAX, "%.*s", (int)strcspn(c, "|"), c);
+        names[n] = text[n];
+        n++;
+    }
+    const char *near = text_nearest(word, names, n);
+    if (near != NULL)
+        (void)snprintf(out, CHOICE_MAX, "%s", near);
+    return near != NULL;
+}
+
+static int not_among(const struct reader *r, const struct cli_option *o, const char *value)
+{
+    char near[CHOICE_MAX];
+    bool meant = near_choice(o->arg, value, near);
+    cli_error("%s: --%s takes %s, found '%s'%s%s%s", r->usage->command, o->name, o->arg, value,
+              meant ? ": did you mean '" : "", meant ? near : "", meant ? "'?" : "");
+    return EXIT_USAGE;
+}
+
 static int set_value(struct reader *r, const struct cli_option *o, const char *value)
 {
     char option[64];
@@ -104,7 +134,7 @@ static int set_value(struct reader *r, const struct cli_option *o, const char *v
         return complain(r->usage, option, "a duration such as 90s, 5m or 2h", value);
     if (o->text != NULL) {
         if (strchr(o->arg, '|') != NULL && !is_choice(o->arg, value))
-            return complain(r->usage, option, o->arg, value);
+            return not_among(r, o, value);
         *o->text = value;
     }
     if (o->list != NULL && !add_word(o->list, value, r->argc))
@@ -122,22 +152,56 @@ static void set_switch(const struct cli_option *o)
 
 /* ---- words ---- */
 
-static int unknown(const struct reader *r, const char *name, size_t n)
+/* The option's name that is nearest to the word, or NULL. */
+static const char *near_name(const struct cli_usage *u, const char *word)
 {
-    AUTO_FREE const char **names = calloc(r->usage->n_options + 1, sizeof(*names));
-    AUTO_FREE char *word = strndup(name, n);
-    const char *near = NULL;
-    if (names != NULL && word != NULL) {
-        for (size_t i = 0; i < r->usage->n_options; i++)
-            names[i] = r->usage->options[i].name;
-        near = text_nearest(word, names, r->usage->n_options);
+    AUTO_FREE const char **names = calloc(u->n_options + 1, sizeof(*names));
+    for (size_t i = 0; names != NULL && i < u->n_options; i++)
+        names[i] = u->options[i].name;
+    return names != NULL ? text_nearest(word, names, u->n_options) : NULL;
+}
+
+/* The word was meant to be the value of an option: --maximise. */
+static bool put_near_value(const struct cli_usage *u, const char *word, char *out, size_t size)
+{
+    for (size_t i = 0; i < u->n_options; i++) {
+        const struct cli_option *o = &u->options[i];
+        char choice[CHOICE_MAX];
+        if (o->arg == NULL || !near_choice(o->arg, word, choice))
+            continue;
+        (void)snprintf(out, size, "%s %s", o->name, choice);
+        return true;
     }
+    return false;
+}
+
+/* Whatever follows a command without its `--` was taken for ours. */
+static bool is_commands(const struct reader *r)
+{
+    const struct cli_words *words = &r->out->words;
+    size_t at = r->usage->stray_command != NULL ? r->usage->stray_command(words) : words->n;
+    if (at < words->n)
+        cli_error("%s: " CLI_FORGOTTEN_DASHES, r->usage->command, words->v[at], r->usage->command,
+                  words->v[at]);
+    return at < words->n;
+}
+
+/* dashes: those that were typed; name: what follows them, n bytes. */
+static int unknown(const struct reader *r, const char *dashes, const char *name, size_t n)
+{
+    AUTO_FREE char *word = strndup(name, n);
+    const char *near = word != NULL ? near_name(r->usage, word) : NULL;
+    char meant[64] = "";
+    if (is_commands(r))
+        return EXIT_USAGE;
     if (near != NULL)
-        cli_error("%s: unknown option '--%.*s': did you mean '--%s'?", r->usage->command, (int)n,
-                  name, near);
+        (void)snprintf(meant, sizeof(meant), "%s", near);
+    if (near != NULL || (word != NULL && put_near_value(r->usage, word, meant, sizeof(meant))))
+        cli_error("%s: unknown option '%s%.*s': did you mean '--%s'?", r->usage->command, dashes,
+                  (int)n, name, meant);
     else
-        cli_error("%s: unknown option '--%.*s': see forkless %s --help", r->usage->command, (int)n,
-                  name, r->usage->command);
+        cli_error("%s: unknown option '%s%.*s': see forkless %s --help", r->usage->command, dashes,
+                  strcmp(dashes, "-") == 0 ? 1 : (int)n, name, r->usage->command);
     return EXIT_USAGE;
 }
 
@@ -172,11 +236,25 @@ static int read_long(struct reader *r, const char *name)
         set_switch(o);
         return CLI_GO_ON;
     }
-    return unknown(r, name, n);
+    return unknown(r, "--", name, n);
+}
+
+/* -metric for --metric: letters that together are a name were not meant as letters. */
+static bool is_name(const struct cli_usage *u, const char *word, size_t n)
+{
+    for (size_t i = 0; n > 1 && i < u->n_options; i++) {
+        if (strlen(u->options[i].name) == n && strncmp(u->options[i].name, word, n) == 0)
+            return true;
+    }
+    return false;
 }
 
 static int read_letters(struct reader *r, const char *letters)
 {
+    const char *word = letters;
+    size_t n = strcspn(word, "=");
+    if (is_name(r->usage, word, n))
+        return unknown(r, "-", word, n);
     for (; *letters != '\0'; letters++) {
         const struct cli_option *o = NULL;
         for (size_t i = 0; i < r->usage->n_options && o == NULL; i++)
@@ -185,11 +263,8 @@ static int read_letters(struct reader *r, const char *letters)
             help(r->usage);
             return EXIT_OK;
         }
-        if (o == NULL) {
-            cli_error("%s: unknown option '-%c': see forkless %s --help", r->usage->command,
-                      *letters, r->usage->command);
-            return EXIT_USAGE;
-        }
+        if (o == NULL)
+            return letters == word ? unknown(r, "-", word, n) : unknown(r, "-", letters, 1);
         if (o->arg != NULL)
             return take_value(r, o, letters[1] != '\0' ? letters + 1 : NULL);
         set_switch(o);

@@ -33,7 +33,14 @@ struct cli_usage {
     size_t n_options;
     const char *examples; /* printed last, as it stands; NULL: none */
     bool takes_command;   /* `--` and what follows is a command to run */
+    /* With takes_command: which of the words begins a command whose `--` was forgotten; words->n:
+     * none. NULL: not known. */
+    size_t (*stray_command)(const struct cli_words *words);
 };
+
+/* What is wrong then, and its cure: a printf format with the word, the subcommand, the word. */
+#define CLI_FORGOTTEN_DASHES                                                                       \
+    "'%.60s' begins a command, which stands after --: forkless %s [OPTION …] … -- %.60s …"
 
 struct cli_args {
     struct cli_words words;   /* what is no option, in order */

@@ -20,6 +20,7 @@
 #include "cli/options.h"
 #include "cli/outcome.h"
 #include "cli/progress.h"
+#include "cli/stray.h"
 #include "cli/table.h"
 #include "executor/executor.h"
 #include "executor/owner.h"
@@ -85,7 +86,8 @@ static int parse(int argc, char **argv, struct run_options *o, struct cli_args *
                                     .options = table,
                                     .n_options = n,
                                     .examples = examples,
-                                    .takes_command = true};
+                                    .takes_command = true,
+                                    .stray_command = stray_command};
     return cli_parse(&usage, argc, argv, args);
 }
 
@@ -421,7 +423,7 @@ int run_main(int argc, char **argv)
         code = EXIT_USAGE;
     }
     if (code == CLI_GO_ON)
-        code = cli_load_spec(&doc, &args, &o.sweep, o.json);
+        code = cli_load_spec(&doc, "run", &args, &o.sweep, o.json);
     if (code == CLI_GO_ON)
         code = run_doc(&o, doc, &args);
     spec_doc_destroy(doc);

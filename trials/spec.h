@@ -52,6 +52,8 @@ struct spec_source {
 int spec_load(struct spec_doc **out, const struct spec_source *src, struct buf *problems,
               struct err *err);
 void spec_doc_destroy(struct spec_doc *doc); /* NULL is fine */
+/* Whether an argument is a parameter with a colon in place of its '=': x:float:0..1. */
+bool spec_lacks_equals(const char *argument);
 
 /* What is allowed but looks like a mistake, a line each; "" when there is nothing. The document's.
  */

@@ -11,6 +11,13 @@ bool spec_is_param_text(const char *text)
            strncmp(text, "choice:", 7) == 0;
 }
 
+bool spec_lacks_equals(const char *argument)
+{
+    size_t n = strcspn(argument, ":=/");
+    return n > 0 && argument[n] == ':' &&
+           (spec_is_param_text(argument + n + 1) || spec_is_mistyped_param(argument + n + 1));
+}
+
 /* When something is set below it, `sampler: tpe` becomes `sampler: {tpe: {}}`, and `run: [x]`
  * becomes `run: {command: [x]}`. */
 static bool widen(struct spec_doc *doc, struct yaml_node *node)
@@ -185,6 +192,12 @@ static int apply_setting(struct spec_doc *doc, const char *setting, bool file, s
     if (origin == NULL || name == NULL)
         return no_memory(doc, p);
     struct yaml_node at = {.origin = origin};
+    if (spec_lacks_equals(setting)) {
+        size_t colon = strcspn(setting, ":");
+        problem_at(p, &at, "", "did you mean '%.*s=%.60s'?", (int)colon, setting,
+                   setting + colon + 1);
+        return 0;
+    }
     if (n == 0 || setting[n] == '\0') {
         problem_at(p, &at, "", "expected key=value%s",
                    !file                          ? " (a command stands after --)"

@@ -126,6 +126,32 @@ Test(options, a_value_outside_the_choices_is_refused, .init = cr_redirect_stderr
     expect_complaint("forkless: run: --direction takes minimize|maximize, found 'max'\n");
 }
 
+Test(options, a_misspelt_choice_suggests_the_nearest, .init = cr_redirect_stderr)
+{
+    cr_assert(eq(int, PARSE("--direction=maximise"), EXIT_USAGE));
+    expect_complaint("forkless: run: --direction takes minimize|maximize, found 'maximise': did "
+                     "you mean 'maximize'?\n");
+}
+
+Test(options, a_choice_taken_for_an_option_suggests_the_option, .init = cr_redirect_stderr)
+{
+    cr_assert(eq(int, PARSE("--maximise"), EXIT_USAGE));
+    expect_complaint(
+        "forkless: run: unknown option '--maximise': did you mean '--direction maximize'?\n");
+}
+
+Test(options, a_name_behind_one_dash_suggests_two, .init = cr_redirect_stderr)
+{
+    cr_assert(eq(int, PARSE("-direction", "maximize"), EXIT_USAGE));
+    expect_complaint("forkless: run: unknown option '-direction': did you mean '--direction'?\n");
+}
+
+Test(options, a_misspelt_name_behind_one_dash_suggests_it, .init = cr_redirect_stderr)
+{
+    cr_assert(eq(int, PARSE("-trails=5"), EXIT_USAGE));
+    expect_complaint("forkless: run: unknown option '-trails': did you mean '--trials'?\n");
+}
+
 Test(options, a_missing_value_is_refused, .init = cr_redirect_stderr)
 {
     cr_assert(eq(int, PARSE("--stall"), EXIT_USAGE));

@@ -74,6 +74,39 @@ Test(run, a_dry_run_finds_that_no_worker_could_start)
     cr_expect_eq(DRY("x=float:0..1", "--", "/bin/${x}"), EXIT_OK); /* another one for each trial */
 }
 
+/* Complains once, with the cure, whatever else the words could mean. */
+static void expect_one_complaint(const char *said, const char *const *words)
+{
+    const char *argv[16] = {FORKLESS, "run", "-n", "5"};
+    for (size_t i = 4; *words != NULL; i++)
+        argv[i] = *words++;
+    cr_expect_eq(sandbox_wait(sandbox_start(argv), 60), EXIT_USAGE);
+    const char *err = sandbox_text("err");
+    cr_expect_not_null(strstr(err, said), "%s", err);
+    cr_expect(strchr(err, '\n') != NULL && strchr(err, '\n')[1] == '\0', "%s", err);
+}
+
+#define COMPLAINT(said, ...) expect_one_complaint(said, (const char *const[]){__VA_ARGS__, NULL})
+
+Test(run, a_command_without_its_dashes_is_one_mistake)
+{
+    const char *cure = "'/bin/echo' begins a command, which stands after --: forkless run "
+                       "[OPTION …] … -- /bin/echo …\n";
+    COMPLAINT(cure, "x=float:0..1", "/bin/echo", "a", "b", "c=1");
+    COMPLAINT(cure, "x=float:0..1", "/bin/echo", "--lr", "${x}");
+    COMPLAINT(cure, "/bin/echo", "x=float:0..1");
+    COMPLAINT("'train.py' begins a command", "x=float:0..1", "train.py", "-n", "7");
+    COMPLAINT("unknown option '--trails': did you mean '--trials'?", "sweep.yaml", "--trails=5");
+    COMPLAINT("sweep.yaml: no such file", "sweep.yaml", "budget.trials", "5");
+}
+
+Test(run, a_parameter_with_a_colon_for_its_equals_sign_is_suggested)
+{
+    COMPLAINT("did you mean 'x=float:0..1'?", "x:float:0..1", "--", "/bin/echo");
+    COMPLAINT("did you mean 'y=int:1..2'?", "x=float:0..1", "y:int:1..2", "--", "/bin/echo");
+    COMPLAINT("did you mean 'float:0..1'?", "x=flaot:0..1", "--", "/bin/echo");
+}
+
 Test(run, a_dry_run_for_programs_is_one_line_of_json)
 {
     cr_expect_eq(dry_run("--json"), EXIT_OK, "%s", sandbox_text("err"));
