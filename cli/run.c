@@ -313,11 +313,15 @@ static void tell_notes(const struct executor_watcher *w, const struct spec_doc *
         tell(w, "note: %.*s", (int)strcspn(line, "\n"), line);
 }
 
-/* What these studies have from earlier runs. */
-static void tell_earlier(const struct executor_watcher *w, const struct spec *cells, size_t n)
+/* What these studies have from earlier runs; of one with a name that nobody gave it, the name. */
+static void tell_studies(const struct executor_watcher *w, const struct spec *cells, size_t n)
 {
     AUTO(buf_free) struct buf b = BUF_INIT;
+    bool file = strcmp(cells[0].file, "command line") != 0;
     earlier_put(&b, cells, n);
+    if (n == 1 && !cells[0].study.named)
+        tell(w, "study '%s' is named after the %s: --study NAME names another", cells[0].study.name,
+             file ? "spec file" : "program");
     if (b.len > 0)
         tell(w, "%s", buf_str(&b));
 }
@@ -367,7 +371,7 @@ static int run_cells(const struct run_options *o, const struct spec_doc *doc,
     set_up_log(o);
     tell_notes(conf.watcher, doc);
     if (!o->quiet)
-        tell_earlier(conf.watcher, cells, n);
+        tell_studies(conf.watcher, cells, n);
     int rc = executor_run(&conf, &result, &err);
     progress_clear(&progress);
     if (rc < 0)

@@ -139,6 +139,7 @@ struct spec {
 
     struct {
         const char *name;
+        bool named;          /* by the document: else after its file, or after the command */
         const char *storage; /* URL as Optuna writes it; may hold a password */
         enum direction direction;
         const char *metric; /* what stdout lines and results call the objective */

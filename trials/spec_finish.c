@@ -79,7 +79,8 @@ static void finish_study(struct spec_reader *r)
         spec_note(r, yaml_get(yaml_get(r->root, "study"), "direction"), "study.direction",
                   "the metric looks like one to maximize");
     s->sampler.direction = s->pruner.direction = s->study.direction;
-    if (s->study.name != NULL)
+    s->study.named = s->study.name != NULL;
+    if (s->study.named)
         return;
     AUTO(buf_free) struct buf b = BUF_INIT;
     buf_puts(&b, r->doc->stem);

@@ -168,6 +168,22 @@ Test(run, commands_to_go_on_with_quote_a_study_name)
     cr_expect_not_null(strstr(out, " trials 'a b'\\''s'\n"), "%s", out);
 }
 
+Test(run, a_study_that_nobody_named_says_its_name_once)
+{
+    const char *const argv[] = {FORKLESS, "run", "--metric", "loss",      "-n",       "1",
+                                "-q",     "x=1", "--",       "/bin/echo", "loss=0.5", NULL};
+    const char *said = "study 'echo' is named after the program: --study NAME names another";
+    const char *loud[] = {FORKLESS, "run", "--metric",  "loss",     "-n", "1",
+                          "x=1",    "--",  "/bin/echo", "loss=0.5", NULL};
+    cr_expect_eq(sandbox_wait(sandbox_start(loud), 60), EXIT_OK, "%s", sandbox_text("err"));
+    const char *at = strstr(sandbox_text("err"), said);
+    cr_expect(at != NULL && strstr(at + 1, said) == NULL, "%s", sandbox_text("err"));
+    cr_expect_eq(sandbox_wait(sandbox_start(argv), 60), EXIT_OK);
+    cr_expect_not(sandbox_has("err", said), "%s", sandbox_text("err"));
+    cr_expect_eq(RUN(60, "-n", "1", WORKER), EXIT_OK);
+    cr_expect_not(sandbox_has("err", "is named after"), "%s", sandbox_text("err"));
+}
+
 static int run_without_storage(const char *setting)
 {
     const char *const argv[] = {FORKLESS, "run", setting, "--study", "s", "--metric",
@@ -270,6 +286,34 @@ Test(run, a_finished_study_has_nothing_to_do_and_says_so)
     cr_expect(sandbox_has("out", "\"message\":\"2 of 2 trials are there, read again\""));
 }
 
+Test(run, more_trials_than_are_asked_for_are_said_plainly)
+{
+    cr_assert_eq(RUN(60, "-n", "3", WORKER), EXIT_OK);
+    cr_expect_eq(RUN(60, "-n", "1", WORKER), EXIT_OK);
+    cr_expect(
+        sandbox_has("out", "nothing to do: 3 trials (1 was asked for) are there, read again."),
+        "%s", sandbox_text("out"));
+    cr_expect_eq(RUN(60, "-n", "2", "x=float:0..2", "--", "/bin/echo", "loss=0.5"), EXIT_OK);
+    cr_expect(sandbox_has("err", "3 trials (2 were asked for) are there, from a search with"), "%s",
+              sandbox_text("err"));
+}
+
+/* A sweep that ran out of time is gone on with, whatever else is to be looked at. */
+Test(run, a_sweep_out_of_time_with_failures_says_both_once)
+{
+    cr_expect_eq(RUN(60, "-n", "9", "-j", "1", "--wall", "2s", "--grace", "1s", "--retries", "0",
+                     "x=float:0..1", "--", "/bin/sh", "-c",
+                     "[ $FORKLESS_TRIAL = 0 ] && exit 3; sleep 600"),
+                 EXIT_TIME);
+    const char *out = sandbox_text("out");
+    cr_expect_not_null(strstr(out, "time: out of time with 0 of 9 trials. "), "%s", out);
+    const char *next = strstr(out, "\nnext:\n");
+    cr_assert_not_null(next, "%s", out);
+    cr_expect_not_null(strstr(next, " --state fail --storage 'sqlite:///s.db'\n  run the same "
+                                    "command again to continue\n"),
+                       "%s", out);
+}
+
 #define NOTICE "\"event\":\"notice\",\"text\":\"study 's' goes on: "
 
 Test(run, what_a_study_has_from_before_is_told_at_the_start)
@@ -299,6 +343,9 @@ Test(run, a_stopped_sweep_has_no_failures_and_says_how_to_go_on)
     const char *out = sandbox_text("out");
     cr_expect_null(strstr(out, "failed tr"), "%s", out);
     cr_expect_not_null(strstr(out, "\nnext: run the same command again to continue\n"), "%s", out);
+    cr_expect_not_null(strstr(out, "preempted: stopped with 0 of 2 trials. "), "%s", out);
+    cr_expect_not_null(strstr(out, "0 of 2 trials; run the same command again to continue\","),
+                       "%s", out);
     cr_expect_not_null(strstr(out, "\"failed\":0,\"forks\":"), "%s", out);
     cr_expect_eq(RUN(60, "-n", "2", WORKER), EXIT_OK);
     cr_expect_null(strstr(sandbox_text("out"), "failed tr"), "%s", sandbox_text("out"));
@@ -319,34 +366,6 @@ static int read_with(const char *const *words)
 #define READ(...) read_with((const char *const[]){__VA_ARGS__, NULL})
 
 /* The store says running; nobody runs. */
-Test(run, more_trials_than_are_asked_for_are_said_plainly)
-{
-    cr_assert_eq(RUN(60, "-n", "3", WORKER), EXIT_OK);
-    cr_expect_eq(RUN(60, "-n", "1", WORKER), EXIT_OK);
-    cr_expect(
-        sandbox_has("out", "nothing to do: 3 trials (1 was asked for) are there, read again."),
-        "%s", sandbox_text("out"));
-    cr_expect_eq(RUN(60, "-n", "2", "x=float:0..2", "--", "/bin/echo", "loss=0.5"), EXIT_OK);
-    cr_expect(sandbox_has("err", "3 trials (2 were asked for) are there, from a search with"), "%s",
-              sandbox_text("err"));
-}
-
-/* A sweep that ran out of time is gone on with, whatever else is to be looked at. */
-Test(run, a_sweep_out_of_time_with_failures_says_both_once)
-{
-    cr_expect_eq(RUN(60, "-n", "9", "-j", "1", "--wall", "2s", "--grace", "1s", "--retries", "0",
-                     "x=float:0..1", "--", "/bin/sh", "-c",
-                     "[ $FORKLESS_TRIAL = 0 ] && exit 3; sleep 600"),
-                 EXIT_TIME);
-    const char *out = sandbox_text("out");
-    cr_expect_not_null(strstr(out, "time: out of time with 0 of 9 trials. "), "%s", out);
-    const char *next = strstr(out, "\nnext:\n");
-    cr_assert_not_null(next, "%s", out);
-    cr_expect_not_null(strstr(next, " --state fail --storage 'sqlite:///s.db'\n  run the same "
-                                    "command again to continue\n"),
-                       "%s", out);
-}
-
 Test(run, the_death_of_the_executor_is_seen_by_status_and_logs)
 {
     char dead[64];
@@ -376,9 +395,6 @@ Test(run, the_death_of_the_executor_is_seen_by_status_and_logs)
 }
 
 static void write_matrix(void)
-    cr_expect_not_null(strstr(out, "preempted: stopped with 0 of 2 trials. "), "%s", out);
-    cr_expect_not_null(strstr(out, "0 of 2 trials; run the same command again to continue\","),
-                       "%s", out);
 {
     FILE *f = fopen("m.yaml", "we");
     cr_assert_not_null(f);
@@ -527,36 +543,6 @@ Test(run, a_workers_words_cannot_steer_the_terminal)
     cr_expect_null(strstr(seen, "\033]0;"));
 }
 
-Test(run, logs_are_tamed_on_a_terminal_and_whole_elsewhere)
-{
-    const char *const argv[] = {FORKLESS, "logs", "0", "--storage", "sqlite:///s.db", NULL};
-    cr_assert_eq(RUN(60, "-n", "1", "x=float:0..1", "--", "/usr/bin/printf",
-                     "\033]0;t\007\t\302\2332J\nloss=1\n"),
-                 EXIT_OK, "%s", sandbox_text("err"));
-    cr_assert_eq(sandbox_wait(sandbox_start(argv), 20), EXIT_OK);
-    cr_expect_str_eq(sandbox_text("out"), "\033]0;t\007\t\302\2332J\nloss=1\n");
-    struct terminal t = open_terminal();
-    cr_assert_eq(sandbox_wait(start_with(&t, 1, argv), 20), EXIT_OK);
-    const char *seen = what_came(&t);
-    cr_expect_null(strchr(seen, '\033'));
-    cr_expect_not_null(strstr(seen, "?]0;t?"), "%s", seen);
-    cr_expect_null(strstr(seen, "\302\233"));
-}
-
-/* A container with a read-only root has no /tmp to write to. */
-Test(run, a_smoke_test_needs_no_temporary_directory)
-{
-    const char *const argv[] = {FORKLESS, "check", "--smoke", "s.yaml", NULL};
-    AUTO_FCLOSE FILE *f = fopen("s.yaml", "we");
-    cr_assert(
-        f != NULL &&
-        fputs("{run: [/bin/echo, value=0.5], budget: {trials: 1}, space: {x: {float: [0, 1]}}}",
-              f) >= 0 &&
-        fflush(f) == 0);
-    (void)setenv("TMPDIR", "no/such/directory", 1);
-    cr_expect_eq(sandbox_wait(sandbox_start(argv), 60), EXIT_OK, "%s", sandbox_text("err"));
-    cr_expect(sandbox_has("out", "smoke: one trial ran"), "%s", sandbox_text("out"));
-}
 /* Reads what comes until the text is there; what came stands in `seen`. */
 static bool await_on(const struct terminal *t, const char *text, char *seen, size_t size)
 {
@@ -592,3 +578,33 @@ Test(run, a_terminal_shows_that_it_is_stopping_and_what_was_cut_short)
     (void)close(t.theirs);
 }
 
+Test(run, logs_are_tamed_on_a_terminal_and_whole_elsewhere)
+{
+    const char *const argv[] = {FORKLESS, "logs", "0", "--storage", "sqlite:///s.db", NULL};
+    cr_assert_eq(RUN(60, "-n", "1", "x=float:0..1", "--", "/usr/bin/printf",
+                     "\033]0;t\007\t\302\2332J\nloss=1\n"),
+                 EXIT_OK, "%s", sandbox_text("err"));
+    cr_assert_eq(sandbox_wait(sandbox_start(argv), 20), EXIT_OK);
+    cr_expect_str_eq(sandbox_text("out"), "\033]0;t\007\t\302\2332J\nloss=1\n");
+    struct terminal t = open_terminal();
+    cr_assert_eq(sandbox_wait(start_with(&t, 1, argv), 20), EXIT_OK);
+    const char *seen = what_came(&t);
+    cr_expect_null(strchr(seen, '\033'));
+    cr_expect_not_null(strstr(seen, "?]0;t?"), "%s", seen);
+    cr_expect_null(strstr(seen, "\302\233"));
+}
+
+/* A container with a read-only root has no /tmp to write to. */
+Test(run, a_smoke_test_needs_no_temporary_directory)
+{
+    const char *const argv[] = {FORKLESS, "check", "--smoke", "s.yaml", NULL};
+    AUTO_FCLOSE FILE *f = fopen("s.yaml", "we");
+    cr_assert(
+        f != NULL &&
+        fputs("{run: [/bin/echo, value=0.5], budget: {trials: 1}, space: {x: {float: [0, 1]}}}",
+              f) >= 0 &&
+        fflush(f) == 0);
+    (void)setenv("TMPDIR", "no/such/directory", 1);
+    cr_expect_eq(sandbox_wait(sandbox_start(argv), 60), EXIT_OK, "%s", sandbox_text("err"));
+    cr_expect(sandbox_has("out", "smoke: one trial ran"), "%s", sandbox_text("out"));
+}
