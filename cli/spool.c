@@ -45,15 +45,6 @@ static const char *state_of(const struct spool_file *f, enum spool_owner owner, 
     return rc < 0 ? "unreadable" : f->damaged_name || f->data.damaged > 0 ? "damaged" : "waits";
 }
 
-/* Trials whose end is in it. */
-static size_t ended(const struct spool_data *d)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < d->n; i++)
-        n += d->entries[i].entry.end != NULL;
-    return n;
-}
-
 static void put_text(struct buf *b, const char *key, const char *text)
 {
     buf_printf(b, ",\"%s\":", key);
@@ -70,7 +61,8 @@ static void put_file(struct buf *b, const struct spool_file *f, const char *stat
     buf_printf(b,
                ",\"state\":\"%s\",\"trials\":%zu,\"entries\":%zu,\"damaged_lines\":%zu"
                ",\"torn\":%s",
-               state, ended(&f->data), f->data.n, f->data.damaged, f->data.torn ? "true" : "false");
+               state, spool_data_ended(&f->data), f->data.n, f->data.damaged,
+               f->data.torn ? "true" : "false");
     put_text(b, "run_id", f->data.run_id);
     put_text(b, "storage", f->data.storage);
 }
@@ -90,7 +82,7 @@ static int list_one(void *ctx, struct spool_file *f, enum spool_owner owner, int
     }
     table_cell(&l->table, f->path);
     table_cell(&l->table, state);
-    table_cellf(&l->table, "%zu", ended(&f->data));
+    table_cellf(&l->table, "%zu", spool_data_ended(&f->data));
     table_cellf(&l->table, "%zu", f->data.n);
     table_cell(&l->table, f->data.storage != NULL ? f->data.storage : "-");
     return 0;

@@ -6,8 +6,11 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "cli/owner_words.h"
 #include "cli/ranking.h"
+#include "cli/spooled.h"
 #include "cli/table.h"
+#include "cli/waiting.h"
 #include "executor/attrs.h"
 #include "executor/owner.h"
 
@@ -23,7 +26,10 @@ static const char examples[] =
     "and FAIL counts the others; \"fail\" in the JSON counts both, as Optuna does.\n"
     "BEAT is the time since the trial's last heartbeat; a trial without one is run by a program\n"
     "that sends none. BY is the forkless that runs it: alive or dead on this machine, or "
-    "elsewhere.\n";
+    "elsewhere.\n"
+    "While the store refuses (a full disk, a lock), what runs leave waits on disk beside them: it "
+    "is\n"
+    "listed last.\n";
 
 /* What is printed, collected while the store is read. */
 struct report {
@@ -31,6 +37,8 @@ struct report {
     const char *only; /* the name of a study; NULL = all */
     struct table studies, running, runs;
     struct buf json_studies, json_runs;
+    struct spooled spooled;
+    struct buf waiting; /* a line for each study with trials that wait */
     size_t n_running, n_runs;
     int dead_pid; /* of a forkless that died: in the middle of a trial, or with the newest run */
     /* of the study at hand */
@@ -71,34 +79,6 @@ static int keep_study(void *ctx, const struct study_info *info)
     return v[l->n].name == NULL ? -ERR_NOMEM : (l->n++, 0);
 }
 
-/* What its owner says of itself, in our words; NULL: it says nothing. */
-static const char *state_of(const char *owner)
-{
-    static const char *const names[] = {
-        [OWNER_ALIVE] = "alive", [OWNER_DEAD] = "dead", [OWNER_ELSEWHERE] = "elsewhere"};
-    return owner != NULL ? names[owner_state(owner)] : NULL;
-}
-
-static bool is_dead(const char *owner)
-{
-    return owner != NULL && owner_state(owner) == OWNER_DEAD;
-}
-
-static void put_owner_state(struct buf *b, const char *owner)
-{
-    const char *state = state_of(owner);
-    buf_printf(b, state != NULL ? ",\"owner_state\":\"%s\"" : ",\"owner_state\":null", state);
-}
-
-/* "alive, pid 7" */
-static void cell_owner(struct table *table, const char *owner)
-{
-    if (owner == NULL)
-        table_cell(table, "-");
-    else
-        table_cellf(table, "%s, pid %d", state_of(owner), owner_pid(owner));
-}
-
 static int put_running(void *ctx, const struct store_running *r)
 {
     struct report *report = ctx;
@@ -121,7 +101,7 @@ static int put_running(void *ctx, const struct store_running *r)
         json_put_string(&report->json_running, r->owner);
     else
         buf_puts(&report->json_running, "null");
-    put_owner_state(&report->json_running, r->owner);
+    owner_put_state(&report->json_running, r->owner);
     buf_putc(&report->json_running, '}');
 
     table_cell(&report->running, report->study_name);
@@ -130,8 +110,8 @@ static int put_running(void *ctx, const struct store_running *r)
     table_cell(&report->running, r->heartbeat_age >= 0
                                      ? text_human_ms((uint64_t)(r->heartbeat_age * 1000), beat)
                                      : "-");
-    cell_owner(&report->running, r->owner);
-    if (is_dead(r->owner))
+    owner_cell(&report->running, r->owner);
+    if (owner_is_dead(r->owner))
         report->dead_pid = owner_pid(r->owner);
     report->n_running++;
     return 0;
@@ -147,10 +127,17 @@ static int count_interrupted(void *ctx, const struct trial *t)
     return 0;
 }
 
+static int count_waiting(void *ctx, const struct trial *t)
+{
+    ((int64_t *)ctx)[waiting_kind(t)]++;
+    return 0;
+}
+
 /* What is known of a study beyond its counts. */
 struct extras {
-    const struct ranked *best; /* NULL: none */
-    int64_t interrupted;       /* of the failed trials */
+    const struct ranked *best;      /* NULL: none */
+    int64_t interrupted;            /* of the failed trials */
+    int64_t waiting[WAITING_KINDS]; /* of the waiting trials */
 };
 
 static void put_study_row(struct report *report, const struct study_info *info,
@@ -192,7 +179,12 @@ static void put_study_json(struct report *report, const struct study_info *info,
         static const char *const keys[] = {"running", "complete", "pruned", "fail", "waiting"};
         buf_printf(b, ",\"%s\":%lld", keys[s], (long long)info->counts[s]);
     }
-    buf_printf(b, ",\"interrupted\":%lld,\"best\":", (long long)x->interrupted);
+    buf_printf(b, ",\"interrupted\":%lld,\"waiting_trials\":{", (long long)x->interrupted);
+    for (int k = 0; k < WAITING_KINDS; k++) {
+        static const char *const keys[] = {"retries", "enqueued", "added", "given_back"};
+        buf_printf(b, "%s\"%s\":%lld", k > 0 ? "," : "", keys[k], (long long)x->waiting[k]);
+    }
+    buf_puts(b, "},\"best\":");
     if (best != NULL) {
         buf_printf(b, "{\"number\":%lld,\"value\":", (long long)best->number);
         json_put_value(b, best->value);
@@ -203,12 +195,55 @@ static void put_study_json(struct report *report, const struct study_info *info,
     buf_printf(b, ",\"running_trials\":[%s]}", buf_str(&report->json_running));
 }
 
+/* "s: 3 trials wait (2 next tries of failed ones, 1 enqueued): …" */
+static int put_waiting(struct report *report, const struct study_info *info, const struct extras *x,
+                       struct err *err)
+{
+    AUTO(buf_free) struct buf b = BUF_INIT;
+    int64_t n = info->counts[TRIAL_WAITING];
+    const char *comma = "", *them = n == 1 ? "it" : "them";
+    int pid = 0;
+    int rc = waiting_runner(report->store, info->name, &pid, err);
+    buf_printf(&b, "%s: %lld trial%s (", info->name, (long long)n, n == 1 ? " waits" : "s wait");
+    for (int k = 0; k < WAITING_KINDS; k++) {
+        if (x->waiting[k] == 0)
+            continue;
+        buf_printf(&b, "%s%lld %s", comma, (long long)x->waiting[k],
+                   waiting_noun((enum waiting)k, x->waiting[k] == 1));
+        comma = ", ";
+    }
+    if (pid != 0)
+        buf_printf(&b, "): pid %d starts %s when a place is free", pid, them);
+    else
+        buf_printf(&b, "): the same command, run again, starts %s first", them);
+    if (b.len > 0)
+        buf_printf(&report->waiting, "%s\n", text_clean(b.data));
+    return rc;
+}
+
+/* A study of Python programs alone has no run directory, and no spool. */
+static void look_at_spools(struct report *report, int64_t study)
+{
+    AUTO_FREE char *json = NULL;
+    if (store_study_attr_get(report->store, study, ATTR_USER, ATTR_DIR, &json, NULL) < 0)
+        return;
+    AUTO_JSON json_t *text = json_read(json, strlen(json), NULL);
+    AUTO_FREE char *dir = json_is_string(text) ? strdup(json_string_value(text)) : NULL;
+    char *slash = dir != NULL ? strrchr(dir, '/') : NULL;
+    if (slash == NULL)
+        return;
+    *slash = '\0'; /* the study's own is below the run directory */
+    spooled_look(&report->spooled, dir);
+}
+
 static int put_study(struct report *report, const struct study_info *info, enum direction direction,
                      struct err *err)
 {
     const struct reading r = {.store = report->store, .study = info->id, .direction = direction};
     const struct store_each_opts failed = {.states = STORE_STATE_BIT(TRIAL_FAIL),
                                            .want = WANT_USER_ATTRS};
+    const struct store_each_opts waiting = {.states = STORE_STATE_BIT(TRIAL_WAITING),
+                                            .want = WANT_PARAMS | WANT_SYSTEM_ATTRS};
     struct extras x = {0};
     struct ranked best;
     size_t found = 0;
@@ -222,11 +257,16 @@ static int put_study(struct report *report, const struct study_info *info, enum 
     if (rc == 0 && info->counts[TRIAL_FAIL] > 0)
         rc = store_trials_each(report->store, info->id, &failed, count_interrupted, &x.interrupted,
                                err);
+    if (rc == 0 && info->counts[TRIAL_WAITING] > 0)
+        rc = store_trials_each(report->store, info->id, &waiting, count_waiting, x.waiting, err);
+    if (rc == 0 && info->counts[TRIAL_WAITING] > 0)
+        rc = put_waiting(report, info, &x, err);
     if (rc < 0)
         return rc;
     x.best = found > 0 ? &best : NULL;
     put_study_row(report, info, direction, &x);
     put_study_json(report, info, direction, &x);
+    look_at_spools(report, info->id);
     return 0;
 }
 
@@ -285,7 +325,7 @@ static int put_run(struct report *report, const struct kept_run *run, struct err
     if (rc < 0)
         return rc;
     table_cell(&report->runs, run->id);
-    if (is_dead(run->owner))
+    if (owner_is_dead(run->owner))
         table_cellf(&report->runs, "dead, pid %d", owner_pid(run->owner));
     else
         table_cell(&report->runs, run->status);
@@ -295,7 +335,7 @@ static int put_run(struct report *report, const struct kept_run *run, struct err
     json_put_string(&report->json_runs, run->id);
     buf_puts(&report->json_runs, ",\"status\":");
     json_put_string(&report->json_runs, run->status);
-    put_owner_state(&report->json_runs, run->owner);
+    owner_put_state(&report->json_runs, run->owner);
     buf_printf(&report->json_runs, ",\"rows\":%lld,\"seconds\":%.3f}", (long long)rows,
                (double)ms / 1000);
     report->n_runs++;
@@ -315,7 +355,7 @@ static int collect(struct report *report, struct err *err)
         rc = store_runs_each(report->store, keep_run, &runs, err);
     for (size_t i = 0; i < runs.n && rc == 0; i++)
         rc = put_run(report, &runs.v[i], err);
-    if (rc == 0 && runs.n > 0 && is_dead(runs.v[runs.n - 1].owner))
+    if (rc == 0 && runs.n > 0 && owner_is_dead(runs.v[runs.n - 1].owner))
         report->dead_pid = owner_pid(runs.v[runs.n - 1].owner);
     return rc;
 }
@@ -325,8 +365,9 @@ static void print(const struct report *report, bool json, const char *url)
     if (json) {
         AUTO(buf_free) struct buf storage = BUF_INIT;
         json_put_string(&storage, url);
-        (void)printf("{\"storage\":%s,\"studies\":[%s],\"runs\":[%s]}\n", buf_str(&storage),
-                     buf_str(&report->json_studies), buf_str(&report->json_runs));
+        (void)printf("{\"storage\":%s,\"studies\":[%s],\"runs\":[%s],\"spools\":[%s]}\n",
+                     buf_str(&storage), buf_str(&report->json_studies), buf_str(&report->json_runs),
+                     buf_str(&report->spooled.json));
         return;
     }
     table_print(&report->studies);
@@ -338,6 +379,9 @@ static void print(const struct report *report, bool json, const char *url)
         (void)putchar('\n');
         table_print(&report->runs);
     }
+    if (report->waiting.len > 0)
+        (void)printf("\n%s", buf_str(&report->waiting));
+    spooled_print(&report->spooled);
     if (report->dead_pid != 0)
         (void)printf(
             "\nThe forkless with pid %d is dead: run the same command again to continue.\n",
@@ -346,12 +390,21 @@ static void print(const struct report *report, bool json, const char *url)
 
 static void report_free(struct report *report)
 {
+    spooled_free(&report->spooled);
+    buf_free(&report->waiting);
     table_free(&report->studies);
     table_free(&report->running);
     table_free(&report->runs);
     buf_free(&report->json_studies);
     buf_free(&report->json_runs);
     buf_free(&report->json_running);
+}
+
+/* The store cannot be read, so it does not say where its runs were: the usual place is known. */
+static void tell_spools_alone(struct spooled *s)
+{
+    spooled_look(s, "forkless-runs");
+    spooled_print(s);
 }
 
 int status_main(int argc, char **argv)
@@ -371,7 +424,10 @@ int status_main(int argc, char **argv)
     AUTO_CLI_ARGS struct cli_args args = {0};
     AUTO(report_free) struct report report = {0};
     struct err err = {.code = ERR_NOMEM, .msg = "out of memory"};
+    spooled_init(&report.spooled);
     int code = reading_begin(&r, &usage, argc, argv, READING_ALL, &args);
+    if (code == EXIT_STORE && !json)
+        tell_spools_alone(&report.spooled);
     if (code != CLI_GO_ON)
         return code;
     report.store = r.store;

@@ -15,6 +15,7 @@
 #include "cli/fallen.h"
 #include "cli/finding.h"
 #include "cli/reading.h"
+#include "cli/waiting.h"
 #include "executor/evidence/doc.h"
 #include "executor/evidence/evidence.h"
 #include "executor/owner.h"
@@ -52,6 +53,7 @@ struct why {
     json_t *doc;                 /* what is printed */
     json_t *tries;               /* borrowed from doc: itself, its earlier and later tries */
     double not_before;           /* UTC seconds; 0: at once */
+    enum waiting waits;          /* of a WAITING trial */
     int code;
 };
 
@@ -151,6 +153,7 @@ static int take_trial(void *ctx, const struct trial *t)
     AUTO_JSON json_t *forks = attr_json(t->user_attrs, t->n_user_attrs, "forkless:forks");
     AUTO_JSON json_t *due = attr_json(t->system_attrs, t->n_system_attrs, STORE_ATTR_NOT_BEFORE);
     w->state = t->state;
+    w->waits = waiting_kind(t);
     w->not_before = json_number_value(due);
     doc_int(w->doc, "trial", t->number);
     doc_text(w->doc, "state", trial_state_name(t->state));
@@ -195,8 +198,8 @@ static int read_store(struct why *w, struct err *err)
     struct taking taking = {.w = w};
     int rc = store_trial_find(w->r->store, w->r->study, w->number, &w->id, err);
     if (rc == 0)
-        rc = store_trial_get(w->r->store, w->id, WANT_USER_ATTRS | WANT_SYSTEM_ATTRS, take_trial,
-                             &taking, err);
+        rc = store_trial_get(w->r->store, w->id, WANT_PARAMS | WANT_USER_ATTRS | WANT_SYSTEM_ATTRS,
+                             take_trial, &taking, err);
     AUTO_JSON json_t *history = taking.history;
     w->tries = json_array();
     (void)json_object_set_new(w->doc, "tries", w->tries);
@@ -362,27 +365,73 @@ static void put_due(struct buf *b, double not_before)
         buf_printf(b, ", due in %s", text_human_ms((uint64_t)(left * 1000), text));
 }
 
-static void tell_next(struct why *w)
+/* Whose it is: the try before it stands before it in the list. */
+static void explain_waiting(struct why *w)
+{
+    static const char *const reasons[] = {
+        [WAITING_RETRY] = "it has not started: it is the next try of trial",
+        [WAITING_ENQUEUED] = "it has not started: it was enqueued with values of its own",
+        [WAITING_ADDED] = "it has not started: a program added it, with its parameters",
+        [WAITING_GIVEN_BACK] = "it has not started: a run had taken it ahead of its turn, and gave "
+                               "it back when it stopped",
+    };
+    const json_t *before = NULL;
+    size_t i;
+    json_t *t;
+    json_array_foreach(w->tries, i, t)
+    {
+        if (json_integer_value(json_object_get(t, "number")) == w->number)
+            break;
+        before = t;
+    }
+    AUTO(buf_free) struct buf b = BUF_INIT;
+    buf_puts(&b, reasons[w->waits]);
+    if (w->waits == WAITING_RETRY && before == NULL)
+        buf_puts(&b, " that is gone");
+    else if (w->waits == WAITING_RETRY)
+        buf_printf(&b, " %" JSON_INTEGER_FORMAT " (%s)",
+                   json_integer_value(json_object_get(before, "number")),
+                   doc_get(before, "class")[0] != '\0' ? doc_get(before, "class")
+                                                       : doc_get(before, "state"));
+    doc_text(w->doc, "reason", buf_str(&b));
+}
+
+/* Who starts what waits. */
+static int put_starter(struct why *w, struct err *err)
+{
+    int pid = 0;
+    int rc = waiting_runner(w->r->store, w->r->name, &pid, err);
+    if (rc == 0 && pid != 0)
+        buf_printf(&w->next,
+                   "the forkless that runs this study, pid %d, starts it when a place is free",
+                   pid);
+    else if (rc == 0)
+        buf_puts(&w->next,
+                 "nobody runs this study here: run the same command again, that starts it before "
+                 "any new trial");
+    put_due(&w->next, w->not_before);
+    return rc;
+}
+
+static int tell_next(struct why *w, struct err *err)
 {
     const json_t *last = json_array_get(w->tries, json_array_size(w->tries) - 1);
     int64_t number = json_integer_value(json_object_get(last, "number"));
     const char *state = doc_get(last, "state");
-    if (number == w->number && w->state == TRIAL_WAITING) {
-        buf_puts(&w->next, "it starts when a forkless runs this study");
-        put_due(&w->next, w->not_before);
-    } else if (number != w->number && strcmp(state, "WAITING") == 0) {
-        buf_printf(&w->next,
-                   "trial %" PRId64 " is its next try, queued for when a forkless runs "
-                   "this study",
-                   number);
-        put_due(&w->next, w->not_before);
-    } else if (number != w->number) {
+    if (number == w->number && w->state == TRIAL_WAITING)
+        return put_starter(w, err);
+    if (number != w->number && strcmp(state, "WAITING") == 0) {
+        buf_printf(&w->next, "trial %" PRId64 " is its next try, queued: ", number);
+        return put_starter(w, err);
+    }
+    if (number != w->number) {
         buf_printf(&w->next, "trial %" PRId64 " tried it again: %s%s%s", number, state,
                    doc_get(last, "class")[0] != '\0' ? ", " : "", doc_get(last, "class"));
     } else if (w->state == TRIAL_FAIL && w->fail != FAIL_NONE) {
         buf_printf(&w->next, "no retry is queued: retry.%s allows no more (`retry: {%s: N}`)",
                    fail_class_name(w->fail), fail_class_name(w->fail));
     }
+    return 0;
 }
 
 static int explain(struct why *w, struct err *err)
@@ -393,13 +442,14 @@ static int explain(struct why *w, struct err *err)
         explain_failure(w);
     else if (w->state == TRIAL_RUNNING)
         rc = explain_running(w, err);
+    else if (w->state == TRIAL_WAITING)
+        explain_waiting(w);
     else
         doc_text(w->doc, "reason",
                  w->state == TRIAL_COMPLETE ? "it completed"
-                 : w->state == TRIAL_PRUNED ? "the pruner stopped it: others were better by then"
-                                            : "it has not started");
+                                            : "the pruner stopped it: others were better by then");
     if (rc == 0 && w->state != TRIAL_RUNNING)
-        tell_next(w);
+        rc = tell_next(w, err);
     return rc;
 }
 

@@ -15,6 +15,8 @@ struct adoption {
 
 static void tell(const struct spool_file *f, const struct spool_report *r)
 {
+    if (r->entries == 0 && r->damaged == 0)
+        return; /* of a run that needed none */
     bool whole = r->missing == 0 && r->incomplete == 0 && r->damaged == 0;
     log_event(whole ? LOG_INFO : LOG_ERROR, "spool_replayed", LOG_TEXT("file", f->path),
               LOG_INT("entries", r->entries), LOG_INT("stored", r->stored),

@@ -126,7 +126,8 @@ void spool_put(struct buf *out, const struct entry *e, unsigned part)
     size_t from = begin_line(out);
     buf_puts(out, "{\"study\":");
     json_put_string(out, e->study);
-    buf_printf(out, ",\"trial\":%" PRId64 ",\"part\":%u", e->number, part);
+    buf_printf(out, ",\"trial\":%" PRId64 ",\"part\":%u,\"at_us\":%" PRId64, e->number, part,
+               clock_utc_us());
     put_params(out, e);
     put_steps(out, e);
     put_json(out, "user", e->attrs);

@@ -161,6 +161,7 @@ static bool read_entry(struct spool_entry *e, bool *nomem)
     e->entry.study = text_of(e->doc, "study");
     e->entry.number = json_integer_value(number);
     e->part = (unsigned)json_integer_value(part);
+    e->at_us = json_integer_value(json_object_get(e->doc, "at_us"));
     e->entry.attrs = json_object_get(e->doc, "user");
     e->entry.rungs = json_object_get(e->doc, "system");
     return e->entry.study != NULL && json_is_integer(number) && json_is_integer(part) &&
@@ -265,6 +266,14 @@ int spool_read(struct spool_data *out, const char *bytes, size_t n, struct err *
     point_ends(&d);
     *out = d;
     return 0;
+}
+
+size_t spool_data_ended(const struct spool_data *d)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < d->n; i++)
+        n += d->entries[i].entry.end != NULL;
+    return n;
 }
 
 void spool_data_free(struct spool_data *d)

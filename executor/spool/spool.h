@@ -71,6 +71,7 @@ struct spool_entry {
     struct entry entry;
     struct entry_end end;
     unsigned part;
+    int64_t at_us;      /* when it was written, UTC; 0: not said */
     json_t *doc;        /* the texts are in it */
     struct dist *dists; /* [entry.n_params] */
     struct trial_param *params;
@@ -92,6 +93,8 @@ struct spool_data {
  * ERR_INVALID (no spool). */
 int spool_read(struct spool_data *out, const char *bytes, size_t n, struct err *err);
 void spool_data_free(struct spool_data *d);
+/* Trials whose end is in it. */
+size_t spool_data_ended(const struct spool_data *d);
 
 /* ---- to the store (replay.c) ---- */
 

@@ -127,6 +127,47 @@ Test(spool, it_may_be_replayed_again_and_again)
     cr_expect(sandbox_has("err", "\"already\":2"), "%s", sandbox_text("err"));
 }
 
+static int status(const char *more)
+{
+    return sandbox_wait(sandbox_start((const char *const[]){FORKLESS, "status", "--storage",
+                                                            "sqlite:///s.db", more, NULL}),
+                        60);
+}
+
+Test(spool, status_says_what_waits_since_when_and_for_whom)
+{
+    struct err err = {0};
+    char alive[64];
+    pid_t pid = sandbox_run(WORDS(4));
+    cr_assert(sandbox_await("log", "start 0\n", 60) && sandbox_await("log", "start 1\n", 60));
+    cr_expect(eq(int, status(NULL), 0));
+    cr_expect(not(sandbox_has("out", "WAITS ON DISK")), "%s", sandbox_text("out"));
+    cr_expect(eq(int, status("--json"), 0));
+    cr_expect(sandbox_has("out", ",\"spools\":[]}"), "%s", sandbox_text("out"));
+    AUTO_STORE struct store *s = NULL;
+    cr_assert(eq(int, store_open(&s, "sqlite:///s.db", NULL, &err), 0), "%s", err.msg);
+    cr_assert(eq(int, store_begin(s, &err), 0), "%s", err.msg);
+    cr_assert(sandbox_await("log", "end 0\n", 60) && sandbox_await("log", "end 1\n", 60));
+    (void)sleep(3); /* both are there */
+    cr_expect(eq(int, status(NULL), 0));
+    (void)snprintf(alive, sizeof(alive), " ago  alive, pid %d ", (int)pid);
+    cr_expect(sandbox_has("out", alive), "%s", sandbox_text("out"));
+    cr_expect(sandbox_has("out", "They are stored as soon as it takes them"));
+    cr_expect(sandbox_has("out", "forkless spool ls --dir "));
+    cr_expect(eq(int, status("--json"), 0));
+    cr_expect(sandbox_has("out", "\"trials\":2,"), "%s", sandbox_text("out"));
+    cr_expect(sandbox_has("out", "\"since\":\"20"));
+    cr_assert(eq(int, (int)kill(pid, SIGKILL), 0));
+    (void)sandbox_wait(pid, 60);
+    store_rollback(s);
+    cr_expect(eq(int, status(NULL), 0));
+    cr_expect(sandbox_has("out", "run the same command again, or forkless spool replay"), "%s",
+              sandbox_text("out"));
+    expect_four_and_no_repetition();
+    cr_expect(eq(int, status(NULL), 0));
+    cr_expect(not(sandbox_has("out", "WAITS ON DISK")), "%s", sandbox_text("out"));
+}
+
 static int spool_command(const char *what, const char *more, const char *value)
 {
     return sandbox_wait(sandbox_start((const char *const[]){FORKLESS, "spool", what, "--dir",

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/crc32c.h"
 #include "executor/spool/spool.h"
 #include "tests/lib/sandbox.h"
@@ -78,6 +79,7 @@ Test(spool_format, an_entry_comes_back_as_it_was)
     AUTO(buf_free) struct buf b = BUF_INIT;
     AUTO(spool_data_free) struct spool_data d = {0};
     struct err err = {0};
+    int64_t before = clock_utc_us();
     spool_put_head(&b, &conf);
     put_full(&b, 4);
     cr_expect(strstr(b.data, "secret") == NULL);
@@ -89,6 +91,8 @@ Test(spool_format, an_entry_comes_back_as_it_was)
     cr_expect(eq(str, (char *)d.storage, (char *)"postgresql://me:***@host/db"));
     const struct entry *e = &d.entries[0].entry;
     cr_expect(eq(u32, d.entries[0].part, 4));
+    cr_expect(ge(i64, d.entries[0].at_us, before));
+    cr_expect(le(i64, d.entries[0].at_us, clock_utc_us()));
     cr_assert(eq(sz, e->n_params, 2));
     cr_expect(eq(str, (char *)e->params[1].name, (char *)"a\"ct"));
     cr_expect(eq(dbl, e->params[0].value, 0.1 + 0.2)); /* to the last bit */
