@@ -1,7 +1,8 @@
 /* What the fix of the cleanlab deadlock costs: find_label_issues in one process (n_jobs=1) against
  * a pool of 8, both below a live gRPC channel, as `forkless repro cleanlab-fork` runs them.
  *
- *   bench_cleanlab [TRIES]      installs cleanlab from PyPI on first use
+ *   bench_cleanlab [TRIES]      FORKLESS_PYTHON names a Python with cleanlab and grpcio;
+ *                               without it they are installed from PyPI on first use
  *
  * The pool runs in a process that was spawned: where the channel is, it may hang. */
 #include <stdio.h>

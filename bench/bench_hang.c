@@ -8,9 +8,9 @@
  *
  *   bench_hang [MUTEX [HEALTHY [GRPC [CLEANLAB [PEERS_S]]]]]    10, 60, 10, 4 and 20 unless given;
  *                                    for claims take 100, 504, 100, 100 and 300. FORKLESS_PYTHON
- *                                    names a Python, whose cleanlab-fork is measured when `forkless
- *                                    repro cleanlab-fork` has prepared it; with Optuna its
- *                                    heartbeat. FORKLESS_RAY_PYTHON names one with Ray Tune */
+ *                                    names a Python: cleanlab-fork is measured where that has
+ * cleanlab and grpcio, Optuna's heartbeat where it has Optuna. Without it cleanlab-fork is, when
+ * `forkless repro cleanlab-fork` has prepared it. FORKLESS_RAY_PYTHON names one with Ray Tune */
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
@@ -241,11 +241,14 @@ static void hang_in_grpc(int hangs)
     hang("grpc-fork", "grpc", hangs, 10, "watch.fork=auto", command);
 }
 
-/* Four threads of each use all the CPU that there is. */
+/* Four threads of each use all the CPU that there is. Workers do not inherit FORKLESS_PYTHON. */
 static void hang_in_cleanlab(const char *python, int hangs)
 {
-    const char *const command[] = {python, CLEANLAB,       "repro", "cleanlab-fork",
-                                   "run",  "fork-support", NULL};
+    char given[PATH_MAX + 32];
+    const char *set = getenv("FORKLESS_PYTHON");
+    (void)snprintf(given, sizeof(given), "FORKLESS_PYTHON=%s", set != NULL ? set : "");
+    const char *const command[] = {"/usr/bin/env",  given, python,         CLEANLAB, "repro",
+                                   "cleanlab-fork", "run", "fork-support", NULL};
     hang("cleanlab-fork", "cleanlab", hangs, 2, "watch.fork=auto", command);
 }
 
@@ -265,16 +268,16 @@ static bool has_module(char *python, const char *module)
 
 static bool is_prepared(char *python)
 {
-    char *argv[] = {python,
+    char *argv[] = {(char *)"/bin/sh",
+                    (char *)"-c",
+                    (char *)"\"$0\" \"$1\" repro cleanlab-fork describe || true",
+                    python,
                     (char *)(uintptr_t)CLEANLAB,
-                    (char *)"repro",
-                    (char *)"cleanlab-fork",
-                    (char *)"describe",
                     NULL};
     struct cost cost;
     char said[4096];
     bench_command(argv, NULL, &cost, said, sizeof(said));
-    return strstr(said, "\"prepare\"") == NULL;
+    return strstr(said, "\"cases\"") != NULL && strstr(said, "\"prepare\"") == NULL;
 }
 
 /* ---- peers ---- */

@@ -24,6 +24,10 @@ tqdm==4.70.1 typing_extensions==4.16.0 tzdata==2026.6
 CALL = "/forkless.Echo/Echo"
 FORK_SUPPORT = "GRPC_ENABLE_FORK_SUPPORT"
 
+# A Python that has the packages already, of whatever versions: then nothing is installed.
+GIVEN = os.environ.get("FORKLESS_PYTHON")
+ENTERED = "FORKLESS_REPRO_PYTHON"  # the one that runs us
+
 # So many that one is inside gRPC at nearly every instant: a single one lets a fork slip through now and
 # then, and the pool passes.
 EXPORTERS = 4
@@ -35,7 +39,7 @@ def tell(event, **fields):
     os.write(int(os.environ.get("FORKLESS_FD", 2)), line.encode())
 
 
-# ---- a virtual environment of its own ----
+# ---- the Python that has the packages ----
 
 
 def environment():
@@ -47,7 +51,26 @@ def environment():
 
 
 def is_ready():
-    return os.path.exists(os.path.join(environment(), "ready"))
+    return bool(GIVEN) or os.path.exists(os.path.join(environment(), "ready"))
+
+
+def check_given():
+    """Ends when it lacks something."""
+    find = "import importlib.util as u; print(*(n for n in ('cleanlab', 'grpc') if not u.find_spec(n)))"
+    try:
+        missing = subprocess.run([GIVEN, "-c", find], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as e:
+        sys.exit(f"FORKLESS_PYTHON: {e}")
+    if missing.strip():
+        sys.exit(f"FORKLESS_PYTHON: {GIVEN} has no {' and no '.join(missing.split())}")
+
+
+def enter():
+    """Goes on in the Python that has the packages."""
+    python = GIVEN or os.path.join(environment(), "bin", "python")
+    if os.environ.get(ENTERED) != python:
+        os.environ[ENTERED] = python
+        os.execvp(python, [python, *sys.argv])
 
 
 def install(where):
@@ -184,6 +207,8 @@ def cases(options):
 
 
 def describe(options):
+    if GIVEN:
+        check_given()
     says = {
         "summary": "a live gRPC channel, and cleanlab's find_label_issues",
         "cases": cases(options),
@@ -223,9 +248,7 @@ def main():
         return describe(options)
     if options.what == "prepare":
         return prepare()
-    if os.path.realpath(sys.prefix) != os.path.realpath(environment()):
-        python = os.path.join(environment(), "bin", "python")
-        os.execv(python, [python, *sys.argv])
+    enter()
     if options.what == "serve":
         return serve()
     return run(options) if options.what == "run" else find_issues(options.jobs, options.samples)
