@@ -5,22 +5,38 @@
 
 #define LAST_S 253402300799.0 /* 9999-12-31 23:59:59, as far as a database's times go */
 
-struct queue queue_look(const struct open_trial *open, size_t n, int64_t now_us)
+static struct queue look(const struct tally *t, int64_t now_us)
 {
     struct queue found = {0};
-    for (size_t i = 0; i < n && found.due == NULL; i++) {
-        const struct open_trial *t = &open[i];
-        if (t->state != TRIAL_WAITING)
+    for (size_t i = 0; i < t->n_open && found.due == NULL; i++) {
+        const struct open_trial *one = &t->open[i];
+        if (one->state != TRIAL_WAITING)
             continue;
-        if (t->not_before_us <= now_us) {
-            found.due = t;
+        if (one->not_before_us <= now_us) {
+            found.due = one;
         } else {
             found.n_later++;
-            if (found.next_us == 0 || t->not_before_us < found.next_us)
-                found.next_us = t->not_before_us;
+            if (found.next_us == 0 || one->not_before_us < found.next_us)
+                found.next_us = one->not_before_us;
         }
     }
     return found;
+}
+
+bool queue_offers(const struct tally *t, const struct store_claim_opts *opts, int64_t now_us,
+                  struct queue *queue, struct store_claim *out)
+{
+    int64_t done = queue_done(t->counts, opts->target_states);
+    int64_t room = opts->target < 0 ? INT64_MAX : opts->target - done - t->counts[TRIAL_RUNNING];
+    *queue = look(t, now_us);
+    if (room > 0 && (queue->due != NULL || room > queue->n_later))
+        return true;
+    *out = (struct store_claim){.kind = CLAIM_LATER};
+    if (room > 0)
+        out->due_us = queue->next_us;
+    else if (done >= opts->target)
+        out->kind = CLAIM_FULL;
+    return false;
 }
 
 int64_t queue_done(const int64_t counts[static TRIAL_STATES], unsigned states)

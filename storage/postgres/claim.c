@@ -80,8 +80,7 @@ static int claim_again(struct store_pg *q, struct trial_index *ix, const struct 
 
 /* What the server decides with, see SQL_CLAIM: what we know, and what must still be so. */
 struct bid {
-    const struct open_trial *due; /* NULL: a new one */
-    int64_t n_later;              /* of those that are queued are known not to be due */
+    struct queue queue;
     int64_t start_us;
 };
 
@@ -95,8 +94,8 @@ static int queue_bid(struct store_pg *q, const struct trial_index *ix,
     struct args a = {0};
     int64_t room = INT64_MAX;
     buf_putc(&open, '{');
-    for (size_t i = 0; i < ix->n_open; i++)
-        buf_printf(&open, "%s%" PRId64, i > 0 ? "," : "", ix->open[i].id);
+    for (size_t i = 0; i < ix->tally.n_open; i++)
+        buf_printf(&open, "%s%" PRId64, i > 0 ? "," : "", ix->tally.open[i].id);
     buf_putc(&open, '}');
     buf_puts(&states, "{RUNNING");
     for (int s = 0; s < TRIAL_STATES; s++) {
@@ -107,19 +106,19 @@ static int queue_bid(struct store_pg *q, const struct trial_index *ix,
     buf_putc(&states, '}');
     if (opts->target >= 0) /* the places that finished trials have left over */
         room = opts->target -
-               queue_done(ix->counts, opts->target_states & ~STORE_STATE_BIT(TRIAL_WAITING));
+               queue_done(ix->tally.counts, opts->target_states & ~STORE_STATE_BIT(TRIAL_WAITING));
     int rc = put_owner_json(&owner, opts->owner, err);
     if (open.failed || states.failed || rc < 0)
-        return err_set(err, ERR_NOMEM, "index of %zu trials", ix->n_open);
+        return err_set(err, ERR_NOMEM, "index of %zu trials", ix->tally.n_open);
     arg_int(&a, ix->study);
     arg_int(&a, ix->seen_id);
     arg_text(&a, buf_str(&open));
     arg_text(&a, buf_str(&states));
-    arg_count(&a, bid->due != NULL ? bid->due->id : -1);
+    arg_count(&a, bid->queue.due != NULL ? bid->queue.due->id : -1);
     arg_int(&a, room);
     arg_time(&a, bid->start_us);
-    arg_int(&a, ix->total);
-    arg_int(&a, bid->n_later);
+    arg_int(&a, ix->tally.total);
+    arg_int(&a, bid->queue.n_later);
     arg_text(&a, opts->owner != NULL ? buf_str(&owner) : NULL);
     return pipe_queue(q, SQL_CLAIM, &a, out, err);
 }
@@ -139,7 +138,7 @@ static int take_claim(struct store_pg *q, struct trial_index *ix, const PGresult
                                  .own = true};
     int rc = 0;
     if (queued)
-        index_claimed(ix, claim.id, made->time_us);
+        tally_claimed(&ix->tally, claim.id, made->time_us);
     else
         rc = index_created(ix, &t, err);
     if (rc == 0 && queued)
@@ -160,7 +159,7 @@ static int claim_round(struct store_pg *q, struct trial_index *ix,
     AUTO(index_look_free) struct index_look look = {0};
     const struct effect made = {.kind = EFFECT_CLAIM,
                                 .on = ix->study,
-                                .id = bid->due != NULL ? bid->due->id : -1,
+                                .id = bid->queue.due != NULL ? bid->queue.due->id : -1,
                                 .time_us = bid->start_us};
     int64_t last;
     int rc = tx_enter(q, err);
@@ -195,25 +194,6 @@ static int claim_round(struct store_pg *q, struct trial_index *ix,
     return rc < 0 ? rc : taken;
 }
 
-/* Whether there is nothing to claim, as far as is known; bid has what there is else. */
-static bool nothing(const struct trial_index *ix, const struct store_claim_opts *opts,
-                    struct bid *bid, struct store_claim *out)
-{
-    int64_t done = queue_done(ix->counts, opts->target_states);
-    int64_t room = opts->target < 0 ? INT64_MAX : opts->target - done - ix->counts[TRIAL_RUNNING];
-    const struct queue queue = queue_look(ix->open, ix->n_open, bid->start_us);
-    bid->due = queue.due;
-    bid->n_later = queue.n_later;
-    *out = (struct store_claim){.kind = CLAIM_LATER};
-    if (room <= 0)
-        out->kind = done >= opts->target ? CLAIM_FULL : CLAIM_LATER;
-    else if (queue.due == NULL && room <= queue.n_later)
-        out->due_us = queue.next_us;
-    else
-        return false;
-    return true;
-}
-
 /* What is known may be old: where there is something to claim the server finds out, and where there
  * is nothing we look. */
 static int claim_fresh(struct store_pg *q, struct trial_index *ix,
@@ -225,7 +205,7 @@ static int claim_fresh(struct store_pg *q, struct trial_index *ix,
         struct bid bid = {.start_us = clock_utc_us()};
         bool won = false;
         int rc;
-        if (!nothing(ix, opts, &bid, out)) {
+        if (queue_offers(&ix->tally, opts, bid.start_us, &bid.queue, out)) {
             rc = claim_round(q, ix, opts, &bid, out, &won, err);
         } else if (looked) {
             return 0;

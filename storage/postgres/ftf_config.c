@@ -1,7 +1,7 @@
 /* ftf_config: the one row that new runs start from, and the history of its changes. */
-#include <inttypes.h>
 #include <string.h>
 
+#include "storage/config.h"
 #include "storage/postgres/ops.h"
 
 #define SELF(s) CONTAINER_OF(s, struct store_pg, base)
@@ -88,17 +88,10 @@ static int set(struct store_pg *q, const struct store_config_change *c, int64_t 
     if (rc == 0)
         rc = read_row(q, &old, err);
     bool exists = rc == 1;
-    if (rc == 0)
-        rc = last_version(q, &old.version, err);
+    if (rc >= 0)
+        rc = exists ? config_check(&old, c->expected, err) : last_version(q, &old.version, err);
     if (rc < 0)
         return rc;
-    /* who saw no table expects 0, and finds the first values that were made just now */
-    int64_t seen = exists && old.version == 1 && c->expected == 0 ? 1 : c->expected;
-    if (exists && seen >= 0 && seen != old.version)
-        return err_set(err, ERR_CONFLICT,
-                       "ftf_config has changed meanwhile: it is at version %" PRId64
-                       ", not %" PRId64,
-                       old.version, c->expected);
     rc = write_change(q, exists, &old, c, err);
     if (rc == 0)
         *version = old.version + 1;

@@ -11,9 +11,8 @@
 static void index_destroy(struct trial_index *ix)
 {
     dists_free(&ix->dists);
-    free(ix->open);
-    free(ix->ended);
-    free(ix->undo);
+    tally_free(&ix->tally);
+    news_free(&ix->news);
     free(ix);
 }
 
@@ -38,27 +37,17 @@ void index_deleted(struct store_pg *q, int64_t study)
     if (ix == NULL)
         return;
     ix->loaded = ix->locked = false;
-    ix->n_open = ix->n_ended = ix->ended_now = ix->n_undo = 0;
+    tally_clear(&ix->tally);
+    news_clear(&ix->news);
 }
 
 /* --- what is open ------------------------------------------------------------------------------
  */
 
-static size_t position(const struct trial_index *ix, int64_t id)
-{
-    return LOWER_BOUND(i, ix->n_open, ix->open[i].id < id);
-}
-
-struct open_trial *index_find(struct trial_index *ix, int64_t trial)
-{
-    size_t i = position(ix, trial);
-    return i < ix->n_open && ix->open[i].id == trial ? &ix->open[i] : NULL;
-}
-
 struct open_trial *index_find_any(struct store_pg *q, int64_t trial, int64_t *study)
 {
     for (size_t i = 0; i < q->n_indexes; i++) {
-        struct open_trial *t = index_find(q->indexes[i], trial);
+        struct open_trial *t = tally_find(&q->indexes[i]->tally, trial);
         if (t != NULL) {
             *study = q->indexes[i]->study;
             return t;
@@ -67,132 +56,47 @@ struct open_trial *index_find_any(struct store_pg *q, int64_t trial, int64_t *st
     return NULL;
 }
 
-static int open_insert(struct trial_index *ix, const struct open_trial *t, struct err *err)
+static void note_id(struct trial_index *ix, int64_t id)
 {
-    if (!array_reserve(&ix->open, &ix->cap_open, ix->n_open + 1, sizeof(*ix->open)))
-        return err_set(err, ERR_NOMEM, "index of %zu trials", ix->n_open);
-    size_t at = position(ix, t->id); /* nearly always the end */
-    ARRAY_OPEN(ix->open, at, ix->n_open);
-    ix->open[at] = *t;
-    ix->n_open++;
-    return 0;
-}
-
-static void open_remove(struct trial_index *ix, struct open_trial *t)
-{
-    size_t at = (size_t)(t - ix->open);
-    ARRAY_CLOSE(ix->open, at, ix->n_open);
-    ix->n_open--;
+    if (id > ix->last_id)
+        ix->last_id = id;
+    if (id > ix->seen_id)
+        ix->seen_id = id;
 }
 
 static int add_trial(struct trial_index *ix, const struct open_trial *t, struct err *err)
 {
-    if (!trial_state_finished(t->state) && open_insert(ix, t, err) < 0)
-        return -ERR_NOMEM;
-    ix->counts[t->state]++;
-    ix->total++;
-    if (t->id > ix->last_id)
-        ix->last_id = t->id;
-    if (t->id > ix->seen_id)
-        ix->seen_id = t->id;
-    return 0;
-}
-
-static void set_state(struct trial_index *ix, struct open_trial *t, enum trial_state state)
-{
-    ix->counts[t->state]--;
-    ix->counts[state]++;
-    t->state = state;
-    if (trial_state_finished(state))
-        open_remove(ix, t);
+    int rc = tally_add(&ix->tally, t, err);
+    if (rc == 0)
+        note_id(ix, t->id);
+    return rc;
 }
 
 /* --- our own changes, and how they are taken back ----------------------------------------------
  */
 
-static void note_undo(struct trial_index *ix, const struct undo *u)
-{
-    if (array_reserve(&ix->undo, &ix->cap_undo, ix->n_undo + 1, sizeof(*ix->undo)))
-        ix->undo[ix->n_undo++] = *u;
-    else
-        ix->undo_lost = true;
-}
-
 int index_created(struct trial_index *ix, const struct open_trial *t, struct err *err)
 {
-    struct open_trial *there = index_find(ix, t->id);
+    struct open_trial *there = tally_find(&ix->tally, t->id);
     if (there != NULL) { /* the look at what is new has found it */
         there->own = true;
         there->lost = false;
         there->start_us = t->start_us;
         return 0;
     }
-    const struct undo u = {.before = {.id = t->id}, .created = true, .after = t->state};
-    int rc = add_trial(ix, t, err);
+    int rc = tally_created(&ix->tally, t, err);
     if (rc == 0)
-        note_undo(ix, &u);
+        note_id(ix, t->id);
     return rc;
-}
-
-void index_changed(struct trial_index *ix, int64_t trial, enum trial_state state)
-{
-    struct open_trial *t = index_find(ix, trial);
-    if (t == NULL)
-        return; /* created by another since the last look: the next one sees it */
-    const struct undo u = {.before = *t, .after = state};
-    note_undo(ix, &u);
-    set_state(ix, t, state);
-}
-
-void index_claimed(struct trial_index *ix, int64_t trial, int64_t start_us)
-{
-    index_changed(ix, trial, TRIAL_RUNNING);
-    struct open_trial *t = index_find(ix, trial);
-    if (t != NULL) {
-        t->own = true;
-        t->lost = false;
-        t->start_us = start_us;
-    }
-}
-
-void index_put_back(struct trial_index *ix, int64_t trial)
-{
-    index_changed(ix, trial, TRIAL_WAITING);
-    struct open_trial *t = index_find(ix, trial);
-    if (t != NULL)
-        t->own = t->lost = false;
-}
-
-static bool take_back(struct trial_index *ix, const struct undo *u)
-{
-    struct open_trial *t = index_find(ix, u->before.id);
-    ix->counts[u->after]--;
-    if (u->created) {
-        ix->total--;
-        if (t != NULL)
-            open_remove(ix, t);
-        return true;
-    }
-    ix->counts[u->before.state]++;
-    if (t == NULL)
-        return open_insert(ix, &u->before, NULL) == 0;
-    *t = u->before;
-    return true;
 }
 
 static void roll_back(struct trial_index *ix)
 {
-    bool whole = !ix->undo_lost;
-    while (whole && ix->n_undo > 0)
-        whole = take_back(ix, &ix->undo[--ix->n_undo]);
-    ix->n_undo = 0;
-    ix->undo_lost = false;
-    if (!whole)
+    if (!tally_take_back(&ix->tally))
         ix->doubted = true;
     dists_free(&ix->dists); /* some may never have been written */
-    ix->told = ix->told && !ix->told_now;
-    ix->told_now = ix->locked = ix->fresh = false;
-    ix->ended_now = 0;
+    news_roll_back(&ix->news);
+    ix->locked = ix->fresh = false;
 }
 
 void index_roll_back(struct store_pg *q)
@@ -204,9 +108,8 @@ void index_roll_back(struct store_pg *q)
 void index_land(struct store_pg *q)
 {
     for (size_t i = 0; i < q->n_indexes; i++) {
-        struct trial_index *ix = q->indexes[i];
-        ix->n_undo = 0;
-        ix->undo_lost = ix->locked = false;
+        tally_stands(&q->indexes[i]->tally);
+        q->indexes[i]->locked = false;
     }
 }
 
@@ -214,12 +117,8 @@ void index_commit(struct store_pg *q)
 {
     index_land(q);
     for (size_t i = 0; i < q->n_indexes; i++) {
-        struct trial_index *ix = q->indexes[i];
-        ix->told_now = ix->fresh = false;
-        ix->n_ended -= ix->ended_now;
-        if (ix->ended_now > 0)
-            memmove(ix->ended, ix->ended + ix->ended_now, ix->n_ended * sizeof(*ix->ended));
-        ix->ended_now = 0;
+        news_commit(&q->indexes[i]->news);
+        q->indexes[i]->fresh = false;
     }
 }
 
@@ -229,13 +128,10 @@ void index_commit(struct store_pg *q)
 /* Not when it was us, in a transaction whose commit was lost. */
 static int note_ended(struct store_pg *q, struct trial_index *ix, int64_t trial, struct err *err)
 {
-    if (!ix->told || again_find(q, EFFECT_END, trial, 0) != NULL ||
+    if (again_find(q, EFFECT_END, trial, 0) != NULL ||
         again_find(q, EFFECT_RETRY, trial, 0) != NULL)
         return 0;
-    if (!array_reserve(&ix->ended, &ix->cap_ended, ix->n_ended + 1, sizeof(*ix->ended)))
-        return err_set(err, ERR_NOMEM, "index of %zu trials", ix->n_ended);
-    ix->ended[ix->n_ended++] = trial;
-    return 0;
+    return news_ended(&ix->news, trial, err);
 }
 
 /* Takes in the rows of SQL_INDEX_CHANGED. */
@@ -244,20 +140,15 @@ static int take_changed(struct store_pg *q, struct trial_index *ix, const PGresu
 {
     for (int i = 0; i < PQntuples(r); i++) {
         int64_t id = field_int(r, i, 0);
-        struct open_trial *t = index_find(ix, id);
+        struct open_trial *t = tally_find(&ix->tally, id);
         enum trial_state state;
         int rc = field_state(q, r, i, 1, id, &state, err);
         if (rc == 0 && trial_state_finished(state))
             rc = note_ended(q, ix, id, err);
         if (rc < 0)
             return rc;
-        if (t == NULL)
-            continue;
-        if (state == TRIAL_WAITING) { /* put back into the queue: it is anybody's but ours */
-            t->lost = t->lost || t->own;
-            t->own = false;
-        }
-        set_state(ix, t, state);
+        if (t != NULL)
+            tally_seen(&ix->tally, t, state);
     }
     return 0;
 }
@@ -269,7 +160,7 @@ static int take_new(struct store_pg *q, struct trial_index *ix, const PGresult *
     for (int i = 0; i < PQntuples(r); i++) {
         struct open_trial t = {.id = field_int(r, i, 0), .number = field_int(r, i, 1)};
         *last = t.id;
-        if (field_int(r, i, 3) != ix->study || index_find(ix, t.id) != NULL)
+        if (field_int(r, i, 3) != ix->study || tally_find(&ix->tally, t.id) != NULL)
             continue;
         int rc = field_state(q, r, i, 2, t.id, &t.state, err);
         t.not_before_us = queue_not_before(field(r, i, 4));
@@ -286,16 +177,17 @@ static int take_new(struct store_pg *q, struct trial_index *ix, const PGresult *
 /* What is open now is what the rows of SQL_INDEX_LOAD say; ours are known by the list before. */
 static int take_load(struct store_pg *q, struct trial_index *ix, const PGresult *r, struct err *err)
 {
-    struct trial_index before = *ix;
+    struct tally before = ix->tally;
     int rc = 0;
-    ix->open = NULL;
-    ix->n_open = ix->cap_open = 0;
-    ix->total = ix->last_id = ix->seen_id = 0; /* ids of commits that a failover lost come again */
-    memset(ix->counts, 0, sizeof(ix->counts));
+    ix->tally = (struct tally){.changes = before.changes,
+                               .n_changes = before.n_changes,
+                               .cap_changes = before.cap_changes,
+                               .changes_lost = before.changes_lost};
+    ix->last_id = ix->seen_id = 0; /* ids of commits that a failover lost come again */
     for (int i = 0; i < PQntuples(r) && rc == 0; i++) {
         struct open_trial t = {.id = field_int(r, i, 0), .number = field_int(r, i, 1)};
         int64_t n = field_int(r, i, 3);
-        const struct open_trial *known = index_find(&before, t.id);
+        const struct open_trial *known = tally_find(&before, t.id);
         rc = field_state(q, r, i, 2, t.id, &t.state, err);
         t.not_before_us = queue_not_before(field(r, i, 4));
         t.own = known != NULL && known->own && t.state == TRIAL_RUNNING;
@@ -305,12 +197,12 @@ static int take_load(struct store_pg *q, struct trial_index *ix, const PGresult 
         if (rc == 0)
             rc = add_trial(ix, &t, err);
         if (rc == 0) { /* one row stands for all the finished ones of a state */
-            ix->counts[t.state] += n - 1;
-            ix->total += n - 1;
+            ix->tally.counts[t.state] += n - 1;
+            ix->tally.total += n - 1;
         }
     }
     for (size_t i = 0; i < before.n_open && rc == 0; i++) {
-        if (index_find(ix, before.open[i].id) == NULL)
+        if (tally_find(&ix->tally, before.open[i].id) == NULL)
             rc = note_ended(q, ix, before.open[i].id, err);
     }
     free(before.open);
@@ -347,18 +239,18 @@ static int queue_changed(struct store_pg *q, struct trial_index *ix, PGresult **
     AUTO(buf_free) struct buf ran = BUF_INIT;
     AUTO(buf_free) struct buf waited = BUF_INIT;
     struct args a = {0};
-    if (ix->n_open == 0)
+    if (ix->tally.n_open == 0)
         return 0;
     buf_putc(&ran, '{');
     buf_putc(&waited, '{');
-    for (size_t i = 0; i < ix->n_open; i++) {
-        struct buf *b = ix->open[i].state == TRIAL_RUNNING ? &ran : &waited;
-        buf_printf(b, "%s%lld", b->len > 1 ? "," : "", (long long)ix->open[i].id);
+    for (size_t i = 0; i < ix->tally.n_open; i++) {
+        struct buf *b = ix->tally.open[i].state == TRIAL_RUNNING ? &ran : &waited;
+        buf_printf(b, "%s%lld", b->len > 1 ? "," : "", (long long)ix->tally.open[i].id);
     }
     buf_putc(&ran, '}');
     buf_putc(&waited, '}');
     if (ran.failed || waited.failed)
-        return err_set(err, ERR_NOMEM, "index of %zu trials", ix->n_open);
+        return err_set(err, ERR_NOMEM, "index of %zu trials", ix->tally.n_open);
     arg_text(&a, buf_str(&ran));
     arg_text(&a, buf_str(&waited));
     return pipe_queue(q, SQL_INDEX_CHANGED, &a, out, err);

@@ -8,21 +8,14 @@
 #pragma once
 
 #include "storage/dists.h"
+#include "storage/news.h"
 #include "storage/postgres/pg.h"
 #include "storage/queue.h"
-
-/* One change of ours in the transaction that is open, to be taken back with it. */
-struct undo {
-    struct open_trial before; /* its id alone when it was created */
-    bool created;
-    enum trial_state after;
-};
 
 struct trial_index {
     int64_t study;
     size_t n_directions;
-    int64_t counts[TRIAL_STATES];
-    int64_t total;   /* trials of the study: the next one's number */
+    struct tally tally;
     int64_t last_id; /* the newest one's; 0 = none */
     int64_t seen_id; /* every trial of the study up to this id is known */
     bool loaded;
@@ -30,20 +23,7 @@ struct trial_index {
     bool locked;  /* the transaction that is open holds the study's lock, and this is exact */
     bool fresh;   /* a claim of the batch that is open has looked just now */
 
-    struct open_trial *open; /* RUNNING and WAITING, by id */
-    size_t n_open, cap_open;
-
-    bool told;      /* store_trials_sync has told everything once */
-    int64_t *ended; /* finished by others since the last sync */
-    size_t n_ended, cap_ended;
-    /* of what was told, in the transaction that is open: to be told again if it is rolled back */
-    bool told_now;
-    size_t ended_now;
-
-    struct undo *undo;
-    size_t n_undo, cap_undo;
-    bool undo_lost; /* memory for it ran out */
-
+    struct news news;
     struct dists dists; /* what the study's parameters are */
 };
 
@@ -90,15 +70,7 @@ void index_roll_back(struct store_pg *q);
 /* The connection was lost: the next look counts anew. */
 void index_doubt(struct store_pg *q);
 void index_free(struct store_pg *q);
-/* The open trial, or NULL. */
-struct open_trial *index_find(struct trial_index *ix, int64_t trial);
 /* This handle created a trial, or did so before its commit was lost. Errors: ERR_NOMEM. */
 int index_created(struct trial_index *ix, const struct open_trial *t, struct err *err);
-/* This handle changed a trial's state. */
-void index_changed(struct trial_index *ix, int64_t trial, enum trial_state state);
-/* This handle claimed a waiting trial. */
-void index_claimed(struct trial_index *ix, int64_t trial, int64_t start_us);
-/* This handle put a trial back into the queue. */
-void index_put_back(struct trial_index *ix, int64_t trial);
 /* This handle deleted the study. */
 void index_deleted(struct store_pg *q, int64_t study);

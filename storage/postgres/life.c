@@ -55,14 +55,14 @@ static int running(struct store_pg *q, int64_t study, store_running_fn *fn, void
     struct trial_index *ix;
     size_t n = 0;
     int rc = index_get(q, study, &ix, err);
-    if (rc < 0 || ix->n_open == 0)
+    if (rc < 0 || ix->tally.n_open == 0)
         return rc;
-    AUTO_FREE int64_t *ids = calloc(ix->n_open, sizeof(*ids));
+    AUTO_FREE int64_t *ids = calloc(ix->tally.n_open, sizeof(*ids));
     if (ids == NULL)
-        return err_set(err, ERR_NOMEM, "%zu trials", ix->n_open);
-    for (size_t i = 0; i < ix->n_open; i++) {
-        if (ix->open[i].state == TRIAL_RUNNING)
-            ids[n++] = ix->open[i].id;
+        return err_set(err, ERR_NOMEM, "%zu trials", ix->tally.n_open);
+    for (size_t i = 0; i < ix->tally.n_open; i++) {
+        if (ix->tally.open[i].state == TRIAL_RUNNING)
+            ids[n++] = ix->tally.open[i].id;
     }
     rc = queue_ids(q, SQL_RUNNING, ids, n, &rows, err);
     if (rc == 0)

@@ -103,14 +103,14 @@ static int tell_news(struct store_pg *q, struct trial_index *ix, unsigned want, 
                      void *ctx, struct err *err)
 {
     size_t n = 0;
-    AUTO_FREE int64_t *ids = calloc(ix->n_ended + ix->n_open + 1, sizeof(*ids));
+    AUTO_FREE int64_t *ids = calloc(ix->news.n_ended + ix->tally.n_open + 1, sizeof(*ids));
     if (ids == NULL)
-        return err_set(err, ERR_NOMEM, "%zu trials", ix->n_open);
-    for (size_t i = ix->ended_now; i < ix->n_ended; i++)
-        ids[n++] = ix->ended[i];
-    for (size_t i = 0; i < ix->n_open; i++) {
-        if (ix->open[i].state == TRIAL_RUNNING && !ix->open[i].own)
-            ids[n++] = ix->open[i].id;
+        return err_set(err, ERR_NOMEM, "%zu trials", ix->tally.n_open);
+    for (size_t i = ix->news.first; i < ix->news.n_ended; i++)
+        ids[n++] = ix->news.ended[i];
+    for (size_t i = 0; i < ix->tally.n_open; i++) {
+        if (ix->tally.open[i].state == TRIAL_RUNNING && !ix->tally.open[i].own)
+            ids[n++] = ix->tally.open[i].id;
     }
     return reader_these(q, ix->study, ids, n, want, fn, ctx, err);
 }
@@ -121,13 +121,12 @@ static int sync_study(struct store_pg *q, int64_t study, unsigned want, store_tr
     struct trial_index *ix = NULL;
     int rc = index_get(q, study, &ix, err);
     if (rc == 0)
-        rc = ix->told ? tell_news(q, ix, want, fn, ctx, err) : tell_all(q, ix, want, fn, ctx, err);
+        rc = ix->news.told ? tell_news(q, ix, want, fn, ctx, err)
+                           : tell_all(q, ix, want, fn, ctx, err);
     if (rc < 0)
         return rc;
-    ix->told_now = ix->told_now || !ix->told;
-    ix->ended_now = ix->n_ended;
-    ix->told = true;
-    return rc;
+    news_told(&ix->news);
+    return 0;
 }
 
 int pg_trials_sync(struct store *s, int64_t study, unsigned want, store_trial_fn *fn, void *ctx,

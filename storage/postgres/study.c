@@ -303,6 +303,6 @@ int pg_study_counts(struct store *s, int64_t study, int64_t counts[static TRIAL_
     if (rc == 0)
         rc = index_get(q, study, &ix, err);
     if (rc == 0)
-        memcpy(counts, ix->counts, sizeof(ix->counts));
+        memcpy(counts, ix->tally.counts, sizeof(ix->tally.counts));
     return rc;
 }

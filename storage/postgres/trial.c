@@ -181,7 +181,7 @@ int trial_write(struct store_pg *q, struct trial_index *ix, const struct trial *
     struct trial t = tmpl != NULL ? *tmpl : (struct trial){.state = TRIAL_RUNNING};
     if (!as_it_is) {
         times_complete(&t);
-        t.number = ix->total; /* Optuna: the trials of the study with a smaller id */
+        t.number = ix->tally.total; /* Optuna: the trials of the study with a smaller id */
     }
     *out = (struct open_trial){.id = id,
                                .number = t.number,
@@ -390,7 +390,7 @@ int trial_end(struct store_pg *q, int64_t study, int64_t trial, enum trial_state
     if (rc == 0)
         rc = put_values(q, trial, values, n_values, err);
     if (rc == 0) {
-        index_changed(ix, trial, state);
+        tally_changed(&ix->tally, trial, state);
         tx_done(q, trial);
     }
     return rc;
@@ -433,9 +433,9 @@ static int learn_state(struct store_pg *q, int64_t study, int64_t trial, enum tr
     if (rc < 0)
         return rc;
     if (state == TRIAL_RUNNING)
-        index_claimed(ix, trial, start_us);
+        tally_claimed(&ix->tally, trial, start_us);
     else
-        index_put_back(ix, trial);
+        tally_put_back(&ix->tally, trial);
     return 0;
 }
 

@@ -267,16 +267,15 @@ static int lock_trial(struct store_pg *q, int64_t trial, const struct open_trial
         if (ended_by_us(q, r, trial)) {
             struct trial_index *ix = index_known(q, *study);
             if (ix != NULL)
-                index_changed(ix, trial, state);
+                tally_changed(&ix->tally, trial, state);
             return TX_ALREADY;
         }
         return err_set(err, ERR_FINISHED, "trial id %" PRId64 " is already %s and cannot change",
                        trial, trial_state_name(state));
     }
-    bool ours = known != NULL && known->own && known->state == TRIAL_RUNNING;
-    bool lost = known != NULL && known->lost;
-    if (lost || (ours && (state != TRIAL_RUNNING || !field_time(r, 0, 3, &start_us) ||
-                          start_us != known->start_us)))
+    if (!field_time(r, 0, 3, &start_us))
+        start_us = -1; /* as no trial of ours started */
+    if (!open_trial_may_change(known, state, start_us))
         return err_set(err, ERR_CONFLICT,
                        "trial id %" PRId64 " is not ours any more: it was put back into the queue, "
                        "and is %s now",

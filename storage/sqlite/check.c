@@ -30,7 +30,7 @@ static int check_rule(const struct checking *c, const struct check_rule *rule)
         const struct check_row row = {.row = sqlite3_column_int64(st, 0),
                                       .study = sqlite3_column_int64(st, 1),
                                       .trial = sqlite3_column_int64(st, 2),
-                                      .text = (const char *)sqlite3_column_text(st, 3),
+                                      .text = sql_text_or_null(st, 3),
                                       .n = (size_t)sqlite3_column_bytes(st, 3),
                                       .is_text = type == SQLITE_TEXT,
                                       .number = number && sqlite3_column_type(st, 4) != SQLITE_NULL

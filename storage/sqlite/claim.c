@@ -44,7 +44,7 @@ static int claim_queued(struct store_sqlite *q, struct trial_index *ix,
         rc = reader_get(q, ix->study, due->id, WANT_ALL, &claim.trial, err);
     if (rc < 0)
         return rc;
-    index_claimed(ix, claim.id, start_us);
+    tally_claimed(&ix->tally, claim.id, start_us);
     claim.fixed_params = lineage_attr(claim.trial, "fixed_params");
     *out = claim;
     return 0;
@@ -69,20 +69,11 @@ static int claim(struct store_sqlite *q, int64_t study, const struct store_claim
     int rc = index_get(q, study, &ix, err);
     if (rc < 0)
         return rc;
-    int64_t done = queue_done(ix->counts, opts->target_states);
-    int64_t room = opts->target < 0 ? INT64_MAX : opts->target - done - ix->counts[TRIAL_RUNNING];
-    if (room <= 0) {
-        *out = (struct store_claim){.kind = done >= opts->target ? CLAIM_FULL : CLAIM_LATER};
+    struct queue queue;
+    if (!queue_offers(&ix->tally, opts, clock_utc_us(), &queue, out))
         return 0;
-    }
-    const struct queue queue = queue_look(ix->open, ix->n_open, clock_utc_us());
-    if (queue.due != NULL)
-        return claim_queued(q, ix, queue.due, opts->owner, out, err);
-    if (room <= queue.n_later) {
-        *out = (struct store_claim){.kind = CLAIM_LATER, .due_us = queue.next_us};
-        return 0;
-    }
-    return claim_new(q, ix, opts->owner, out, err);
+    return queue.due != NULL ? claim_queued(q, ix, queue.due, opts->owner, out, err)
+                             : claim_new(q, ix, opts->owner, out, err);
 }
 
 int sqlite_trial_claim(struct store *s, int64_t study, const struct store_claim_opts *opts,

@@ -1,8 +1,8 @@
 /* ftf_config: the one row that new runs start from, and the history of its changes. */
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "storage/config.h"
 #include "storage/sqlite/sqlite.h"
 
 #define SELF(s) CONTAINER_OF(s, struct store_sqlite, base)
@@ -26,7 +26,7 @@ static int read_row(struct store_sqlite *q, struct store_config *out, struct err
     if (rc <= 0)
         return rc;
     struct store_config c = {.version = sqlite3_column_int64(st, 1)};
-    if (!decode_time((const char *)sqlite3_column_text(st, 2), &c.changed_us))
+    if (!sql_time(st, 2, &c.changed_us))
         return err_set(err, ERR_CORRUPT, "%s: ftf_config has a bad changed_at: %.40s", q->path,
                        sql_text(st, 2));
     c.base_env = strdup(sql_text(st, 0));
@@ -102,17 +102,10 @@ static int set(struct store_sqlite *q, const struct store_config_change *c, int6
     if (rc == 0)
         rc = read_row(q, &old, err);
     bool exists = rc == 1;
-    if (rc == 0)
-        rc = last_version(q, &old.version, err);
+    if (rc >= 0)
+        rc = exists ? config_check(&old, c->expected, err) : last_version(q, &old.version, err);
     if (rc < 0)
         return rc;
-    /* who saw no table expects 0, and finds the first values that were made just now */
-    int64_t seen = exists && old.version == 1 && c->expected == 0 ? 1 : c->expected;
-    if (exists && seen >= 0 && seen != old.version)
-        return err_set(err, ERR_CONFLICT,
-                       "ftf_config has changed meanwhile: it is at version %" PRId64
-                       ", not %" PRId64,
-                       old.version, c->expected);
     (void)clock_sql(clock_utc_us(), now);
     rc = write_row(q, exists, c, old.version + 1, now, err);
     if (rc == 0)
@@ -139,10 +132,10 @@ static int each(struct store_sqlite *q, store_config_event_fn *fn, void *ctx, st
     while ((rc = sql_step(q, st, err)) == 1) {
         struct store_config_event e = {.version = sqlite3_column_int64(st, 0),
                                        .who = sql_text(st, 2),
-                                       .why = (const char *)sqlite3_column_text(st, 3),
-                                       .old_env = (const char *)sqlite3_column_text(st, 4),
+                                       .why = sql_text_or_null(st, 3),
+                                       .old_env = sql_text_or_null(st, 4),
                                        .new_env = sql_text(st, 5)};
-        if (!decode_time((const char *)sqlite3_column_text(st, 1), &e.changed_us))
+        if (!sql_time(st, 1, &e.changed_us))
             return err_set(err, ERR_CORRUPT, "%s: ftf_config_history has a bad changed_at: %.40s",
                            q->path, sql_text(st, 1));
         rc = fn(ctx, &e);

@@ -25,7 +25,7 @@ static int check_free(struct store_sqlite *q, const struct trial_index *ix, int6
 {
     struct trial_head head;
     int rc = trial_look(q, id, &head, NULL);
-    if (rc == 0 || (rc == -ERR_NOTFOUND && id <= ix->last_id))
+    if (rc == 0 || (rc == -ERR_NOTFOUND && id <= ix->newest.id))
         return err_set(err, ERR_EXISTS, "the id %lld is not free", (long long)id);
     return rc == -ERR_NOTFOUND ? 0 : rc;
 }

@@ -12,9 +12,8 @@ enum { FEW_WAITING = 16 };
 static void index_destroy(struct trial_index *ix)
 {
     dists_free(&ix->dists);
-    free(ix->open);
-    free(ix->ended);
-    free(ix->undo);
+    tally_free(&ix->tally);
+    news_free(&ix->news);
     free(ix->directions);
     free(ix->name);
     free(ix);
@@ -37,85 +36,19 @@ static void clear(struct trial_index *ix)
     ix->anchor = 0;
     ix->anchor_now = false;
     dists_free(&ix->dists);
-    memset(ix->counts, 0, sizeof(ix->counts));
-    ix->total = ix->last_id = 0;
-    ix->n_open = ix->n_ended = ix->ended_now = ix->n_undo = 0;
-    ix->told = ix->told_now = ix->news_now = ix->undo_lost = false;
+    tally_clear(&ix->tally);
+    news_clear(&ix->news);
+    ix->newest = ix->newest_before = (struct newest){0};
+    ix->made = ix->written_now = false;
     ix->stale = true;
-}
-
-/* Position of the first open trial with an id not below. */
-static size_t position(const struct trial_index *ix, int64_t id)
-{
-    size_t lo = 0;
-    size_t hi = ix->n_open;
-    while (lo < hi) {
-        size_t mid = lo + (hi - lo) / 2;
-        if (ix->open[mid].id < id)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
-}
-
-struct open_trial *index_find(struct trial_index *ix, int64_t trial)
-{
-    size_t i = position(ix, trial);
-    return i < ix->n_open && ix->open[i].id == trial ? &ix->open[i] : NULL;
 }
 
 const struct open_trial *index_find_any(struct store_sqlite *q, int64_t trial)
 {
     const struct open_trial *t = NULL;
     for (size_t i = 0; i < q->n_indexes && t == NULL; i++)
-        t = index_find(q->indexes[i], trial);
+        t = tally_find(&q->indexes[i]->tally, trial);
     return t;
-}
-
-/* The array with room for one more element, or NULL. */
-static void *grow(void *array, size_t n, size_t *cap, size_t size, struct err *err)
-{
-    if (n < *cap)
-        return array;
-    size_t wanted = *cap == 0 ? 16 : *cap * 2;
-    void *grown = realloc(array, wanted * size);
-    if (grown == NULL)
-        (void)err_set(err, ERR_NOMEM, "index of %zu trials", n);
-    else
-        *cap = wanted;
-    return grown;
-}
-
-static int open_insert(struct trial_index *ix, const struct open_trial *t, struct err *err)
-{
-    struct open_trial *open = grow(ix->open, ix->n_open, &ix->cap_open, sizeof(*open), err);
-    if (open == NULL)
-        return -ERR_NOMEM;
-    ix->open = open;
-    size_t at = position(ix, t->id); /* nearly always the end */
-    memmove(&open[at + 1], &open[at], (ix->n_open - at) * sizeof(*open));
-    open[at] = *t;
-    ix->n_open++;
-    return 0;
-}
-
-static void open_remove(struct trial_index *ix, struct open_trial *t)
-{
-    size_t i = (size_t)(t - ix->open);
-    memmove(t, t + 1, (ix->n_open - i - 1) * sizeof(*t));
-    ix->n_open--;
-}
-
-static void note_undo(struct trial_index *ix, const struct undo *u)
-{
-    struct undo *undo = grow(ix->undo, ix->n_undo, &ix->cap_undo, sizeof(*undo), NULL);
-    if (undo == NULL) {
-        ix->undo_lost = true;
-        return;
-    }
-    ix->undo = undo;
-    undo[ix->n_undo++] = *u;
 }
 
 /* The first that is known to be finished stands for the study: its start never changes. */
@@ -136,108 +69,53 @@ static void note_own_end(struct trial_index *ix, const struct open_trial *t, enu
     ix->anchor_now = true;
 }
 
+/* A trial that is there: they come by their ids. */
 static int add_trial(struct trial_index *ix, const struct open_trial *t, struct err *err)
 {
-    if (!trial_state_finished(t->state) && open_insert(ix, t, err) < 0)
-        return -ERR_NOMEM;
-    ix->counts[t->state]++;
-    ix->total++;
-    ix->last_id = t->id;
-    ix->last_number = t->number;
-    return 0;
-}
-
-static void set_state(struct trial_index *ix, struct open_trial *t, enum trial_state state)
-{
-    ix->counts[t->state]--;
-    ix->counts[state]++;
-    t->state = state;
-    if (trial_state_finished(state))
-        open_remove(ix, t);
+    int rc = tally_add(&ix->tally, t, err);
+    if (rc == 0)
+        ix->newest = (struct newest){t->id, t->number};
+    return rc;
 }
 
 int index_created(struct trial_index *ix, const struct open_trial *t, struct err *err)
 {
-    const struct undo u = {.before = {.id = t->id},
-                           .created = true,
-                           .after = t->state,
-                           .last_id = ix->last_id,
-                           .last_number = ix->last_number};
-    int rc = add_trial(ix, t, err);
+    int rc = tally_created(&ix->tally, t, err);
     if (rc < 0)
         return rc;
-    note_undo(ix, &u);
+    if (!ix->made)
+        ix->newest_before = ix->newest;
+    ix->made = true;
+    ix->newest = (struct newest){t->id, t->number};
     note_own_end(ix, t, t->state);
     return 0;
 }
 
-void index_changed(struct trial_index *ix, int64_t trial, enum trial_state state)
+void index_ended(struct trial_index *ix, int64_t trial, enum trial_state state)
 {
-    struct open_trial *t = index_find(ix, trial);
+    const struct open_trial *t = tally_find(&ix->tally, trial);
     if (t == NULL)
         return; /* created by another since the last look: the next one sees it */
-    const struct undo u = {
-        .before = *t, .after = state, .last_id = ix->last_id, .last_number = ix->last_number};
-    note_undo(ix, &u);
     note_own_end(ix, t, state);
-    set_state(ix, t, state);
-}
-
-void index_claimed(struct trial_index *ix, int64_t trial, int64_t start_us)
-{
-    index_changed(ix, trial, TRIAL_RUNNING);
-    struct open_trial *t = index_find(ix, trial);
-    if (t == NULL)
-        return;
-    t->own = true;
-    t->lost = false;
-    t->start_us = start_us;
-}
-
-void index_put_back(struct trial_index *ix, int64_t trial)
-{
-    index_changed(ix, trial, TRIAL_WAITING);
-    struct open_trial *t = index_find(ix, trial);
-    if (t != NULL)
-        t->own = t->lost = false;
-}
-
-static int take_back(struct trial_index *ix, const struct undo *u)
-{
-    struct open_trial *t = index_find(ix, u->before.id);
-    ix->counts[u->after]--;
-    ix->last_id = u->last_id;
-    ix->last_number = u->last_number;
-    if (u->created) {
-        ix->total--;
-        if (t != NULL)
-            open_remove(ix, t);
-        return 0;
-    }
-    ix->counts[u->before.state]++;
-    if (t == NULL)
-        return open_insert(ix, &u->before, NULL);
-    *t = u->before;
-    return 0;
+    tally_changed(&ix->tally, trial, state);
 }
 
 static void roll_back(struct trial_index *ix)
 {
-    bool lost = ix->undo_lost;
-    while (!lost && ix->n_undo > 0)
-        lost = take_back(ix, &ix->undo[--ix->n_undo]) < 0;
-    if (lost) {
+    if (!tally_take_back(&ix->tally)) {
         clear(ix);
         return;
     }
+    if (ix->made)
+        ix->newest = ix->newest_before;
+    ix->made = false;
     dists_free(&ix->dists); /* some may never have been written */
     if (ix->anchor_now)
         ix->anchor = 0;
     ix->anchor_now = false;
-    ix->told = ix->told && !ix->told_now;
-    ix->news = ix->news || ix->news_now;
-    ix->told_now = ix->news_now = false;
-    ix->ended_now = 0;
+    news_roll_back(&ix->news);
+    ix->written = ix->written || ix->written_now;
+    ix->written_now = false;
     ix->stale = true; /* the study itself may be gone */
 }
 
@@ -259,23 +137,10 @@ void index_commit(struct store_sqlite *q)
 {
     for (size_t i = 0; i < q->n_indexes; i++) {
         struct trial_index *ix = q->indexes[i];
-        ix->n_undo = 0;
-        ix->undo_lost = ix->told_now = ix->news_now = ix->anchor_now = false;
-        ix->n_ended -= ix->ended_now;
-        if (ix->ended_now > 0)
-            memmove(ix->ended, ix->ended + ix->ended_now, ix->n_ended * sizeof(*ix->ended));
-        ix->ended_now = 0;
+        tally_stands(&ix->tally);
+        news_commit(&ix->news);
+        ix->made = ix->anchor_now = ix->written_now = false;
     }
-}
-
-static int note_ended(struct trial_index *ix, int64_t trial, struct err *err)
-{
-    int64_t *ended = grow(ix->ended, ix->n_ended, &ix->cap_ended, sizeof(*ended), err);
-    if (ended == NULL)
-        return -ERR_NOMEM;
-    ix->ended = ended;
-    ended[ix->n_ended++] = trial;
-    return 0;
 }
 
 static int read_state(struct store_sqlite *q, sqlite3_stmt *st, int column, int64_t trial,
@@ -291,7 +156,7 @@ static int read_state(struct store_sqlite *q, sqlite3_stmt *st, int column, int6
 static int64_t read_start(sqlite3_stmt *st, int column)
 {
     int64_t start_us;
-    return decode_time((const char *)sqlite3_column_text(st, column), &start_us) ? start_us : 0;
+    return sql_time(st, column, &start_us) ? start_us : 0;
 }
 
 int trial_look_start(struct store_sqlite *q, int64_t trial, struct trial_head *out,
@@ -337,15 +202,11 @@ static int refresh_one(struct store_sqlite *q, struct trial_index *ix, struct op
         return 0;
     if (rc == 0 && trial_state_finished(head.state)) {
         note_finished(ix, id, start_us);
-        rc = note_ended(ix, id, err);
+        rc = news_ended(&ix->news, id, err);
     }
     if (rc < 0 || head.state == t->state)
         return rc;
-    if (head.state == TRIAL_WAITING) { /* put back into the queue: it is anybody's but ours */
-        t->lost = t->lost || t->own;
-        t->own = false;
-    }
-    set_state(ix, t, head.state);
+    tally_seen(&ix->tally, t, head.state);
     return 0;
 }
 
@@ -356,8 +217,8 @@ static int count_changed(struct store_sqlite *q, const struct trial_index *ix, i
                          struct err *err)
 {
     AUTO_RESET sqlite3_stmt *st = NULL;
-    int64_t waiting = ix->counts[TRIAL_WAITING], still = 0;
-    const struct open_trial *first = ix->open, *last = ix->open + ix->n_open;
+    int64_t waiting = ix->tally.counts[TRIAL_WAITING], still = 0;
+    const struct open_trial *first = ix->tally.open, *last = ix->tally.open + ix->tally.n_open;
     *changed = waiting == 0 ? 0 : INT64_MAX;
     if (waiting < FEW_WAITING)
         return 0;
@@ -384,11 +245,11 @@ static int count_changed(struct store_sqlite *q, const struct trial_index *ix, i
 static int refresh_at(struct store_sqlite *q, struct trial_index *ix, size_t *i, int64_t *changed,
                       bool *gone, struct err *err)
 {
-    int64_t id = ix->open[*i].id;
-    bool waited = ix->open[*i].state == TRIAL_WAITING;
-    int rc = refresh_one(q, ix, &ix->open[*i], gone, err);
-    bool there = *i < ix->n_open && ix->open[*i].id == id;
-    bool waits = there && ix->open[*i].state == TRIAL_WAITING;
+    int64_t id = ix->tally.open[*i].id;
+    bool waited = ix->tally.open[*i].state == TRIAL_WAITING;
+    int rc = refresh_one(q, ix, &ix->tally.open[*i], gone, err);
+    bool there = *i < ix->tally.n_open && ix->tally.open[*i].id == id;
+    bool waits = there && ix->tally.open[*i].state == TRIAL_WAITING;
     if (*changed < INT64_MAX)
         *changed += (int)waits - (int)waited;
     *i += there;
@@ -399,8 +260,8 @@ static int refresh_those(struct store_sqlite *q, struct trial_index *ix, enum tr
                          int64_t *changed, bool *gone, struct err *err)
 {
     int rc = 0;
-    for (size_t i = 0; i < ix->n_open && rc == 0 && !*gone;) {
-        if (ix->open[i].state != state || (state == TRIAL_WAITING && *changed <= 0))
+    for (size_t i = 0; i < ix->tally.n_open && rc == 0 && !*gone;) {
+        if (ix->tally.open[i].state != state || (state == TRIAL_WAITING && *changed <= 0))
             i++;
         else
             rc = refresh_at(q, ix, &i, changed, gone, err);
@@ -438,7 +299,7 @@ static int refresh_new(struct store_sqlite *q, struct trial_index *ix, struct er
     if (rc < 0)
         return rc;
     (void)sqlite3_bind_int64(st, 1, ix->study);
-    (void)sqlite3_bind_int64(st, 2, ix->last_id);
+    (void)sqlite3_bind_int64(st, 2, ix->newest.id);
     while ((rc = sql_step(q, st, err)) == 1) {
         struct open_trial t = {.id = sqlite3_column_int64(st, 0),
                                .number = sqlite3_column_int64(st, 1)};
@@ -449,8 +310,8 @@ static int refresh_new(struct store_sqlite *q, struct trial_index *ix, struct er
             rc = read_not_before(q, &t, err);
         if (rc == 0)
             rc = add_trial(ix, &t, err);
-        if (rc == 0 && ix->told && trial_state_finished(t.state))
-            rc = note_ended(ix, t.id, err);
+        if (rc == 0 && trial_state_finished(t.state))
+            rc = news_ended(&ix->news, t.id, err);
         if (rc < 0)
             return rc;
     }
@@ -495,7 +356,7 @@ static int same_trials(struct store_sqlite *q, struct trial_index *ix, bool *sam
     int rc = sql_get(q, SQL_TRIAL_LOOK, &st, err);
     if (rc < 0)
         return rc;
-    (void)sqlite3_bind_int64(st, 1, ix->anchor != 0 ? ix->anchor : ix->last_id);
+    (void)sqlite3_bind_int64(st, 1, ix->anchor != 0 ? ix->anchor : ix->newest.id);
     rc = sql_step(q, st, err);
     if (rc < 0)
         return rc;
@@ -505,7 +366,7 @@ static int same_trials(struct store_sqlite *q, struct trial_index *ix, bool *sam
         return 0;
     }
     dists_free(&ix->dists);
-    if (ix->total > 0 && (!there || sqlite3_column_int64(st, 2) != ix->last_number)) {
+    if (ix->tally.total > 0 && (!there || sqlite3_column_int64(st, 2) != ix->newest.number)) {
         *same = false;
         return 0;
     }
@@ -558,7 +419,7 @@ static int refresh(struct store_sqlite *q, struct trial_index *ix, struct err *e
         return rc;
     }
     ix->stale = false;
-    ix->news = true;
+    ix->written = true;
     return 0;
 }
 

@@ -39,7 +39,7 @@ static int tell(struct store_sqlite *q, int64_t trial, store_running_fn *fn, voi
     if (rc != 1)
         return rc;
     r.number = sqlite3_column_int64(st, 0);
-    if (!decode_time((const char *)sqlite3_column_text(st, 1), &r.start_us))
+    if (!sql_time(st, 1, &r.start_us))
         return err_set(err, ERR_CORRUPT, "%s: trial id %lld: datetime_start is no time", q->path,
                        (long long)trial);
     if (sqlite3_column_type(st, 2) != SQLITE_NULL) {
@@ -61,9 +61,9 @@ int sqlite_running_each(struct store *s, int64_t study, store_running_fn *fn, vo
     if (rc < 0)
         return rc;
     rc = index_get(q, study, &ix, err);
-    for (size_t i = 0; rc == 0 && i < ix->n_open; i++) {
-        if (ix->open[i].state == TRIAL_RUNNING)
-            rc = tell(q, ix->open[i].id, fn, ctx, err);
+    for (size_t i = 0; rc == 0 && i < ix->tally.n_open; i++) {
+        if (ix->tally.open[i].state == TRIAL_RUNNING)
+            rc = tell(q, ix->tally.open[i].id, fn, ctx, err);
     }
     return tx_leave_read(q, rc);
 }

@@ -282,8 +282,7 @@ static int read_head(struct store_sqlite *q, struct trial *t, const struct curso
     *t = (struct trial){.id = c->trial, .number = sqlite3_column_int64(c->st, 1)};
     if (!trial_state_from_name(sql_text(c->st, 2), &t->state))
         return corrupt(q, c, "trials.state is unknown", err);
-    if (!decode_time((const char *)sqlite3_column_text(c->st, 3), &t->start_us) ||
-        !decode_time((const char *)sqlite3_column_text(c->st, 4), &t->complete_us))
+    if (!sql_time(c->st, 3, &t->start_us) || !sql_time(c->st, 4, &t->complete_us))
         return corrupt(q, c, "trials.datetime_start or datetime_complete is no time", err);
     return 0;
 }

@@ -67,12 +67,11 @@ static int each_run(struct store_sqlite *q, store_run_fn *fn, void *ctx, struct 
     if (rc < 0)
         return rc;
     while ((rc = sql_step(q, st, err)) == 1) {
-        struct store_run run = {.run_id = (const char *)sqlite3_column_text(st, 0),
-                                .dag_id = (const char *)sqlite3_column_text(st, 1),
-                                .status = (const char *)sqlite3_column_text(st, 2),
-                                .config = (const char *)sqlite3_column_text(st, 3)};
-        if (!decode_time((const char *)sqlite3_column_text(st, 4), &run.started_us) ||
-            !decode_time((const char *)sqlite3_column_text(st, 5), &run.ended_us))
+        struct store_run run = {.run_id = sql_text_or_null(st, 0),
+                                .dag_id = sql_text_or_null(st, 1),
+                                .status = sql_text_or_null(st, 2),
+                                .config = sql_text_or_null(st, 3)};
+        if (!sql_time(st, 4, &run.started_us) || !sql_time(st, 5, &run.ended_us))
             return err_set(err, ERR_CORRUPT, "%s: run '%s' has a bad time", q->path,
                            sql_text(st, 0));
         rc = fn(ctx, &run);
@@ -195,8 +194,8 @@ static int each_result(struct store_sqlite *q, const char *run_id, store_result_
             .study = sql_text(st, 1),
             .variant = sql_text(st, 2),
             .fold = sqlite3_column_int64(st, 3),
-            .crypto_symbol = (const char *)sqlite3_column_text(st, 4),
-            .factor = (const char *)sqlite3_column_text(st, 5),
+            .crypto_symbol = sql_text_or_null(st, 4),
+            .factor = sql_text_or_null(st, 5),
             .trial_number = sqlite3_column_int64(st, 6),
             .objective =
                 sqlite3_column_type(st, 7) == SQLITE_NULL ? NAN : sqlite3_column_double(st, 7),

@@ -303,8 +303,18 @@ void sql_bind_text(sqlite3_stmt *st, int i, const char *text)
     (void)sqlite3_bind_text(st, i, text, -1, SQLITE_STATIC);
 }
 
+const char *sql_text_or_null(sqlite3_stmt *st, int i)
+{
+    return (const char *)sqlite3_column_text(st, i);
+}
+
 const char *sql_text(sqlite3_stmt *st, int i)
 {
-    const char *text = (const char *)sqlite3_column_text(st, i);
+    const char *text = sql_text_or_null(st, i);
     return text != NULL ? text : "";
+}
+
+bool sql_time(sqlite3_stmt *st, int i, int64_t *utc_us)
+{
+    return decode_time(sql_text_or_null(st, i), utc_us);
 }

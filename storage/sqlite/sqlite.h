@@ -60,6 +60,9 @@ int sql_forbidden(struct store_sqlite *q, struct err *err);
 void sql_bind_text(sqlite3_stmt *st, int i, const char *text);
 /* Column i as text, never NULL. */
 const char *sql_text(sqlite3_stmt *st, int i);
+const char *sql_text_or_null(sqlite3_stmt *st, int i);
+/* As decode_time. */
+bool sql_time(sqlite3_stmt *st, int i, int64_t *utc_us);
 
 static inline void sql_reset_p(sqlite3_stmt **st)
 {

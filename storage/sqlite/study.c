@@ -117,9 +117,8 @@ static int summarise(struct store_sqlite *q, struct study_info *info, struct err
         enum trial_state state;
         int64_t first = 0;
         int64_t last = 0;
-        if (!trial_state_from_name(sql_text(st, 0), &state) ||
-            !decode_time((const char *)sqlite3_column_text(st, 2), &first) ||
-            !decode_time((const char *)sqlite3_column_text(st, 3), &last))
+        if (!trial_state_from_name(sql_text(st, 0), &state) || !sql_time(st, 2, &first) ||
+            !sql_time(st, 3, &last))
             return err_set(err, ERR_CORRUPT,
                            "%s: study '%s' has a trial with state '%.20s', start "
                            "'%.40s' and end '%.40s'",
@@ -329,6 +328,6 @@ int sqlite_study_counts(struct store *s, int64_t study, int64_t counts[static TR
         return rc;
     rc = index_get(q, study, &ix, err);
     if (rc == 0)
-        memcpy(counts, ix->counts, sizeof(ix->counts));
+        memcpy(counts, ix->tally.counts, sizeof(ix->tally.counts));
     return tx_leave_read(q, rc);
 }

@@ -13,7 +13,7 @@ static int tell_one(struct store_sqlite *q, int64_t study, int64_t trial, unsign
 static int tell_all(struct store_sqlite *q, struct trial_index *ix, unsigned want,
                     store_trial_fn *fn, void *ctx, struct err *err)
 {
-    const struct read_range range = {.study = ix->study, .last_id = ix->last_id};
+    const struct read_range range = {.study = ix->study, .last_id = ix->newest.id};
     return reader_each(q, &range, want, fn, ctx, err);
 }
 
@@ -21,10 +21,10 @@ static int tell_news(struct store_sqlite *q, struct trial_index *ix, unsigned wa
                      store_trial_fn *fn, void *ctx, struct err *err)
 {
     int rc = 0;
-    for (size_t i = ix->ended_now; i < ix->n_ended && rc == 0; i++)
-        rc = tell_one(q, ix->study, ix->ended[i], want, fn, ctx, err);
-    for (size_t i = 0; i < ix->n_open && rc == 0; i++) {
-        const struct open_trial *t = &ix->open[i];
+    for (size_t i = ix->news.first; i < ix->news.n_ended && rc == 0; i++)
+        rc = tell_one(q, ix->study, ix->news.ended[i], want, fn, ctx, err);
+    for (size_t i = 0; i < ix->tally.n_open && rc == 0; i++) {
+        const struct open_trial *t = &ix->tally.open[i];
         if (t->state == TRIAL_RUNNING && !t->own)
             rc = tell_one(q, ix->study, t->id, want, fn, ctx, err);
     }
@@ -40,16 +40,14 @@ int sqlite_trials_sync(struct store *s, int64_t study, unsigned want, store_tria
     if (rc < 0)
         return rc;
     rc = index_get(q, study, &ix, err);
-    if (rc == 0 && !ix->told)
+    if (rc == 0 && !ix->news.told)
         rc = tell_all(q, ix, want, fn, ctx, err);
-    else if (rc == 0 && ix->news)
+    else if (rc == 0 && ix->written)
         rc = tell_news(q, ix, want, fn, ctx, err);
     if (rc == 0) {
-        ix->told_now = ix->told_now || !ix->told;
-        ix->news_now = ix->news_now || ix->news;
-        ix->ended_now = ix->n_ended;
-        ix->told = true;
-        ix->news = false;
+        news_told(&ix->news);
+        ix->written_now = ix->written_now || ix->written;
+        ix->written = false;
     }
     return tx_leave_read(q, rc);
 }

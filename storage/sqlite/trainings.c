@@ -37,11 +37,6 @@ int sqlite_training_put(struct store *s, const struct store_training *t, struct 
     return rc < 0 ? rc : tx_leave(q, put(q, t, err), err);
 }
 
-static const char *text_or_null(sqlite3_stmt *st, int i)
-{
-    return (const char *)sqlite3_column_text(st, i);
-}
-
 static int each(struct store_sqlite *q, int64_t since_us, store_training_fn *fn, void *ctx,
                 struct err *err)
 {
@@ -52,22 +47,22 @@ static int each(struct store_sqlite *q, int64_t since_us, store_training_fn *fn,
         return rc;
     sql_bind_text(st, 1, clock_sql(since_us, since));
     while ((rc = sql_step(q, st, err)) == 1) {
-        struct store_training t = {.run_id = text_or_null(st, 0),
-                                   .study = text_or_null(st, 1),
+        struct store_training t = {.run_id = sql_text_or_null(st, 0),
+                                   .study = sql_text_or_null(st, 1),
                                    .trial_number = sqlite3_column_type(st, 2) == SQLITE_NULL
                                                        ? -1
                                                        : sqlite3_column_int64(st, 2),
-                                   .crypto_symbol = text_or_null(st, 3),
-                                   .factor = text_or_null(st, 4),
-                                   .loss_function = text_or_null(st, 5),
+                                   .crypto_symbol = sql_text_or_null(st, 3),
+                                   .factor = sql_text_or_null(st, 4),
+                                   .loss_function = sql_text_or_null(st, 5),
                                    .failed = sql_text(st, 6)[0] == 'F',
-                                   .failure_class = text_or_null(st, 7),
-                                   .failure_mode = text_or_null(st, 8),
-                                   .message = text_or_null(st, 9),
+                                   .failure_class = sql_text_or_null(st, 7),
+                                   .failure_mode = sql_text_or_null(st, 8),
+                                   .message = sql_text_or_null(st, 9),
                                    .requested = sql_text(st, 10),
                                    .used = sql_text(st, 11),
                                    .rolled_back = sqlite3_column_int(st, 12) != 0};
-        if (!decode_time(text_or_null(st, 13), &t.created_us))
+        if (!sql_time(st, 13, &t.created_us))
             return err_set(err, ERR_CORRUPT, "%s: training_runs has a bad created_at: %.40s",
                            q->path, sql_text(st, 13));
         rc = fn(ctx, &t);

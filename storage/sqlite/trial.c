@@ -177,7 +177,7 @@ int trial_insert(struct store_sqlite *q, struct trial_index *ix, const struct tr
 {
     struct trial t = tmpl != NULL ? *tmpl : (struct trial){.state = TRIAL_RUNNING};
     int64_t given = 0;
-    t.number = ix->total; /* Optuna: the trials of the study with a smaller id */
+    t.number = ix->tally.total; /* Optuna: the trials of the study with a smaller id */
     times_complete(&t);
     int rc = check_params(q, ix, t.params, t.n_params, err);
     if (rc == 0 && trial_state_finished(t.state))
@@ -219,10 +219,7 @@ static int look_ours(struct store_sqlite *q, int64_t trial, struct trial_head *h
     if (trial_state_finished(head->state))
         return err_set(err, ERR_FINISHED, "trial id %lld is already %s and cannot change",
                        (long long)trial, trial_state_name(head->state));
-    const struct open_trial *known = index_find_any(q, trial);
-    bool ours = known != NULL && known->own && known->state == TRIAL_RUNNING;
-    if ((known != NULL && known->lost) ||
-        (ours && (head->state != TRIAL_RUNNING || start_us != known->start_us)))
+    if (!open_trial_may_change(index_find_any(q, trial), head->state, start_us))
         return err_set(err, ERR_CONFLICT,
                        "trial id %lld is not ours any more: it was put back into the queue, and is "
                        "%s now",
@@ -310,7 +307,7 @@ int trial_end(struct store_sqlite *q, int64_t trial, enum trial_state state, con
     if (rc == 0)
         rc = put_values(q, trial, values, n_values, err);
     if (rc == 0)
-        index_changed(*ix, trial, state);
+        index_ended(*ix, trial, state);
     return rc;
 }
 
@@ -375,9 +372,9 @@ static int set_state(struct store_sqlite *q, int64_t trial, enum trial_state sta
     if (rc < 0)
         return rc;
     if (state == TRIAL_RUNNING)
-        index_claimed(ix, trial, now);
+        tally_claimed(&ix->tally, trial, now);
     else
-        index_put_back(ix, trial);
+        tally_put_back(&ix->tally, trial);
     return 0;
 }
 
