@@ -2,12 +2,9 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/cleanup.h"
-
-/* Doubling the wait before a retry ends here. */
-#define MAX_BACKOFF_MS 60000u
+#include "executor/sweep_again.h"
+#include "executor/sweep_study.h"
 
 enum slot_state { SLOT_FREE, SLOT_CLAIMING, SLOT_RUNNING, SLOT_IDLE, SLOT_LEAVING };
 
@@ -24,26 +21,9 @@ struct slot {
     struct sw_tries held_tries; /* HELD_READY: of the held one */
 };
 
-struct study {
-    struct sw_study_conf conf;
-    struct sw_counts counts; /* as the store last said */
-    bool opened;
-    int64_t attempts;  /* made so far, by earlier runs and this one */
-    int64_t hangs;     /* of them: stalled, deadlocked or out of time */
-    int claiming;      /* slots that ask, or hold one */
-    int running;       /* slots that run a trial of it */
-    int saving;        /* outcomes on their way to the store */
-    int saving_good;   /* of them: counting towards the target */
-    uint64_t again_ms; /* no claim before this */
-    bool brisk;        /* the last trial was short */
-    bool any_good;     /* a trial has counted: no flapping any more */
-    int flaps;         /* failures in a row from the start, all of flap_class */
-    enum fail_class flap_class;
-};
-
 struct sweep {
     struct sw_conf conf;
-    struct study *studies;
+    struct sw_study *studies;
     struct slot *slots;
     struct sw_action *actions;
     int n_actions, cap_actions;
@@ -105,63 +85,10 @@ static struct sw_action *act(struct sweep *s, enum sw_action_type type, int slot
     return a;
 }
 
-static bool counts_as_good(const struct study *st, enum trial_state state)
+static int pick_study(const struct sweep *s, uint64_t now_ms)
 {
-    return state == TRIAL_COMPLETE || (state == TRIAL_PRUNED && !st->conf.complete_only);
-}
-
-static int64_t good(const struct study *st)
-{
-    return st->counts.complete + (st->conf.complete_only ? 0 : st->counts.pruned);
-}
-
-static int64_t under_way(const struct study *st)
-{
-    return st->claiming + st->running + st->saving;
-}
-
-/* A preempted try is free. One that was lost here, for want of what a process needs, is not: there
- * might be no end to that. */
-static bool is_attempt(enum trial_state state, enum fail_class fail)
-{
-    return state != TRIAL_FAIL || fail != FAIL_PREEMPTED;
-}
-
-static bool is_hang(enum fail_class fail)
-{
-    return fail == FAIL_STALLED || fail == FAIL_FORK_DEADLOCK || fail == FAIL_TIMEOUT;
-}
-
-static bool attempts_spent(const struct study *st)
-{
-    return st->conf.attempts > 0 && st->attempts + st->claiming + st->running >= st->conf.attempts;
-}
-
-static bool study_met(const struct study *st)
-{
-    return st->opened && good(st) >= st->conf.target;
-}
-
-static bool study_over(const struct study *st)
-{
-    return under_way(st) == 0 && st->opened && (study_met(st) || attempts_spent(st));
-}
-
-/* Whether to ask the store for a trial now. saving_good is counted by the store only when it is
- * durable. */
-static bool study_wants(const struct study *st, uint64_t now_ms)
-{
-    int64_t ours = st->claiming + st->running + st->saving_good;
-    return st->opened && now_ms >= st->again_ms && !attempts_spent(st) &&
-           good(st) + ours < st->conf.target;
-}
-
-static int pick_study(const struct sweep *s, uint64_t now_ms, int preferred)
-{
-    if (preferred >= 0 && study_wants(&s->studies[preferred], now_ms))
-        return preferred;
     for (int i = 0; i < s->conf.n_studies; i++) {
-        if (study_wants(&s->studies[i], now_ms))
+        if (sw_study_wants(&s->studies[i], now_ms))
             return i;
     }
     return -1;
@@ -196,12 +123,12 @@ static void fill_slots(struct sweep *s, uint64_t now_ms)
         struct slot *slot = &s->slots[i];
         if (slot->state == SLOT_IDLE) {
             /* a live worker serves its own study only */
-            if (study_wants(&s->studies[slot->study], now_ms))
+            if (sw_study_wants(&s->studies[slot->study], now_ms))
                 claim(s, i, slot->study);
             else
                 release(s, i);
         } else if (slot->state == SLOT_FREE && (s->admit || busy == 0)) {
-            int study = pick_study(s, now_ms, -1);
+            int study = pick_study(s, now_ms);
             if (study < 0)
                 continue;
             claim(s, i, study);
@@ -216,9 +143,9 @@ static void claim_ahead(struct sweep *s, uint64_t now_ms)
 {
     for (int i = 0; i < s->conf.slots && s->admit; i++) {
         struct slot *slot = &s->slots[i];
-        struct study *st = &s->studies[slot->study];
+        struct sw_study *st = &s->studies[slot->study];
         if (slot->state != SLOT_RUNNING || slot->held != HELD_NONE || !st->brisk ||
-            !study_wants(st, now_ms))
+            !sw_study_wants(st, now_ms))
             continue;
         slot->held = HELD_CLAIMING;
         st->claiming++;
@@ -229,7 +156,7 @@ static void claim_ahead(struct sweep *s, uint64_t now_ms)
 static bool all_quiet(const struct sweep *s)
 {
     for (int i = 0; i < s->conf.n_studies; i++) {
-        if (under_way(&s->studies[i]) > 0)
+        if (sw_study_under_way(&s->studies[i]) > 0)
             return false;
     }
     return busy_slots(s) == 0;
@@ -246,77 +173,36 @@ static enum sw_reason unmet_reason(const struct sweep *s)
 {
     int64_t attempts = 0, hangs = 0;
     for (int i = 0; i < s->conf.n_studies; i++) {
-        const struct study *st = &s->studies[i];
-        if (!study_met(st)) {
-            attempts += st->attempts - good(st);
+        const struct sw_study *st = &s->studies[i];
+        if (!sw_study_met(st)) {
+            attempts += st->attempts - sw_study_good(st);
             hangs += st->hangs;
         }
     }
     return hangs > 0 && hangs * 2 >= attempts ? SW_STALLED : SW_UNMET;
 }
 
-static int used_tries(const struct sw_tries *t, enum fail_class fail)
+/* The outcome goes to the store. Returns whether the trial goes down the ladder. */
+static bool finish(struct sweep *s, const struct sw_event *ev)
 {
-    return fail == FAIL_PREEMPTED ? t->preempted : fail == FAIL_LOST ? t->lost : t->others;
-}
-
-/* A retry without limit, or one that is left. A soft label in a calibration is there again with
- * every try. */
-static bool may_retry(const struct sweep *s, enum fail_class fail, int tries)
-{
-    int times = s->conf.retry[fail].times;
-    return fail != FAIL_CALIBRATION && (times < 0 || tries < times);
-}
-
-/* The next rung for the class below this one; 0 = there is none. The ladder only goes down, so it
- * ends. */
-static int next_rung(const struct sweep *s, int rung, enum fail_class fail, uint64_t useful)
-{
-    for (int i = rung + 1; i <= s->conf.n_rungs && fail != FAIL_CALIBRATION; i++) {
-        if ((s->conf.rungs[i - 1] >> fail & 1u) != 0 && (useful >> i & 1u) != 0)
-            return i;
-    }
-    return 0;
-}
-
-static uint64_t backoff(const struct sw_retry *r, int tries)
-{
-    uint64_t ms = r->backoff_ms;
-    for (int i = 0; i < tries && ms < MAX_BACKOFF_MS; i++)
-        ms *= 2;
-    /* a longer first wait that was asked for stands */
-    uint64_t most = r->backoff_ms > MAX_BACKOFF_MS ? r->backoff_ms : MAX_BACKOFF_MS;
-    return ms < most ? ms : most;
-}
-
-/* useful: see sw_event. Returns the rung that the trial goes down to, 0 for none. */
-static int finish(struct sweep *s, int slot, enum trial_state state, enum fail_class fail,
-                  uint64_t useful, uint64_t now_ms)
-{
-    struct study *st = &s->studies[s->slots[slot].study];
-    int tries = used_tries(&s->slots[slot].tries, fail);
-    struct sw_action *a = act(s, SW_DO_FINISH, slot);
-    a->state = state;
-    a->fail = fail;
-    a->rung = state == TRIAL_FAIL ? next_rung(s, s->slots[slot].tries.rung, fail, useful) : 0;
-    a->retry = state == TRIAL_FAIL && (a->rung > 0 || may_retry(s, fail, tries));
-    /* a preempted trial is for the next run, and other values need no rest */
-    a->due_ms = a->retry && a->rung == 0 && fail != FAIL_PREEMPTED
-                    ? now_ms + backoff(&s->conf.retry[fail], tries)
-                    : 0;
-    st->saving++;
-    st->saving_good += counts_as_good(st, state);
-    st->attempts += is_attempt(state, fail);
-    st->hangs += state == TRIAL_FAIL && is_hang(fail);
-    return a->rung;
+    const struct slot *slot = &s->slots[ev->slot];
+    struct sw_again again = {0};
+    if (ev->state == TRIAL_FAIL)
+        again = sw_again_after(&s->conf, &slot->tries, ev->fail, ev->useful, ev->now_ms);
+    struct sw_action *a = act(s, SW_DO_FINISH, ev->slot);
+    a->state = ev->state;
+    a->fail = ev->fail;
+    a->retry = again.retry;
+    a->rung = again.rung;
+    a->due_ms = again.due_ms;
+    sw_study_ended(&s->studies[slot->study], ev->state, ev->fail);
+    return again.rung > 0;
 }
 
 /* A trial that was claimed, but will not start: the next run begins with it. */
 static void give_back(struct sweep *s, int slot)
 {
-    struct study *st = &s->studies[s->slots[slot].study];
-    st->claiming--;
-    st->saving++;
+    sw_study_returned(&s->studies[s->slots[slot].study]);
     (void)act(s, SW_DO_RETURN, slot);
 }
 
@@ -400,9 +286,9 @@ static void conclude(struct sweep *s, uint64_t now_ms)
         return;
     bool met = true;
     for (int i = 0; i < s->conf.n_studies; i++) {
-        if (!study_over(&s->studies[i]))
+        if (!sw_study_over(&s->studies[i]))
             return;
-        met = met && study_met(&s->studies[i]);
+        met = met && sw_study_met(&s->studies[i]);
     }
     if (!met) {
         leave(s, unmet_reason(s));
@@ -413,17 +299,13 @@ static void conclude(struct sweep *s, uint64_t now_ms)
 
 static void on_opened(struct sweep *s, const struct sw_event *ev)
 {
-    struct study *st = &s->studies[ev->study];
-    st->opened = true;
-    st->counts = ev->counts;
-    st->attempts = ev->attempts;
-    st->any_good = good(st) > 0;
+    sw_study_open(&s->studies[ev->study], &ev->counts, ev->attempts);
 }
 
 static void start(struct sweep *s, int slot, const struct sw_tries *tries, uint64_t now_ms)
 {
     struct slot *sl = &s->slots[slot];
-    struct study *st = &s->studies[sl->study];
+    struct sw_study *st = &s->studies[sl->study];
     sl->state = SLOT_RUNNING;
     sl->alive = true;
     sl->started_ms = now_ms;
@@ -454,7 +336,7 @@ static bool go_on(struct sweep *s, int slot, uint64_t now_ms)
     return held != HELD_NONE;
 }
 
-static void on_refused(struct sweep *s, struct study *st, const struct sw_event *ev)
+static void on_refused(struct sweep *s, struct sw_study *st, const struct sw_event *ev)
 {
     st->claiming--;
     if (ev->claim == SW_CLAIM_FULL)
@@ -468,7 +350,7 @@ static void on_refused(struct sweep *s, struct study *st, const struct sw_event 
 static void on_claimed(struct sweep *s, const struct sw_event *ev)
 {
     struct slot *slot = &s->slots[ev->slot];
-    struct study *st = &s->studies[slot->study];
+    struct sw_study *st = &s->studies[slot->study];
     bool ahead = slot->held == HELD_CLAIMING;
     assert(ahead || slot->state == SLOT_CLAIMING);
     slot->held = HELD_NONE;
@@ -488,35 +370,25 @@ static void on_claimed(struct sweep *s, const struct sw_event *ev)
         stay_empty(s, ev->slot);
 }
 
-static void watch_flapping(struct sweep *s, struct study *st, const struct sw_event *ev)
+static void watch_flapping(struct sweep *s, struct sw_study *st, const struct sw_event *ev)
 {
-    if (st->any_good || s->conf.flap <= 0)
-        return;
-    if (ev->state != TRIAL_FAIL) {
-        st->any_good = true;
-        return;
-    }
-    if (fail_class_is_interruption(ev->fail)) /* says nothing about the trials */
-        return;
-    st->flaps = st->flaps > 0 && st->flap_class == ev->fail ? st->flaps + 1 : 1;
-    st->flap_class = ev->fail;
-    if (st->flaps >= s->conf.flap && s->reason == SW_RUNNING) {
+    int flaps = sw_study_flaps(st, ev->state, ev->fail);
+    if (s->conf.flap > 0 && flaps >= s->conf.flap && s->reason == SW_RUNNING) {
         s->halted_by = ev->fail;
-        begin_stop(s, is_hang(ev->fail) ? SW_STALLED : SW_HALTED, ev->now_ms, ev->now_ms);
+        begin_stop(s, sw_is_hang(ev->fail) ? SW_STALLED : SW_HALTED, ev->now_ms, ev->now_ms);
     }
 }
 
 static void on_ended(struct sweep *s, const struct sw_event *ev)
 {
     struct slot *slot = &s->slots[ev->slot];
-    struct study *st = &s->studies[slot->study];
+    struct sw_study *st = &s->studies[slot->study];
     assert(slot->state == SLOT_RUNNING);
-    st->running--;
-    int rung = finish(s, ev->slot, ev->state, ev->fail, ev->useful, ev->now_ms);
+    bool answered = finish(s, ev);
     slot->state = ev->gone ? SLOT_FREE : ev->goes_on ? SLOT_IDLE : SLOT_LEAVING;
     slot->alive = !ev->gone;
     st->brisk = ev->now_ms - slot->started_ms < s->conf.brisk_ms;
-    if (rung == 0) /* an answered failure is none of a sweep that goes nowhere */
+    if (!answered) /* else it is none of a sweep that goes nowhere */
         watch_flapping(s, st, ev);
     if (slot->state == SLOT_LEAVING || go_on(s, ev->slot, ev->now_ms))
         return;
@@ -526,10 +398,8 @@ static void on_ended(struct sweep *s, const struct sw_event *ev)
 
 static void on_saved(struct sweep *s, const struct sw_event *ev)
 {
-    struct study *st = &s->studies[ev->study];
-    assert(st->saving > 0);
-    st->saving--;
-    st->saving_good -= counts_as_good(st, ev->state);
+    struct sw_study *st = &s->studies[ev->study];
+    sw_study_saved(st, ev->state);
     if (ev->saved == SW_SAVED_FAILED) {
         begin_stop(s, SW_STORE, ev->now_ms, ev->now_ms);
         return;
@@ -628,9 +498,9 @@ uint64_t sw_due(const struct sweep *s)
     if (s->conf.wall_ms > 0)
         due = s->started_ms + s->conf.wall_ms;
     for (int i = 0; i < s->conf.n_studies; i++) {
-        const struct study *st = &s->studies[i];
+        const struct sw_study *st = &s->studies[i];
         /* what was due already has been weighed: it waits for a slot, not for time */
-        if (st->again_ms > s->now_ms && st->again_ms < due && study_wants(st, UINT64_MAX))
+        if (st->again_ms > s->now_ms && st->again_ms < due && sw_study_wants(st, UINT64_MAX))
             due = st->again_ms;
     }
     return due;

@@ -1,5 +1,5 @@
 /* The life of one worker process, as a pure step: an event with its time goes in, what to do comes
- * out. No clock, no I/O, no allocation; executor.c translates.
+ * out. No clock, no I/O, no allocation; worker_shell.c translates.
  *
  *          TRIAL                    RESULT            RELEASE
  *   idle ─────────▶ running ───────────────────▶ idle ────────▶ leaving (≤ grace)
