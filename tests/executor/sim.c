@@ -425,7 +425,11 @@ static void obey(int executor, const struct sw_action *a, bool *failed_start)
         CHECK(x->claimed[a->slot] >= 0, "slot %d starts without a trial", a->slot);
         CHECK(!x->tight || !x->by_gone || !others_busy(x, a->slot),
               "a held trial starts a worker for which there is no memory");
+        CHECK(a->brisk == x->brisk[a->study], "a start that is %sto be a short trial",
+              a->brisk ? "" : "not ");
         x->started[a->slot] = x->claimed[a->slot];
+        x->study_of[a->slot] = a->study;
+        x->started_ms[a->slot] = w.now;
         x->claimed[a->slot] = -1;
         if (!x->workers[a->slot].alive && per_mille(w.p_start_fail))
             *failed_start = x->unaware[a->slot] = true;
@@ -492,6 +496,8 @@ static void feed_sweep(int executor, struct sw_event ev)
     struct sw_action copy[64];
     int slots[MAX_SLOTS], failed = 0;
     ev.now_ms = w.now;
+    if (ev.type == SW_EV_ENDED)
+        x->brisk[x->study_of[ev.slot]] = w.now - x->started_ms[ev.slot] < w.conf.brisk_ms;
     int n = sw_step(x->sweep, &ev, &actions);
     CHECK(n <= 64, "%d actions", n);
     if (n > 0)

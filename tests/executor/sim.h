@@ -52,11 +52,14 @@ struct executor {
     unsigned epoch;
     struct sweep *sweep;
     struct sim_worker workers[MAX_SLOTS];
-    int claimed[MAX_SLOTS]; /* trial claimed for the slot, to be started */
-    int started[MAX_SLOTS]; /* the one that was started in it last */
-    bool asks[MAX_SLOTS];   /* a claim for it is under way */
-    bool tight;             /* there is no memory for another worker, as the sweep was told last */
-    bool by_gone;           /* the sweep takes a worker's end */
+    int claimed[MAX_SLOTS];  /* trial claimed for the slot, to be started */
+    int started[MAX_SLOTS];  /* the one that was started in it last */
+    int study_of[MAX_SLOTS]; /* its study */
+    uint64_t started_ms[MAX_SLOTS];
+    bool brisk[MAX_STUDIES]; /* the trial of the study that ended last was short */
+    bool asks[MAX_SLOTS];    /* a claim for it is under way */
+    bool tight;              /* there is no memory for another worker, as the sweep was told last */
+    bool by_gone;            /* the sweep takes a worker's end */
     uint64_t store_free;
     bool signalled, over;
     uint64_t signal_ms;
