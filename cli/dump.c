@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "cli/denied.h"
 #include "cli/finding.h"
 #include "cli/options.h"
 #include "cli/reading.h"
@@ -35,7 +36,8 @@ static const char examples[] =
     "Nothing is changed: each process is stopped for some milliseconds while its stacks are read.\n"
     "A worker that runs several trials is known by its first one. When several sweeps run a trial "
     "of\n"
-    "that number, the store tells which is meant.\n";
+    "that number, the store tells which is meant.\n"
+    "Exit code 1: a process may not be looked into; the reason and the cure stand on stderr.\n";
 
 /* Several sweeps run a trial of this number: the store knows the directory of the one meant. */
 static int find_in_store(struct finding *f, struct reading *r, const char *study)
@@ -71,6 +73,30 @@ static json_t *about_it(pid_t root)
     return about;
 }
 
+/* What may not be looked into has no stacks, and for them one asks: that is a no. */
+static int tell_denied(const json_t *doc)
+{
+    AUTO(buf_free) struct buf why = BUF_INIT;
+    size_t i, denied = 0;
+    json_t *p;
+    pid_t first = 0;
+    json_array_foreach(json_object_get(doc, "processes"), i, p)
+    {
+        if (!json_is_true(json_object_get(p, "denied")))
+            continue;
+        if (denied++ == 0)
+            first = (pid_t)json_integer_value(json_object_get(p, "pid"));
+    }
+    if (denied == 0)
+        return EXIT_OK;
+    denied_put(&why, first);
+    cli_error("dump: %zu of %zu processes may not be looked into: their stacks are missing. Of "
+              "process %d: %s",
+              denied, json_array_size(json_object_get(doc, "processes")), (int)first,
+              buf_str(&why));
+    return EXIT_UNMET;
+}
+
 static int print(pid_t root, bool json)
 {
     char dir[PATH_MAX];
@@ -98,7 +124,7 @@ static int print(pid_t root, bool json)
         evidence_put_text(&text, doc);
         (void)fputs(buf_str(&text), stdout);
     }
-    return EXIT_OK;
+    return tell_denied(doc);
 }
 
 /* The process that is meant; 0: there is none. */

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,6 +81,8 @@ static void after_it(void *ctx, pid_t pid, int rc, const struct snap_result *r)
         return;
     doc_int(process, "stopped_us", (int64_t)r->stopped_us);
     unsigned missing = r->threads - r->stopped - r->asleep;
+    if (r->sys == EPERM || r->sys == EACCES)
+        doc_flag(process, "denied", true);
     if (rc < 0)
         doc_note(process, "no stacks: %s", r->sys != 0 ? strerror(r->sys) : "it cannot be read");
     if (r->sys != 0)
