@@ -110,7 +110,11 @@ static const struct cause causes[] = {
     {FAIL_EXIT, "unrecognized arguments", "arguments", "its program does not know an argument", "compare run.command with the program's --help"},
     {FAIL_EXIT, NULL, "exit", "its program said that it failed", "its stderr says why: the end of the traceback first"},
 
-    {FAIL_NAN, NULL, "nan", "its result is no number", "guard the objective against empty folds, log(0) and diverging steps"},
+    {FAIL_NAN, "is no number: saw", "no_number", "what it printed as its result is no number at all",
+     "print METRIC=NUMBER on a line of its own, such as loss=0.25"},
+    {FAIL_NAN, NULL, "nan", "its result is NaN, which can be compared with nothing: the trial counts as failed",
+     "find in its log where NaN begins (an empty fold, log(0), 0/0, steps that diverge) and guard that place; if these parameters are to "
+     "blame, narrow the space, or try again with others: `fallback: [{on: [nan], set: {NAME: VALUE}}]`"},
     {FAIL_HESSIAN, NULL, "hessian", "a matrix or second derivative (hessian) of its training was not positive (definite)",
      "regularize: a floor below the second derivative or a ridge on the diagonal, a lower learning rate; with the focal loss of XGBoost a lower gamma (docs/focal-loss.md)"},
     {FAIL_OVERFLOW, NULL, "overflow", "a number overflowed", "clip the margin before exp, or narrow the space: lower learning rates"},

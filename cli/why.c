@@ -150,6 +150,7 @@ static int take_trial(void *ctx, const struct trial *t)
     AUTO(buf_free) struct buf fail = BUF_INIT;
     AUTO(buf_free) struct buf message = BUF_INIT;
     AUTO(buf_free) struct buf fallen = BUF_INIT;
+    AUTO(buf_free) struct buf params = BUF_INIT;
     AUTO_JSON json_t *forks = attr_json(t->user_attrs, t->n_user_attrs, "forkless:forks");
     AUTO_JSON json_t *due = attr_json(t->system_attrs, t->n_system_attrs, STORE_ATTR_NOT_BEFORE);
     w->state = t->state;
@@ -165,6 +166,9 @@ static int take_trial(void *ctx, const struct trial *t)
         doc_text(w->doc, "class", buf_str(&fail));
     if (message.len > 0)
         doc_text(w->doc, "message", buf_str(&message));
+    trial_params_text(t, &params);
+    if (params.len > 0)
+        doc_text(w->doc, "parameters", buf_str(&params));
     if (t->n_values == 1)
         (void)json_object_set_new(w->doc, "value", json_real(t->values[0])); /* infinite: none */
     if (t->start_us != 0)
@@ -570,6 +574,7 @@ static void print_text(const struct why *w)
     print_head(w);
     line("why", text_of(w, "reason"));
     line("said", text_of(w, "message"));
+    line("with", text_of(w, "parameters"));
     line("fallback", text_of(w, "fallback"));
     if (w->autopsy.found == NULL)
         line("deadlock", doc_get(json_object_get(w->doc, "live"), "why"));

@@ -119,6 +119,23 @@ Test(why, a_missing_metric_names_the_one_that_was_seen)
     SAYS("name the metric that it prints");
 }
 
+Test(why, a_result_that_is_nan_says_what_to_do_and_with_which_parameters)
+{
+    cr_expect(eq(int,
+                 RUN(60, "-n1", "-j1", "--retries=0", "budget.attempts=2", "x=int:7..7", "--",
+                     "/bin/sh", "-c", "[ $FORKLESS_TRIAL = 0 ] && echo loss=nan || echo loss=high"),
+                 1));
+    cr_expect(eq(int, WHY("0"), 1));
+    SAYS("its result is NaN, which can be compared with nothing");
+    SAYS("find in its log where NaN begins");
+    SAYS("with      x=7");
+    cr_expect(eq(int, WHY("1"), 1));
+    SAYS("what it printed as its result is no number at all");
+    cr_expect(eq(int, WHY("--json", "0"), 1));
+    SAYS("\"cause\":\"nan\"");
+    SAYS("\"parameters\":\"x=7\"");
+}
+
 Test(why, a_good_trial_is_no_question)
 {
     cr_expect(eq(int, RUN(60, "-n1", "-j1", "x=float:0..1", "--", "/bin/echo", "loss=0.5"), 0));
