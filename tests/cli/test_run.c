@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "cli/cli.h"
 #include "storage/storage.h"
 #include "tests/lib/sandbox.h"
@@ -166,6 +167,37 @@ Test(run, commands_to_go_on_with_quote_a_study_name)
     const char *out = sandbox_text("out");
     cr_expect_not_null(strstr(out, " best 'a b'\\''s'\n"), "%s", out);
     cr_expect_not_null(strstr(out, " trials 'a b'\\''s'\n"), "%s", out);
+}
+
+/* How many lines there are; all are JSON objects but for the first `others`, of which none is. */
+static int json_lines(const char *text, int others)
+{
+    int n = 0;
+    for (const char *at = text; *at != '\0'; n++) {
+        size_t k = strcspn(at, "\n");
+        AUTO_JSON json_t *doc = json_read(at, k, NULL);
+        cr_expect_eq(json_is_object(doc), n >= others, "%.*s", (int)k, at);
+        at += k + (at[k] == '\n');
+    }
+    return n;
+}
+
+Test(run, without_a_terminal_events_go_to_stderr_and_the_table_to_stdout)
+{
+#define FAIL_ONCE                                                                                  \
+    "--retries", "0", "x=float:0..1", "--", "/bin/sh", "-c",                                       \
+        "[ $FORKLESS_TRIAL = 0 ] && exit 3; echo loss=${x}"
+    cr_expect_eq(RUN(60, "-n", "2", "-j", "1", FAIL_ONCE), EXIT_OK);
+    cr_expect_geq(json_lines(sandbox_text("err"), 0), 4);
+    const char *out = sandbox_text("out");
+    cr_expect_not_null(strstr(out, "VALUE  PARAMETERS"), "%s", out);
+    int lines = 0;
+    for (const char *p = out; (p = strchr(p, '\n')) != NULL; p++)
+        lines++;
+    cr_expect_eq(json_lines(out, lines - 1), lines);
+    cr_expect_eq(RUN(60, "-n", "3", "-j", "1", "--json", FAIL_ONCE), EXIT_OK);
+    cr_expect_eq(json_lines(sandbox_text("out"), 0), 1);
+    (void)json_lines(sandbox_text("err"), 0);
 }
 
 Test(run, a_study_that_nobody_named_says_its_name_once)

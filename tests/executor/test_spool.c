@@ -127,6 +127,19 @@ Test(spool, it_may_be_replayed_again_and_again)
     cr_expect(sandbox_has("err", "\"already\":2"), "%s", sandbox_text("err"));
 }
 
+Test(spool, one_that_was_never_needed_is_no_news)
+{
+    pid_t pid = sandbox_run(WORDS(2));
+    cr_assert(sandbox_await("log", "start 0\n", 60));
+    (void)kill(pid, SIGKILL);
+    (void)sandbox_wait(pid, 60);
+    cr_assert(spool_file(".spool") != NULL);
+    cr_expect(
+        eq(int, RUN(120, "-v", "-n2", "-j2", "x=float:0..1", "--", VICTIM, "log", "log", "1"), 0));
+    cr_expect(not(sandbox_has("err", "spool_replayed")), "%s", sandbox_text("err"));
+    cr_expect(eq(int, access("runs/.spool", F_OK), -1));
+}
+
 static int status(const char *more)
 {
     return sandbox_wait(sandbox_start((const char *const[]){FORKLESS, "status", "--storage",
