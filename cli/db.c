@@ -30,9 +30,9 @@ static const char examples[] =
     "its\n"
     "table and id, and reads only. upgrade and copy are one transaction: all or nothing. copy "
     "takes\n"
-    "studies with everything that Optuna knows of them, numbers and ids kept; the tables\n"
-    "finetune_*, training_runs and ftf_config stay where they are. --json: an object a line, the\n"
-    "last one is the result.\n"
+    "studies with everything that Optuna knows of them, numbers and ids kept, and with their rows\n"
+    "of finetune_* and training_runs; without --study all the rows there are, and ftf_config. It\n"
+    "says what stays behind. --json: an object a line, the last one is the result.\n"
     "Exit code 1: check found something broken.\n";
 
 struct db {
@@ -212,6 +212,77 @@ static int not_copied(const char *from, const char *to, const struct err *err)
     return failed_at(buf_str(&both), err);
 }
 
+/* "1 row of finetune_runs, 3 of finetune_results" of what is counted; false: nothing is. */
+static bool put_rows(struct buf *b, const int64_t *rows)
+{
+    bool any = false;
+    for (int i = 0; i < STORE_TABLES; i++) {
+        if (rows[i] == 0)
+            continue;
+        buf_printf(b, "%s%" PRId64 "%s of %s", any ? ", " : "", rows[i],
+                   any            ? ""
+                   : rows[i] == 1 ? " row"
+                                  : " rows",
+                   store_table_name((enum store_table)i));
+        any = true;
+    }
+    return any;
+}
+
+static void tell_rows(const struct store_copied *done)
+{
+    AUTO(buf_free) struct buf b = BUF_INIT;
+    if (put_rows(&b, done->rows))
+        (void)printf("with them %s\n", buf_str(&b));
+    for (int i = 0; i < STORE_TABLES; i++) {
+        if (done->left[i].why == NULL)
+            continue;
+        int64_t left[STORE_TABLES] = {0};
+        left[i] = done->left[i].rows;
+        buf_clear(&b);
+        if (!put_rows(&b, left))
+            buf_puts(&b, store_table_name((enum store_table)i));
+        (void)printf("left behind: %s: %s\n", buf_str(&b), done->left[i].why);
+    }
+}
+
+static void put_rows_json(struct buf *b, const struct store_copied *done)
+{
+    buf_puts(b, ",\"rows\":{");
+    for (int i = 0; i < STORE_TABLES; i++)
+        buf_printf(b, "%s\"%s\":%" PRId64, i > 0 ? "," : "", store_table_name((enum store_table)i),
+                   done->rows[i]);
+    buf_puts(b, "},\"left\":[");
+    const char *comma = "";
+    for (int i = 0; i < STORE_TABLES; i++) {
+        if (done->left[i].why == NULL)
+            continue;
+        buf_printf(b, "%s{\"table\":\"%s\",\"rows\":", comma,
+                   store_table_name((enum store_table)i));
+        if (done->left[i].rows > 0)
+            buf_printf(b, "%" PRId64, done->left[i].rows);
+        else
+            buf_puts(b, "null");
+        buf_puts(b, ",\"why\":");
+        json_put_string(b, done->left[i].why);
+        buf_putc(b, '}');
+        comma = ",";
+    }
+    buf_putc(b, ']');
+}
+
+static int tell_copied_json(const struct store_copied *done)
+{
+    AUTO(buf_free) struct buf b = BUF_INIT;
+    buf_printf(&b,
+               "{\"studies\":%" PRId64 ",\"trials\":%" PRId64 ",\"running\":%" PRId64
+               ",\"kept_ids\":%s",
+               done->studies, done->trials, done->running, done->kept_ids ? "true" : "false");
+    put_rows_json(&b, done);
+    (void)printf("%s}\n", buf_str(&b));
+    return EXIT_OK;
+}
+
 static int copy(struct db *db, const char *from, const char *to)
 {
     const struct store_opts read = {.read_only = true, .busy_ms = 10000};
@@ -227,21 +298,24 @@ static int copy(struct db *db, const char *from, const char *to)
     if (rc < 0)
         return failed(from, &err);
     rc = store_open(&dst, to, &write, &err);
+    if (rc == 0 && store_in_memory(dst))
+        rc = err_set(&err, ERR_INVALID,
+                     "would be gone when this command ends, with all that was copied: name a file "
+                     "or a server");
     if (rc < 0)
         return failed(to, &err);
     rc = store_copy(dst, src, &opts, &done, &err);
-    if (rc < 0)
+    if (rc < 0) {
+        store_discard(TAKE(dst));
         return not_copied(from, to, &err);
-    if (db->json) {
-        (void)printf("{\"studies\":%" PRId64 ",\"trials\":%" PRId64 ",\"running\":%" PRId64
-                     ",\"kept_ids\":%s}\n",
-                     done.studies, done.trials, done.running, done.kept_ids ? "true" : "false");
-        return EXIT_OK;
     }
+    if (db->json)
+        return tell_copied_json(&done);
     (void)printf("%" PRId64 " stud%s with %" PRId64 " trial%s copied, %s\n", done.studies,
                  done.studies == 1 ? "y" : "ies", done.trials, plural(done.trials),
                  done.kept_ids ? "ids and numbers kept"
                                : "numbers kept; ids are new, for some were taken there");
+    tell_rows(&done);
     if (done.running > 0)
         (void)printf("%" PRId64 " of them %s running: the cop%s RUNNING, and nobody runs %s\n",
                      done.running, done.running == 1 ? "was" : "were",

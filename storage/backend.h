@@ -34,12 +34,20 @@ struct store_ftf_ops {
 
 typedef int store_problem_fn(void *ctx, const struct store_problem *p);
 
+typedef int store_row_fn(void *ctx, const char *const *cells);
+
 /* What is in care.h; NULL: not to be had. */
 struct store_care_ops {
     int (*check)(struct store *s, bool quick, store_problem_fn *fn, void *ctx, struct err *err);
     int (*vacuum)(struct store *s, struct store_vacuumed *out, struct err *err);
     int (*study_import)(struct store *s, const struct study_info *info, struct err *err);
     int (*trial_import)(struct store *s, int64_t study, const struct trial *t, struct err *err);
+    int (*rows_each)(struct store *s, enum store_table table, const char *study, store_row_fn *fn,
+                     void *ctx, struct err *err);
+    int (*row_put)(struct store *s, enum store_table table, const char *const *cells,
+                   struct err *err);
+    int (*rows_clear)(struct store *s, enum store_table table, struct err *err);
+    void (*discard)(struct store *s); /* NULL: there is no file */
 };
 
 struct store_ops {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "storage/backend.h"
+#include "storage/tables.h"
 
 /* ERR_INVALID: nothing is wrong with the store, another one was meant. */
 static int not_of(const struct store *s, const char *what, struct err *err)
@@ -51,4 +52,49 @@ int store_trial_import(struct store *s, int64_t study, const struct trial *t, st
     if (care == NULL || care->trial_import == NULL)
         return no_ids(s, err);
     return care->trial_import(s, study, t, err);
+}
+
+const char *store_table_name(enum store_table table)
+{
+    return table_forms[table].name;
+}
+
+bool store_keeps_tables(const struct store *s)
+{
+    return s->ops->care != NULL && s->ops->care->rows_each != NULL;
+}
+
+int store_rows_each(struct store *s, enum store_table table, const char *study, store_row_fn *fn,
+                    void *ctx, struct err *err)
+{
+    assert(s->owner == getpid());
+    if (!store_keeps_tables(s))
+        return not_of(s, "keeps no tables beside Optuna's", err);
+    return s->ops->care->rows_each(s, table, study, fn, ctx, err);
+}
+
+int store_row_put(struct store *s, enum store_table table, const char *const *cells,
+                  struct err *err)
+{
+    assert(s->owner == getpid());
+    if (!store_keeps_tables(s))
+        return not_of(s, "keeps no tables beside Optuna's", err);
+    return s->ops->care->row_put(s, table, cells, err);
+}
+
+int store_rows_clear(struct store *s, enum store_table table, struct err *err)
+{
+    assert(s->owner == getpid());
+    if (!store_keeps_tables(s))
+        return not_of(s, "keeps no tables beside Optuna's", err);
+    return s->ops->care->rows_clear(s, table, err);
+}
+
+void store_discard(struct store *s)
+{
+    assert(s == NULL || s->owner == getpid());
+    if (s != NULL && s->ops->care != NULL && s->ops->care->discard != NULL)
+        s->ops->care->discard(s);
+    else
+        store_destroy(s);
 }

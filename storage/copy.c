@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "storage/care.h"
+#include "storage/copy_tables.h"
 
 struct source_study {
     int64_t id;
@@ -19,7 +19,9 @@ struct copying {
     size_t n;
     struct store_copied done;
     bool keep_ids;
-    int64_t study; /* in dst */
+    int64_t study;    /* in dst */
+    size_t n_begun;   /* studies that were made in dst */
+    bool ids_refused; /* one is taken, or they cannot be chosen */
     struct err *err;
 };
 
@@ -102,6 +104,7 @@ static int copy_trial(void *ctx, const struct trial *t)
     int64_t number = t->number;
     int rc = c->keep_ids ? store_trial_import(c->dst, c->study, t, c->err)
                          : store_trial_create(c->dst, c->study, t, NULL, &number, c->err);
+    c->ids_refused = c->ids_refused || (c->keep_ids && rc == -ERR_EXISTS);
     if (rc == 0 && number != t->number)
         rc = err_set(c->err, ERR_CORRUPT,
                      "trial %lld would become number %lld: the numbers of the source have gaps or "
@@ -119,15 +122,19 @@ static int make_study(struct copying *c, const struct source_study *s)
     const struct study_info info = {
         .id = s->id, .name = s->name, .directions = s->directions, .n_directions = s->n_directions};
     c->study = s->id;
-    return c->keep_ids ? store_study_import(c->dst, &info, c->err)
-                       : store_study_create(c->dst, s->name, s->directions, s->n_directions,
-                                            &c->study, c->err);
+    int rc = c->keep_ids ? store_study_import(c->dst, &info, c->err)
+                         : store_study_create(c->dst, s->name, s->directions, s->n_directions,
+                                              &c->study, c->err);
+    c->ids_refused =
+        c->ids_refused || (c->keep_ids && (rc == -ERR_EXISTS || rc == -ERR_UNSUPPORTED));
+    return rc;
 }
 
 static int copy_study(struct copying *c, const struct source_study *s)
 {
     const struct store_each_opts all = {.want = WANT_ALL};
     int rc = make_study(c, s);
+    c->n_begun += rc == 0;
     if (rc == 0)
         rc = copy_attrs(c, s->id);
     if (rc == 0)
@@ -136,11 +143,30 @@ static int copy_study(struct copying *c, const struct source_study *s)
     return rc;
 }
 
+/* What no transaction takes back. */
+static int take_back(const struct copying *c, int rc)
+{
+    for (size_t i = 0; i < c->n_begun && !store_keeps_tables(c->dst); i++) {
+        int64_t study;
+        struct err why = {0};
+        int gone = store_study_find(c->dst, c->studies[i].name, &study, &why);
+        if (gone == 0)
+            gone = store_study_delete(c->dst, study, &why);
+        if (gone < 0 && gone != -ERR_NOTFOUND)
+            return err_wrap(c->err, rc, "study '%s' stands there half copied, delete it",
+                            c->studies[i].name);
+    }
+    return rc;
+}
+
 static int copy_all(struct copying *c, bool keep_ids)
 {
     c->done = (struct store_copied){.kept_ids = keep_ids};
     c->keep_ids = keep_ids;
+    c->n_begun = 0;
     int rc = store_begin(c->dst, c->err);
+    if (rc == 0) /* before the trials, so that each row finds its own there */
+        rc = copy_tables(c->dst, c->src, c->opts, &c->done, c->err);
     for (size_t i = 0; rc == 0 && i < c->n; i++) {
         rc = copy_study(c, &c->studies[i]);
         if (rc < 0)
@@ -149,7 +175,7 @@ static int copy_all(struct copying *c, bool keep_ids)
     if (rc == 0)
         return store_commit(c->dst, true, c->err);
     store_rollback(c->dst);
-    return rc;
+    return take_back(c, rc);
 }
 
 int store_copy(struct store *dst, struct store *src, const struct store_copy_opts *opts,
@@ -169,7 +195,7 @@ int store_copy(struct store *dst, struct store *src, const struct store_copy_opt
                            c.studies[i].name);
     }
     rc = copy_all(&c, true);
-    if (rc == -ERR_EXISTS || rc == -ERR_UNSUPPORTED) /* an id is taken, or they cannot be chosen */
+    if ((rc == -ERR_EXISTS || rc == -ERR_UNSUPPORTED) && c.ids_refused)
         rc = copy_all(&c, false);
     if (rc == 0)
         *out = c.done;

@@ -10,6 +10,9 @@ const struct store_care_ops pg_care_ops = {
     .check = pg_check,
     .study_import = pg_study_import,
     .trial_import = pg_trial_import,
+    .rows_each = pg_rows_each,
+    .row_put = pg_row_put,
+    .rows_clear = pg_rows_clear,
 };
 
 static int import_study(struct store_pg *q, const struct study_info *info, struct err *err)

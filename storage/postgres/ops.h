@@ -63,6 +63,10 @@ int pg_results_each(struct store *s, const char *run_id, store_result_fn *fn, vo
 int pg_study_import(struct store *s, const struct study_info *info, struct err *err);
 int pg_trial_import(struct store *s, int64_t study, const struct trial *t, struct err *err);
 int pg_check(struct store *s, bool quick, store_problem_fn *fn, void *ctx, struct err *err);
+int pg_rows_each(struct store *s, enum store_table table, const char *study, store_row_fn *fn,
+                 void *ctx, struct err *err);
+int pg_row_put(struct store *s, enum store_table table, const char *const *cells, struct err *err);
+int pg_rows_clear(struct store *s, enum store_table table, struct err *err);
 extern const struct store_care_ops pg_care_ops;
 extern const struct store_ftf_ops pg_ftf_ops;
 /* The version in which the tables of pg_ftf_ops are there. */

@@ -131,6 +131,9 @@ int pipe_run(struct store_pg *q, enum sql id, const struct args *a, PGresult **o
 /* The next queued statement is a guard; a commit. */
 void pipe_mark_guard(struct store_pg *q);
 void pipe_mark_commit(struct store_pg *q);
+/* Queues a statement that is not kept prepared; out as in pipe_queue. */
+int pipe_queue_text(struct store_pg *q, const char *sql, const struct args *a, PGresult **out,
+                    struct err *err);
 /* Runs a statement that is used once, in the transaction that is open; out as in pipe_queue. */
 int pipe_text(struct store_pg *q, const char *sql, PGresult **out, struct err *err);
 /* The operation failed with statements on their way: nobody takes their results any more. */

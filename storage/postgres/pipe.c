@@ -326,13 +326,21 @@ int pipe_round(struct store_pg *q, struct err *err)
     return rc;
 }
 
-int pipe_text(struct store_pg *q, const char *sql, PGresult **out, struct err *err)
+int pipe_queue_text(struct store_pg *q, const char *sql, const struct args *a, PGresult **out,
+                    struct err *err)
 {
+    if (out != NULL)
+        *out = NULL;
     if (q->c == NULL)
         return lost(q, err);
-    if (PQsendQueryParams(q->c, sql, 0, NULL, NULL, NULL, NULL, 0) != 1)
+    if (PQsendQueryParams(q->c, sql, a->n, NULL, a->v, NULL, NULL, 0) != 1)
         return send_failed(q, err);
-    int rc = note_wait(q, &(const struct pg_wait){.out = out}, err);
+    return note_wait(q, &(const struct pg_wait){.out = out}, err);
+}
+
+int pipe_text(struct store_pg *q, const char *sql, PGresult **out, struct err *err)
+{
+    int rc = pipe_queue_text(q, sql, ARGS_NONE, out, err);
     return rc < 0 ? rc : pipe_round(q, err);
 }
 

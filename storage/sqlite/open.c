@@ -207,6 +207,7 @@ static int no_file(struct store_sqlite *q, struct err *err)
         return err_set(err, ERR_UNSUPPORTED,
                        "%s cannot be made: user %u may not write the directory %s: %s", q->path,
                        (unsigned)geteuid(), dir, strerrordesc_np(errno));
+    q->made_file = true;
     return 0;
 }
 

@@ -23,6 +23,7 @@ struct store_sqlite {
     int busy_ms;
     bool must_exist; /* the file */
     bool in_memory;  /* there is no file */
+    bool made_file;  /* it was not there when it was opened */
     bool wal;
     sqlite3_file *log;       /* the write-ahead log; NULL without one */
     atomic_bool sync_failed; /* what is committed may never reach the disk, unless written anew */

@@ -44,4 +44,8 @@ const struct store_care_ops sqlite_care_ops = {
     .vacuum = sqlite_vacuum,
     .study_import = sqlite_study_import,
     .trial_import = sqlite_trial_import,
+    .rows_each = sqlite_rows_each,
+    .row_put = sqlite_row_put,
+    .rows_clear = sqlite_rows_clear,
+    .discard = sqlite_discard,
 };

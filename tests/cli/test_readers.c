@@ -5,6 +5,7 @@
 #include <math.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sqlite3.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -472,4 +473,45 @@ Test(readers, a_study_that_is_not_there_is_not_copied_and_no_store_is_made_for_i
     said = COMPLAINT("db", "copy", db, to); /* it is there by now */
     cr_expect_eq(code, EXIT_USAGE);
     cr_expect(strstr(said, db) != NULL && strstr(said, to) != NULL, "%s", said);
+}
+
+Test(readers, a_copy_that_fails_leaves_no_empty_store)
+{
+    char to[96];
+    int code;
+    (void)snprintf(to, sizeof(to), "%s/new.db", dir);
+    struct store *s = open_store();
+    MUST(store_trial_create(s, add_study(s, "two"), NULL, NULL, NULL, &err));
+    store_destroy(s);
+    sqlite3 *harm = NULL;
+    cr_assert_eq(sqlite3_open(db, &harm), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(harm,
+                              "DROP TRIGGER forkless_trial_once; UPDATE trials SET state='?'"
+                              " WHERE trial_id=(SELECT max(trial_id) FROM trials)",
+                              NULL, NULL, NULL),
+                 SQLITE_OK);
+    (void)sqlite3_close(harm);
+    const char *said = COMPLAINT("db", "copy", db, to);
+    cr_expect_eq(code, EXIT_STORE);
+    cr_expect_not_null(strstr(said, "study 'two'"), "%s", said);
+    cr_expect_neq(access(to, F_OK), 0, "an empty store was left");
+    said = COMPLAINT("db", "copy", "--study", "one", db, "memory:");
+    cr_expect_eq(code, EXIT_USAGE);
+    cr_expect_not_null(strstr(said, "gone when this command ends"), "%s", said);
+}
+
+Test(readers, a_copy_says_what_came_along_and_what_stayed)
+{
+    char to[96];
+    int code;
+    (void)snprintf(to, sizeof(to), "%s/new.db", dir);
+    (void)RUN("config", "set", "--storage", db, "CVN_FOCAL_GAMMA=3.0");
+    cr_expect_eq(code, EXIT_OK);
+    const char *said = RUN("db", "copy", "--study", "one", db, to);
+    cr_expect_not_null(strstr(said, "\nleft behind: 1 row of ftf_config: it is the whole store's"),
+                       "%s", said);
+    (void)unlink(to);
+    said = RUN("db", "copy", "--json", db, to);
+    cr_expect_not_null(strstr(said, "\"ftf_config\":1,\"ftf_config_history\":2},\"left\":[]}"),
+                       "%s", said);
 }

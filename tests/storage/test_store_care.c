@@ -1,8 +1,12 @@
 /* Damage is named by table and row; copies are whole or not at all. */
+#include <math.h>
 #include <sqlite3.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "storage/care.h"
+#include "storage/ftf.h"
+#include "storage/tables.h"
 #include "tests/storage/store_fixture.h"
 
 TestSuite(store_care, .timeout = 60);
@@ -186,6 +190,281 @@ Test(store_care, a_copy_that_fails_leaves_nothing)
     store_destroy(dst);
     cr_expect_str_eq(rows(to, "SELECT count(*) FROM studies"), "0");
     cr_expect_str_eq(rows(to, "SELECT count(*) FROM trials"), "0");
+}
+
+/* --- the tables beside Optuna's
+ * ------------------------------------------------------------------------------------ */
+
+static void put_training(struct store *s, const char *study, int64_t number, const char *symbol)
+{
+    const struct store_training t = {.run_id = "r1",
+                                     .study = study,
+                                     .trial_number = number,
+                                     .crypto_symbol = symbol,
+                                     .loss_function = "focal",
+                                     .failed = number == 1,
+                                     .failure_class = number == 1 ? "hessian" : NULL,
+                                     .requested = "{\"focal_gamma\": 4.0}",
+                                     .rolled_back = number == 1,
+                                     .created_us = 1700000000123456 + number};
+    MUST(store_training_put(s, &t, &err));
+}
+
+static void set_config(struct store *s, const char *env)
+{
+    const struct store_config_change c = {.base_env = env, .expected = -1, .who = "ann"};
+    MUST(store_config_set(s, &c, NULL, &err));
+}
+
+static void put_result(struct store *s, const char *run, const char *study, int64_t number)
+{
+    const struct store_result r = {.run_id = run,
+                                   .study = study,
+                                   .variant = "v",
+                                   .fold = 2,
+                                   .crypto_symbol = "OPUSDC",
+                                   .factor = "focal_loss",
+                                   .trial_number = number,
+                                   .objective = number == 0   ? 0.1 + 0.2
+                                                : number == 1 ? INFINITY
+                                                              : NAN,
+                                   .direction = DIRECTION_MAXIMIZE,
+                                   .run_status = number < 2 ? "success" : "failed",
+                                   .metrics = "{\"auc\": 0.5}",
+                                   .buy_trades = number - 1};
+    MUST(store_results_put(s, &r, 1, &err));
+}
+
+/* The sound study, with rows of every kind, beside another one's; the file's path. */
+static const char *with_tables(void)
+{
+    static char path[128];
+    (void)strcpy(path, fresh_file());
+    const struct dist unit = {.kind = DIST_FLOAT, .low = 0, .high = 1};
+    const struct trial_param param = {"x", &unit, 0.5};
+    const struct trial t = {.state = TRIAL_RUNNING, .params = &param, .n_params = 1};
+    static const struct store_run runs[] = {
+        {.run_id = "r1", .config = "{\"studies\":[\"s\"]}", .dag_id = "dag"},
+        {.run_id = "r2", .config = "{\"studies\":[\"other\"]}"},
+        {.run_id = "r3", .config = "{\"studies\":[\"s\",\"other\"]}"}};
+    struct store *s = must_open(path);
+    MUST(store_trial_create(s, must_study(s, "s"), &t, NULL, NULL, &err));
+    MUST(store_trial_create(s, must_study(s, "other"), &t, NULL, NULL, &err));
+    for (size_t i = 0; i < ARRAY_LEN(runs); i++)
+        MUST(store_run_start(s, &runs[i], &err));
+    MUST(store_run_end(s, "r1", "success", &err));
+    put_result(s, "r1", "s", 0);
+    put_result(s, "r2", "other", 1);
+    put_result(s, "r3", "other", 2);
+    put_training(s, "s", 0, "OPUSDC");
+    put_training(s, "other", 1, "ARBUSDC");
+    put_training(s, NULL, -1, NULL); /* by another program, twice */
+    put_training(s, NULL, -1, NULL);
+    set_config(s, "{\"a\": \"1\"}");
+    set_config(s, "{\"a\": \"2\"}");
+    store_destroy(s);
+    sqlite3 *db = NULL; /* what only other programs write */
+    cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(db,
+                              "UPDATE finetune_runs SET image_sha='cafe', power_mode='low'"
+                              " WHERE run_id='r1'; UPDATE ftf_config SET base_env='{\"a\": \"3\"}'",
+                              NULL, NULL, NULL),
+                 SQLITE_OK);
+    (void)sqlite3_close(db);
+    return path;
+}
+
+struct dump {
+    struct buf b;
+    enum store_table table;
+};
+
+static int put_cells(void *ctx, const char *const *cells)
+{
+    struct dump *d = ctx;
+    const struct table_form *form = &table_forms[d->table];
+    buf_puts(&d->b, form->name);
+    for (size_t i = 0; i < form->n; i++) {
+        bool truth = form->columns[i].kind == CELL_BOOL;
+        const char *text = cells[i] == NULL                           ? "NULL"
+                           : !truth                                   ? cells[i]
+                           : cells[i][0] == 't' || cells[i][0] == '1' ? "yes"
+                                                                      : "no";
+        buf_printf(&d->b, "|%s", text);
+    }
+    buf_putc(&d->b, '\n');
+    return 0;
+}
+
+/* All rows, but for the first values of the history, whose keys jsonb has in an order of its own.
+ */
+static char *dump(struct store *s)
+{
+    struct dump d = {0};
+    for (d.table = 0; d.table < STORE_TABLES; d.table++)
+        MUST(store_rows_each(s, d.table, NULL, put_cells, &d, &err));
+    char *all = d.b.len > 0 ? buf_steal(&d.b) : strdup("");
+    for (char *first; (first = strstr(all, "{\"CVN")) != NULL;)
+        memmove(first, strchr(first, '}') + 1, strlen(strchr(first, '}') + 1) + 1);
+    return all;
+}
+
+static struct store_copied must_copy(struct store *dst, struct store *src, const char *study)
+{
+    const struct store_copy_opts opts = {.names = &study, .n_names = study != NULL ? 1 : 0};
+    struct store_copied done = {0};
+    MUST(store_copy(dst, src, &opts, &done, &err));
+    return done;
+}
+
+Test(store_care, a_copy_there_and_back_has_every_row_of_every_table)
+{
+    ONLY_WITH_TABLES();
+    struct store *src = must_open(with_tables()), *there = must_open(fresh_path());
+    struct store *back = must_open(fresh_file());
+    struct store_copied done = must_copy(there, src, NULL);
+    cr_expect(done.studies == 2 && done.kept_ids);
+    cr_expect(done.rows[STORE_RUNS] == 3 && done.rows[STORE_RESULTS] == 3);
+    cr_expect(done.rows[STORE_TRAININGS] == 4 && done.rows[STORE_CONFIG] == 1);
+    cr_expect_eq(done.rows[STORE_CONFIG_HISTORY], 4);
+    for (int i = 0; i < STORE_TABLES; i++)
+        cr_expect_null(done.left[i].why);
+    (void)must_copy(back, there, NULL);
+    AUTO_FREE char *before = dump(src), *on_the_way = dump(there), *after = dump(back);
+    cr_expect_not_null(strstr(before, "|low|success|"), "%s", before);
+    cr_expect_not_null(strstr(before, "|0.30000000000000004|"), "%s", before);
+    cr_expect_str_eq(on_the_way, before);
+    cr_expect_str_eq(after, before);
+    store_destroy(src);
+    store_destroy(there);
+    store_destroy(back);
+}
+
+Test(store_care, a_copied_study_has_its_own_rows_and_says_what_stays)
+{
+    ONLY_WITH_TABLES();
+    char to[256];
+    (void)snprintf(to, sizeof(to), "%s", fresh_path());
+    struct store *src = must_open(with_tables()), *dst = must_open(to);
+    struct store_copied done = must_copy(dst, src, "s");
+    cr_expect_str_eq(rows(to, "SELECT run_id FROM finetune_runs ORDER BY run_id"), "r1\nr3");
+    cr_expect_str_eq(rows(to, "SELECT run_id, study FROM finetune_results"), "r1|s");
+    cr_expect_str_eq(rows(to, "SELECT study, crypto_symbol FROM training_runs"), "s|OPUSDC");
+    cr_expect_eq(done.left[STORE_CONFIG].rows, 1);
+    done = must_copy(dst, src, "other"); /* a run that both have is there already */
+    cr_expect_str_eq(rows(to, "SELECT run_id FROM finetune_runs ORDER BY run_id"), "r1\nr2\nr3");
+    cr_expect_str_eq(rows(to, "SELECT count(*) FROM finetune_results"), "3");
+    cr_expect_str_eq(rows(to, "SELECT version FROM ftf_config"), "1");
+    store_destroy(src);
+    store_destroy(dst);
+}
+
+Test(store_care, a_copy_that_is_run_again_doubles_nothing)
+{
+    ONLY_WITH_TABLES();
+    const struct store_copy_opts all = {0};
+    struct store_copied done = {0};
+    struct store *src = must_open(with_tables()), *dst = must_open(fresh_path());
+    int64_t study;
+    (void)must_copy(dst, src, NULL);
+    AUTO_FREE char *once = dump(dst);
+    REFUSED(ERR_EXISTS, store_copy(dst, src, &all, &done, &err));
+    AUTO_FREE char *refused = dump(dst);
+    cr_expect_str_eq(refused, once);
+    for (int i = 0; i < 2; i++) { /* their rows stay */
+        MUST(store_study_find(dst, i == 0 ? "s" : "other", &study, &err));
+        MUST(store_study_delete(dst, study, &err));
+    }
+    done = must_copy(dst, src, NULL);
+    cr_expect_null(done.left[STORE_CONFIG].why);
+    AUTO_FREE char *again = dump(dst);
+    cr_expect_str_eq(again, once);
+    store_destroy(src);
+    store_destroy(dst);
+}
+
+Test(store_care, another_run_of_the_same_id_refuses_a_copy)
+{
+    ONLY_WITH_TABLES();
+    const struct store_copy_opts all = {0};
+    struct store_copied done = {0};
+    struct store *src = must_open(with_tables()), *dst = must_open(fresh_path());
+    const struct store_run other = {.run_id = "r3", .config = "{}"};
+    int64_t study;
+    MUST(store_run_start(dst, &other, &err));
+    REFUSED(ERR_EXISTS, store_copy(dst, src, &all, &done, &err));
+    cr_expect_not_null(strstr(err.msg, "another run 'r3'"), "%s", err.msg);
+    REFUSED(ERR_NOTFOUND, store_study_find(dst, "s", &study, &err));
+    store_destroy(src);
+    store_destroy(dst);
+}
+
+Test(store_care, an_ftf_config_that_is_there_stays)
+{
+    ONLY_WITH_TABLES();
+    struct store *src = must_open(with_tables()), *dst = must_open(fresh_path());
+    AUTO_STORE_CONFIG struct store_config c = {0};
+    set_config(dst, "{\"mine\": \"1\"}");
+    struct store_copied done = must_copy(dst, src, NULL);
+    cr_expect(done.left[STORE_CONFIG].rows == 1 && done.rows[STORE_CONFIG_HISTORY] == 0);
+    MUST(store_config_get(dst, &c, &err));
+    cr_expect_str_eq(c.base_env, "{\"mine\": \"1\"}");
+    store_destroy(src);
+    store_destroy(dst);
+}
+
+Test(store_care, a_copy_to_or_from_a_proxy_says_what_stays_behind)
+{
+    if (store_has_transactions())
+        cr_skip_test("of a proxy");
+    struct store *src = must_open(with_tables()), *proxy = must_open(fresh_path());
+    struct store *back = must_open(fresh_file());
+    struct store_copied done = must_copy(proxy, src, NULL);
+    cr_expect_eq(done.studies, 2);
+    cr_expect(done.left[STORE_RESULTS].rows == 3 && done.left[STORE_TRAININGS].rows == 4);
+    cr_expect(done.left[STORE_CONFIG].rows == 1 && done.rows[STORE_RUNS] == 0);
+    done = must_copy(back, proxy, NULL);
+    cr_expect_eq(done.studies, 2);
+    cr_expect(done.left[STORE_RESULTS].rows == 0 && done.left[STORE_RESULTS].why != NULL);
+    store_destroy(src);
+    store_destroy(proxy);
+    store_destroy(back);
+}
+
+/* Its protocol has no transactions. */
+Test(store_care, a_copy_to_a_proxy_that_fails_is_taken_back)
+{
+    if (store_has_transactions())
+        cr_skip_test("of a proxy");
+    char to[128];
+    (void)strcpy(to, fresh_path());
+    const char *from = with_tables();
+    const struct store_copy_opts all = {0};
+    struct store_copied done = {0};
+    cr_assert_eq(
+        try_outside(from, "INSERT INTO trials(number, study_id, state) VALUES (1, 2, '?')"), 0);
+    struct store *src = must_open(from), *dst = must_open(to);
+    REFUSED(ERR_CORRUPT, store_copy(dst, src, &all, &done, &err));
+    cr_expect_str_eq(rows(to, "SELECT count(*) FROM studies"), "0");
+    store_destroy(src);
+    store_destroy(dst);
+}
+
+Test(store_care, a_file_that_is_discarded_is_gone_unless_it_was_there_or_is_used)
+{
+    ONLY_FOR_FILES();
+    const char *made = fresh_file();
+    store_discard(must_open(made));
+    cr_expect_neq(access(made, F_OK), 0);
+    store_destroy(must_open(made));
+    store_discard(must_open(made)); /* it was there */
+    cr_expect_eq(access(made, F_OK), 0);
+    made = fresh_file();
+    struct store *s = must_open(made), *other = must_open(made);
+    (void)must_study(other, "s");
+    store_destroy(other);
+    store_discard(s);
+    cr_expect_eq(access(made, F_OK), 0);
 }
 
 /* What Optuna does: it looks, and then changes whatever is there. */
