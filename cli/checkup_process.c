@@ -148,7 +148,7 @@ static void check_deadlock(struct checkup *c, pid_t pid)
     struct verdict v;
     struct blind b = {0};
     proc_walk(pid, look_for_blind, &b);
-    evidence_verdict(pid, clock_mono_ms() + STACKS_MS, &v);
+    evidence_verdict(pid, 0, clock_mono_ms() + STACKS_MS, &v);
     if (v.kind == VERDICT_PROVEN)
         checkup_say(c, HEALTH_DEADLOCKED, "deadlock", "proven: %s", v.why);
     else if (v.kind == VERDICT_SUSPICIOUS)

@@ -292,7 +292,7 @@ static void look_at_worker(struct why *w, pid_t pid)
     struct verdict v;
     char text[200], ago[32];
     uint64_t before = proc_tree_cpu_ms(pid);
-    evidence_verdict(pid, clock_mono_ms() + STACKS_MS, &v);
+    evidence_verdict(pid, 0, clock_mono_ms() + STACKS_MS, &v);
     (void)nanosleep(&pause, NULL);
     bool burns = proc_tree_cpu_ms(pid) > before;
     int64_t silent = last_output_ms(w);

@@ -64,10 +64,10 @@ static void on_look(void *ctx, const struct evidence_result *r)
     d->look = NULL;
     log_event(LOG_DEBUG, "deadlock_look", LOG_INT("pid", s->proc.pid),
               LOG_TEXT("deadlock", verdict_name(r->verdict.kind)),
-              LOG_FLAG("stacks", d->with_stacks), LOG_TEXT("why", r->verdict.why),
-              LOG_INT("ms", r->took_ms));
+              LOG_FLAG("stacks", d->with_stacks), LOG_FLAG("unsure", r->verdict.unsure),
+              LOG_TEXT("why", r->verdict.why), LOG_INT("ms", r->took_ms));
     d->verdict = r->verdict;
-    if (!proven && d->with_stacks && r->verdict.look_closer) {
+    if (!proven && d->with_stacks && r->verdict.look_closer && !r->verdict.unsure) {
         d->stacks_ms = executor_now(s->ex) + d->stacks_wait_ms;
         d->stacks_wait_ms =
             2 * d->stacks_wait_ms < STACKS_WAIT_MAX_MS ? 2 * d->stacks_wait_ms : STACKS_WAIT_MAX_MS;
@@ -75,7 +75,7 @@ static void on_look(void *ctx, const struct evidence_result *r)
     if (proven)
         slot_feed_stuck(s, r->verdict.in_fork ? proc_age_ms(r->verdict.pid) : 0);
     else
-        slot_feed(s, WK_EV_FREE);
+        slot_feed(s, r->verdict.unsure ? WK_EV_UNSURE : WK_EV_FREE);
 }
 
 void deadlock_begin(struct slot *s)

@@ -476,7 +476,7 @@ void orphans_end(struct executor *ex);
 
 /* deadlock.c */
 void deadlock_begin(struct slot *s);
-/* Looks for a proof, if there is reason to; ends in WK_EV_STUCK or WK_EV_FREE. */
+/* Looks for a proof, if there is reason to; ends in WK_EV_STUCK, _UNSURE or _FREE. */
 void deadlock_look(struct slot *s);
 void deadlock_end(struct slot *s);
 

@@ -189,6 +189,13 @@ static unsigned found_stuck(struct wk *w, uint64_t now_ms)
     return now_ms - w->stuck_ms >= w->conf.deadlock_ms ? hang(w, now_ms, WK_DEADLOCKED) : 0;
 }
 
+/* A machine that is busy does not make a deadlock younger. */
+static unsigned found_unsure(struct wk *w, uint64_t now_ms)
+{
+    w->look_ms = next_look(w, now_ms);
+    return 0;
+}
+
 static unsigned found_free(struct wk *w, uint64_t now_ms)
 {
     w->look_ms = next_look(w, now_ms);
@@ -257,14 +264,14 @@ static unsigned reap(struct wk *w, uint64_t now_ms)
  */
 /* clang-format off */
 static action_fn *const actions[WK_STATES][WK_EVENTS] = {
-    /*                   TRIAL        RESULT     ACTIVITY TICK        RELEASE  STOP       KILL      EVIDENCE   STUCK        FREE        EXIT */
-    [WK_IDLE]        = { begin_trial, ignore,    ignore,  ignore,     release, stop,      kill_now, ignore,    late_look,   late_look,  reap },
-    [WK_RUNNING]     = { ignore,      end_trial, beat,    watch,      ignore,  stop,      kill_now, ignore,    found_stuck, found_free, reap },
-    [WK_LEAVING]     = { ignore,      ignore,    ignore,  deadline,   ignore,  terminate, kill_now, ignore,    late_look,   late_look,  reap },
-    [WK_EVIDENCE]    = { ignore,      over,      ignore,  evidence_over, over, stop_later, kill_now, act_on_hang, late_look,   late_look,  reap },
-    [WK_TERMINATING] = { ignore,      ignore,    ignore,  grace_over, ignore,  ignore,    kill_now, ignore,    late_look,   late_look,  reap },
-    [WK_KILLING]     = { ignore,      ignore,    ignore,  ignore,     ignore,  ignore,    ignore,   ignore,    late_look,   late_look,  reap },
-    [WK_DEAD]        = { ignore,      ignore,    ignore,  ignore,     ignore,  ignore,    ignore,   ignore,    ignore,      ignore,     ignore },
+    /*                   TRIAL        RESULT     ACTIVITY TICK        RELEASE  STOP       KILL      EVIDENCE   STUCK        UNSURE        FREE        EXIT */
+    [WK_IDLE]        = { begin_trial, ignore,    ignore,  ignore,     release, stop,      kill_now, ignore,    late_look,   late_look,    late_look,  reap },
+    [WK_RUNNING]     = { ignore,      end_trial, beat,    watch,      ignore,  stop,      kill_now, ignore,    found_stuck, found_unsure, found_free, reap },
+    [WK_LEAVING]     = { ignore,      ignore,    ignore,  deadline,   ignore,  terminate, kill_now, ignore,    late_look,   late_look,    late_look,  reap },
+    [WK_EVIDENCE]    = { ignore,      over,      ignore,  evidence_over, over, stop_later, kill_now, act_on_hang, late_look,   late_look,    late_look,  reap },
+    [WK_TERMINATING] = { ignore,      ignore,    ignore,  grace_over, ignore,  ignore,    kill_now, ignore,    late_look,   late_look,    late_look,  reap },
+    [WK_KILLING]     = { ignore,      ignore,    ignore,  ignore,     ignore,  ignore,    ignore,   ignore,    late_look,   late_look,    late_look,  reap },
+    [WK_DEAD]        = { ignore,      ignore,    ignore,  ignore,     ignore,  ignore,    ignore,   ignore,    ignore,      ignore,       ignore,     ignore },
 };
 /* clang-format on */
 

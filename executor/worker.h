@@ -40,6 +40,7 @@ enum wk_event_type {
     WK_EV_KILL,     /* end it now */
     WK_EV_EVIDENCE, /* stacks are written down */
     WK_EV_STUCK,    /* the look found a proven deadlock in its tree */
+    WK_EV_UNSURE,   /* the look was not done in time: it proves nothing, nor the opposite */
     WK_EV_FREE,     /* the look found none */
     WK_EV_EXIT,     /* the process is gone */
     WK_EVENTS,
@@ -55,7 +56,7 @@ enum {
     WK_DO_TERM = 1 << 2,     /* SIGTERM to the whole tree */
     WK_DO_KILL = 1 << 3,     /* SIGKILL to the whole tree */
     WK_DO_REAP = 1 << 4,     /* end what is left of the tree; the worker is over */
-    WK_DO_LOOK = 1 << 5,     /* look for a proof of deadlock; answer with WK_EV_STUCK or _FREE */
+    WK_DO_LOOK = 1 << 5,     /* look for a proof of deadlock; answer STUCK, UNSURE or FREE */
 };
 
 /* Milliseconds; 0 = never. */

@@ -239,8 +239,9 @@ static void put_other_python(const struct collection *c, uint64_t deadline_ms)
     }
 }
 
-/* Those that need a closer look: children of processes with threads first. */
-static void choose_suspects(struct collection *c)
+/* Those that need a closer look: who was proven stuck before, then children of processes with
+ * threads. */
+static void choose_suspects(struct collection *c, pid_t first)
 {
     for (int children = 1; children >= 0; children--) {
         for (size_t i = 0; i < c->tree.n && c->n_order < MAX_STACKED; i++) {
@@ -248,6 +249,12 @@ static void choose_suspects(struct collection *c)
             if (c->verdicts[i].look_closer &&
                 (f->forked && f->parent_threads > 1) == (children == 1))
                 c->order[c->n_order++] = c->tree.pids[i];
+        }
+    }
+    for (size_t i = 1; i < c->n_order; i++) {
+        if (c->order[i] == first) {
+            c->order[i] = c->order[0];
+            c->order[0] = first;
         }
     }
 }
@@ -286,10 +293,10 @@ static void judge_suspects(struct collection *c, size_t from, size_t n, uint64_t
 
 /* One proof is enough, and the children of a pool stand alike: the first of them alone, then all
  * the others. */
-static void look_closer(struct collection *c, uint64_t until_ms, struct verdict *out)
+static void look_closer(struct collection *c, pid_t first, uint64_t until_ms, struct verdict *out)
 {
     AUTO_JSON json_t *keep = json_array();
-    choose_suspects(c);
+    choose_suspects(c, first);
     for (size_t from = 0, n = 1; from < c->n_order && clock_mono_ms() < until_ms;
          from += n, n = c->n_order - from) {
         read_suspects(c, from, n, keep);
@@ -300,7 +307,7 @@ static void look_closer(struct collection *c, uint64_t until_ms, struct verdict 
     memset(c->processes, 0, sizeof(c->processes)); /* keep owns them */
 }
 
-void evidence_verdict(pid_t root, uint64_t until_ms, struct verdict *out)
+void evidence_verdict(pid_t root, pid_t first, uint64_t until_ms, struct verdict *out)
 {
     AUTO_FREE struct collection *c = calloc(1, sizeof(*c));
     *out = (struct verdict){.pid = root};
@@ -308,8 +315,10 @@ void evidence_verdict(pid_t root, uint64_t until_ms, struct verdict *out)
         return;
     tree_list(root, &c->tree);
     look_at_all(c, out);
-    if (out->kind != VERDICT_PROVEN && out->look_closer && clock_mono_ms() < until_ms)
-        look_closer(c, until_ms, out);
+    if (out->kind != VERDICT_PROVEN && out->look_closer && until_ms > 0) {
+        look_closer(c, first, until_ms, out);
+        out->unsure = out->kind != VERDICT_PROVEN && clock_mono_ms() >= until_ms;
+    }
     verdict_note(out);
 }
 

@@ -30,8 +30,8 @@ json_t *evidence_collect(const struct evidence_req *req, struct verdict *verdict
 
 /* Judges a process and its descendants: without stacks in about a millisecond a process, stopping
  * nobody; when that is suspicious and until_ms (clock_mono_ms; 0: no time) allows it, by the
- * stacks, for which they are stopped some milliseconds. */
-void evidence_verdict(pid_t root, uint64_t until_ms, struct verdict *out);
+ * stacks, for which they are stopped some milliseconds; `first` before the others, 0: any. */
+void evidence_verdict(pid_t root, pid_t first, uint64_t until_ms, struct verdict *out);
 
 /* The document for people. */
 void evidence_put_text(struct buf *b, const json_t *doc);

@@ -63,8 +63,8 @@ static void work(void *data)
     if (job->dir >= 0)
         collect(job);
     else if (!verdict_stands(&r->verdict))
-        evidence_verdict(job->root, job->limit_ms > 0 ? job->began_ms + job->limit_ms : 0,
-                         &r->verdict);
+        evidence_verdict(job->root, r->verdict.pid,
+                         job->limit_ms > 0 ? job->began_ms + job->limit_ms : 0, &r->verdict);
     r->took_ms = clock_mono_ms() - job->began_ms;
 }
 

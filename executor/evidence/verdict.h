@@ -17,6 +17,7 @@ struct verdict {
     pid_t pid, tid;   /* who waits */
     char why[320];    /* a sentence */
     bool look_closer; /* the locks tell nothing, but the stacks may */
+    bool unsure;      /* no proof, but the time for stacks was over before all were seen */
     bool in_fork;     /* it stands in the fork that made it: as long as it lives */
     uint64_t digest;  /* of where pid's threads wait, and how often each has run; 0: unknown */
 };

@@ -41,6 +41,7 @@ struct sim_worker {
     unsigned life; /* distinguishes this process from its predecessors in the slot */
     bool hangs, burns_cpu, ignores_term, exiting;
     bool deadlocked; /* and that can be proven */
+    unsigned unsure; /* looks of the trial that were not done in time */
     bool evidence;
     uint64_t hang_seen;
     uint64_t useful; /* rungs that would change something for its trial */
@@ -61,6 +62,7 @@ struct executor {
     bool tight;              /* there is no memory for another worker, as the sweep was told last */
     bool by_gone;            /* the sweep takes a worker's end */
     uint64_t store_free;
+    uint64_t tick_at; /* the next that is posted; UINT64_MAX: none */
     bool signalled, over;
     uint64_t signal_ms;
     bool unaware[MAX_SLOTS]; /* there is no process, but the sweep does not know yet */

@@ -74,7 +74,7 @@ static struct verdict look(const char *mode, bool with_stacks)
 {
     struct verdict v;
     pid_t pid = start(mode);
-    evidence_verdict(pid, with_stacks ? clock_mono_ms() + 20000 : 0, &v);
+    evidence_verdict(pid, 0, with_stacks ? clock_mono_ms() + 20000 : 0, &v);
     end(pid);
     return v;
 }
@@ -142,7 +142,7 @@ Test(evidence, a_living_thread_is_known_in_another_pid_namespace_too)
         cr_skip_test("no unshare, or no right to it");
     pid_t pid = sandbox_start((const char *const[]){unshare, "-p", "-f", DEADLOCK, "held", NULL});
     cr_assert(sandbox_await("out", "ready", 60));
-    evidence_verdict(pid, clock_mono_ms() + 20000, &v);
+    evidence_verdict(pid, 0, clock_mono_ms() + 20000, &v);
     EXPECT_VERDICT(v, VERDICT_NONE);
     end(pid);
 }
@@ -152,7 +152,7 @@ Test(evidence, threads_that_pass_a_mutex_round_are_healthy)
     struct verdict v;
     pid_t pid = start("contention");
     for (int i = 0; i < 300; i++) {
-        evidence_verdict(pid, 0, &v);
+        evidence_verdict(pid, 0, 0, &v);
         EXPECT_VERDICT(v, VERDICT_NONE);
     }
     end(pid);
@@ -372,7 +372,7 @@ Test(evidence, a_multiprocessing_pool_of_python_that_waits_for_work_is_healthy)
     struct verdict v;
     pid_t pid = start_python(sandbox_python("FORKLESS_PYTHON", "python3"), pool_py);
     for (int i = 0; i < 20; i++) {
-        evidence_verdict(pid, clock_mono_ms() + 20000, &v);
+        evidence_verdict(pid, 0, clock_mono_ms() + 20000, &v);
         EXPECT_VERDICT(v, VERDICT_NONE);
     }
     end(pid);
@@ -428,7 +428,7 @@ static void expect_hook_proven(const char *python)
     write_file("hook.py", hook_py);
     pid_t pid = sandbox_start((const char *const[]){python, "hook.py", NULL});
     cr_assert(sandbox_await("out", "ready", 60), "%s", sandbox_text("err"));
-    evidence_verdict(pid, clock_mono_ms() + 20000, &v);
+    evidence_verdict(pid, 0, clock_mono_ms() + 20000, &v);
     EXPECT_VERDICT(v, VERDICT_PROVEN);
     cr_expect(strstr(v.why, "register_at_fork") != NULL, "%s", v.why);
     end(pid);
@@ -460,7 +460,7 @@ Test(evidence, a_function_that_is_merely_called_like_a_handler_proves_nothing)
     pid_t pid = sandbox_start((const char *const[]){
         sandbox_python("FORKLESS_PYTHON311", "python3.11"), "named.py", NULL});
     cr_assert(sandbox_await("out", "ready", 60), "%s", sandbox_text("err"));
-    evidence_verdict(pid, clock_mono_ms() + 20000, &v);
+    evidence_verdict(pid, 0, clock_mono_ms() + 20000, &v);
     EXPECT_VERDICT(v, VERDICT_SUSPICIOUS);
     end(pid);
 }

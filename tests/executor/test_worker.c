@@ -251,6 +251,24 @@ Test(worker, a_deadlock_lasts_since_the_fork_that_it_stands_in)
     buf_free(&s.trace);
 }
 
+/* On a busy machine a look may not come to its end. */
+Test(worker, a_look_that_was_not_done_in_time_changes_nothing)
+{
+    struct scene s;
+    begin_watched(&s);
+    step(&s, 0, WK_EV_TRIAL);
+    for (uint64_t at = 1000; at <= 9000; at += 1000) {
+        until(&s, at);
+        step(&s, at, at == 1000 ? WK_EV_STUCK : WK_EV_UNSURE);
+    }
+    cr_expect(eq(int, (int)s.w.state, WK_RUNNING), "nothing is proven now");
+    cr_expect(eq(u64, s.w.stuck_ms, 1000));
+    until(&s, 10000);
+    step(&s, 10000, WK_EV_STUCK);
+    cr_expect(eq(int, (int)s.w.reason, WK_DEADLOCKED));
+    buf_free(&s.trace);
+}
+
 /* However old it is: half of the time it was seen so, and the trial is not blamed for another's. */
 Test(worker, what_nobody_has_seen_is_at_most_half_of_a_deadlock)
 {
