@@ -297,11 +297,11 @@ static void c_trial(struct store *s, int64_t study)
         params[i] = (struct trial_param){.name = names[i], .dist = &unit, .value = 0.5};
     for (int i = 0; i < STEPS; i++)
         steps[i] = (struct trial_step){.step = i, .value = 1.0 / (1 + i)};
-    if (store_begin(s, NULL) < 0 || store_trial_claim(s, study, &opts, &claim, NULL) < 0 ||
-        store_trial_params(s, claim.id, params, PARAMS, NULL) < 0 ||
-        store_trial_steps_set(s, claim.id, steps, STEPS, NULL) < 0 ||
-        store_trial_finish(s, claim.id, TRIAL_COMPLETE, &value, 1, NULL) < 0 ||
-        store_commit(s, true, NULL) < 0)
+    const struct store_end end = {.state = TRIAL_COMPLETE, .values = &value, .n_values = 1};
+    const struct store_write w = {
+        .params = params, .n_params = PARAMS, .steps = steps, .n_steps = STEPS, .end = &end};
+    if (store_trial_claim(s, study, &opts, &claim, NULL) < 0 ||
+        store_trial_write(s, claim.id, &w, NULL) < 0)
         bench_die("a trial of our client");
 }
 

@@ -12,34 +12,61 @@
 #include "executor/requeue.h"
 #include "storage/ftf.h"
 
-static int put_attrs(struct store *s, int64_t id, enum attr_kind kind, json_t *attrs,
-                     struct err *err)
+/* Attributes as the store takes them. */
+struct attrs {
+    struct trial_attr *v; /* json is owned */
+    size_t n;
+};
+
+static void attrs_free(struct attrs *a)
 {
-    int rc = 0;
+    for (size_t i = 0; i < a->n; i++)
+        free((char *)a->v[i].json);
+    free(a->v);
+}
+
+static int attrs_read(struct attrs *out, json_t *object, struct err *err)
+{
     const char *key;
     json_t *value;
-    json_object_foreach(attrs, key, value)
+    out->v = calloc(json_object_size(object) + 1, sizeof(*out->v));
+    if (out->v == NULL)
+        return err_set(err, ERR_NOMEM, "attributes");
+    json_object_foreach(object, key, value)
     {
-        AUTO_FREE char *text = json_dumps(value, JSON_ENCODE_ANY);
-        const struct trial_attr a = {key, text};
-        rc = text != NULL ? store_trial_attrs(s, id, kind, &a, 1, err)
-                          : err_set(err, ERR_NOMEM, "attribute %s", key);
-        if (rc < 0)
-            break;
+        char *text = json_dumps(value, JSON_ENCODE_ANY);
+        if (text == NULL)
+            return err_set(err, ERR_NOMEM, "attribute %s", key);
+        out->v[out->n++] = (struct trial_attr){key, text};
     }
-    return rc;
+    return 0;
+}
+
+/* What is new, and the end with it. */
+static int put(const struct entry *e, const struct store_end *end, struct store *s, struct err *err)
+{
+    AUTO(attrs_free) struct attrs system = {0};
+    AUTO(attrs_free) struct attrs user = {0};
+    int rc = attrs_read(&system, e->rungs, err);
+    if (rc == 0)
+        rc = attrs_read(&user, e->attrs, err);
+    if (rc < 0)
+        return rc;
+    const struct store_write w = {.params = e->params,
+                                  .n_params = e->n_params,
+                                  .steps = e->steps,
+                                  .n_steps = e->n_steps,
+                                  .system_attrs = system.v,
+                                  .n_system_attrs = system.n,
+                                  .user_attrs = user.v,
+                                  .n_user_attrs = user.n,
+                                  .end = end};
+    return store_trial_write(s, e->trial, &w, err);
 }
 
 int entry_put_news(const struct entry *e, struct store *s, struct err *err)
 {
-    int rc = 0;
-    if (e->n_params > 0)
-        rc = store_trial_params(s, e->trial, e->params, e->n_params, err);
-    if (rc == 0 && e->n_steps > 0)
-        rc = store_trial_steps(s, e->trial, e->steps, e->n_steps, err);
-    if (rc == 0)
-        rc = put_attrs(s, e->trial, ATTR_SYSTEM, e->rungs, err);
-    return rc == 0 ? put_attrs(s, e->trial, ATTR_USER, e->attrs, err) : rc;
+    return put(e, NULL, s, err);
 }
 
 /* Its result is not one of what the study asks for. */
@@ -115,29 +142,36 @@ static int put_training(const struct entry *e, struct store *s, struct err *err)
     return store_training_put(s, &t, err);
 }
 
-static int put_failure(int64_t trial, enum fail_class class, const char *why, struct store *s,
-                       struct err *err)
+/* The class of a failure and its message, and the end with them if it is one. */
+static int put_failure(int64_t trial, enum fail_class class, const char *why, bool ends,
+                       struct store *s, struct err *err)
 {
-    AUTO(buf_free) struct buf b = BUF_INIT;
-    json_put_string(&b, fail_class_name(class));
-    const struct trial_attr fail = {ATTR_CLASS, buf_str(&b)};
-    int rc = store_trial_attrs(s, trial, ATTR_USER, &fail, 1, err);
-    if (rc == 0 && why[0] != '\0') {
-        buf_clear(&b);
-        json_put_string(&b, why);
-        const struct trial_attr message = {ATTR_MESSAGE, buf_str(&b)};
-        rc = store_trial_attrs(s, trial, ATTR_USER, &message, 1, err);
-    }
-    return rc;
+    AUTO(buf_free) struct buf name = BUF_INIT;
+    AUTO(buf_free) struct buf message = BUF_INIT;
+    const struct store_end end = {.state = TRIAL_FAIL};
+    json_put_string(&name, fail_class_name(class));
+    json_put_string(&message, why);
+    if (name.failed || message.failed)
+        return err_set(err, ERR_NOMEM, "a failure");
+    const struct trial_attr attrs[] = {{ATTR_CLASS, buf_str(&name)},
+                                       {ATTR_MESSAGE, buf_str(&message)}};
+    const struct store_write w = {.user_attrs = attrs,
+                                  .n_user_attrs = class == FAIL_NONE ? 0
+                                                  : why[0] != '\0'   ? 2
+                                                                     : 1,
+                                  .end = ends ? &end : NULL};
+    return store_trial_write(s, trial, &w, err);
 }
 
-/* Writes what is left before the end. A refusal is returned in *why. Errors: trouble. */
-static int put_rest(const struct entry *e, struct store *s, struct err *why, struct err *err)
+/* Writes what is left, and the end if there is one. A refusal is returned in *why. Errors: trouble.
+ */
+static int put_rest(const struct entry *e, const struct store_end *end, struct store *s,
+                    struct err *why, struct err *err)
 {
     if (why->code != ERR_NONE && why->code != ERR_FINISHED)
         return 0;
-    int rc = entry_put_news(e, s, why);
-    if (rc == -ERR_BUSY || rc == -ERR_UNAVAILABLE) {
+    int rc = put(e, end, s, why);
+    if (rc == -ERR_BUSY || rc == -ERR_UNAVAILABLE || (rc == -ERR_FINISHED && end != NULL)) {
         *err = *why;
         return rc;
     }
@@ -150,30 +184,38 @@ static int put_not_stored(int64_t trial, const struct err *why, struct store *s,
 {
     char message[240];
     (void)snprintf(message, sizeof(message), "not stored: %.220s", why->msg);
-    int rc = put_failure(trial, FAIL_STORAGE, message, s, err);
-    return rc == 0 ? store_trial_finish(s, trial, TRIAL_FAIL, NULL, 0, err) : rc;
+    return put_failure(trial, FAIL_STORAGE, message, true, s, err);
+}
+
+/* Why it failed, and the end, with another try where there is to be one. */
+static int put_failed_end(const struct entry *e, struct store *s, struct err *err)
+{
+    const struct entry_end *end = e->end;
+    const struct store_retry retry = {.max_retries = -1, .not_before_us = end->retry_at_us};
+    int rc = put_failure(e->trial, end->fail, end->message, end->fallback == NULL && !end->retry, s,
+                         err);
+    if (rc == 0 && end->fallback != NULL)
+        rc = requeue_fallen(s, e->trial, e->study, end->fallback, err);
+    else if (rc == 0 && end->retry)
+        rc = store_trial_retry(s, e->trial, &retry, NULL, NULL, err);
+    return rc;
 }
 
 int entry_put_end(const struct entry *e, struct store *s, struct err *why, bool *failed,
                   struct err *err)
 {
     const struct entry_end *end = e->end;
-    const struct store_retry retry = {.max_retries = -1, .not_before_us = end->retry_at_us};
-    int rc = put_rest(e, s, why, err);
+    const struct store_end good = {
+        .state = end->state, .values = &end->value, .n_values = isnan(end->value) ? 0u : 1u};
+    bool fails = end->state == TRIAL_FAIL;
+    int rc = put_rest(e, fails ? NULL : &good, s, why, err);
     if (rc < 0)
         return rc;
-    *failed = why->code != ERR_NONE && end->state != TRIAL_FAIL;
+    *failed = why->code != ERR_NONE && !fails;
     if (*failed)
         return put_not_stored(e->trial, why, s, err);
-    if (end->fail != FAIL_NONE)
-        rc = put_failure(e->trial, end->fail, end->message, s, err);
-    if (rc == 0 && end->fallback != NULL)
-        rc = requeue_fallen(s, e->trial, e->study, end->fallback, err);
-    else if (rc == 0 && end->retry)
-        rc = store_trial_retry(s, e->trial, &retry, NULL, NULL, err);
-    else if (rc == 0)
-        rc = store_trial_finish(s, e->trial, end->state, &end->value,
-                                end->state != TRIAL_FAIL && !isnan(end->value) ? 1 : 0, err);
+    if (fails)
+        rc = put_failed_end(e, s, err);
     if (rc == 0 && end->state == TRIAL_COMPLETE)
         rc = put_rows(e, s, err);
     return rc == 0 ? put_training(e, s, err) : rc;

@@ -92,6 +92,9 @@ struct store_ops {
                        const struct trial_attr *attrs, size_t n, struct err *err);
     int (*trial_finish)(struct store *s, int64_t trial, enum trial_state state,
                         const double *values, size_t n_values, struct err *err);
+    /* NULL: backend_write_parts serves. */
+    int (*trial_write)(struct store *s, int64_t trial, const struct store_write *w,
+                       struct err *err);
     /* To a state that is not final. */
     int (*trial_state)(struct store *s, int64_t trial, enum trial_state state, bool *changed,
                        struct err *err);
@@ -129,3 +132,7 @@ struct store {
     bool in_memory;  /* it ends with the process */
     bool is_private; /* another handle with the same url would be another store */
 };
+
+/* What store_trial_write does, by the other operations. */
+int backend_write_parts(struct store *s, int64_t trial, const struct store_write *w,
+                        struct err *err);

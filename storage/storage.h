@@ -193,6 +193,28 @@ int store_trial_attrs(struct store *s, int64_t trial, enum attr_kind kind,
 int store_trial_finish(struct store *s, int64_t trial, enum trial_state state, const double *values,
                        size_t n_values, struct err *err);
 
+/* How a trial ends: see store_trial_finish. */
+struct store_end {
+    enum trial_state state;
+    const double *values;
+    size_t n_values;
+};
+
+/* What a trial leaves behind at one time. */
+struct store_write {
+    const struct trial_param *params;
+    size_t n_params;
+    const struct trial_step *steps;
+    size_t n_steps;
+    const struct trial_attr *system_attrs, *user_attrs;
+    size_t n_system_attrs, n_user_attrs;
+    const struct store_end *end; /* NULL: it goes on */
+};
+
+/* The same as store_trial_params, _steps, _attrs and _finish one after the other, until one fails;
+ * but one call of a server, where there is one, instead of many. */
+int store_trial_write(struct store *s, int64_t trial, const struct store_write *w, struct err *err);
+
 /* Sets a trial's state as Optuna's storages do: WAITING -> RUNNING starts it now and is a claim
  * that one caller alone wins; RUNNING of a trial that does not wait changes nothing (*changed =
  * false); a final state is store_trial_finish; WAITING puts a running trial back into the queue,

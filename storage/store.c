@@ -352,15 +352,37 @@ int store_trial_attrs(struct store *s, int64_t trial, enum attr_kind kind,
     return rc < 0 ? rc : s->ops->trial_attrs(s, trial, kind, attrs, n, err);
 }
 
+static int check_end(enum trial_state state, const double *values, size_t n, struct err *err)
+{
+    if (!trial_state_finished(state))
+        return err_set(err, ERR_INVALID, "a trial cannot end as %s", trial_state_name(state));
+    return check_values(state, values, n, err);
+}
+
 int store_trial_finish(struct store *s, int64_t trial, enum trial_state state, const double *values,
                        size_t n_values, struct err *err)
 {
     int rc = check_write(s, err);
-    if (rc == 0 && !trial_state_finished(state))
-        rc = err_set(err, ERR_INVALID, "a trial cannot end as %s", trial_state_name(state));
     if (rc == 0)
-        rc = check_values(state, values, n_values, err);
+        rc = check_end(state, values, n_values, err);
     return rc < 0 ? rc : s->ops->trial_finish(s, trial, state, values, n_values, err);
+}
+
+int store_trial_write(struct store *s, int64_t trial, const struct store_write *w, struct err *err)
+{
+    int rc = check_write(s, err);
+    if (rc == 0)
+        rc = check_params(w->params, w->n_params, err);
+    if (rc == 0)
+        rc = check_attrs(w->system_attrs, w->n_system_attrs, err);
+    if (rc == 0)
+        rc = check_attrs(w->user_attrs, w->n_user_attrs, err);
+    if (rc == 0 && w->end != NULL)
+        rc = check_end(w->end->state, w->end->values, w->end->n_values, err);
+    if (rc < 0)
+        return rc;
+    return s->ops->trial_write != NULL ? s->ops->trial_write(s, trial, w, err)
+                                       : backend_write_parts(s, trial, w, err);
 }
 
 int store_trial_state(struct store *s, int64_t trial, enum trial_state state, const double *values,

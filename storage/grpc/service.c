@@ -10,6 +10,7 @@
 /* A request on its way. */
 struct call {
     struct store *store;
+    bool keep;           /* values that are there stay */
     const void *request; /* unpacked */
     struct pool *pool;
     struct buf *reply;
@@ -229,7 +230,8 @@ static int set_step(struct call *c)
 {
     const Optuna__SetTrialIntermediateValueRequest *q = c->request;
     const struct trial_step step = {.step = q->step, .value = q->intermediate_value};
-    return store_trial_steps_set(c->store, q->trial_id, &step, 1, c->err);
+    return c->keep ? store_trial_steps(c->store, q->trial_id, &step, 1, c->err)
+                   : store_trial_steps_set(c->store, q->trial_id, &step, 1, c->err);
 }
 
 static int set_user_attr(struct call *c)
@@ -325,27 +327,55 @@ static int put_answer(struct call *c, int rc, const struct err *err, const struc
     return b.failed || c->reply->failed ? err_set(c->err, ERR_NOMEM, "a reply") : 0;
 }
 
-static int answer_item(struct call *c, const Forkless__BatchItem *item)
+static int answer(struct call *c, enum wire_method m, const void *request, size_t n);
+
+/* Tells in *refused whether it was. */
+static int answer_item(struct call *c, const Forkless__BatchItem *item, bool *refused)
 {
     AUTO(buf_free) struct buf reply = BUF_INIT;
     struct err err = {0};
+    struct call of_item = {.store = c->store, .keep = item->keep, .reply = &reply, .err = &err};
     if (item->method < 0 || item->method >= WIRE_BATCH)
         return err_set(c->err, ERR_INVALID, "a batch with a method %d", item->method);
-    int rc = service_answer(c->store, (enum wire_method)item->method, item->request.data,
-                            item->request.len, &reply, &err);
-    if (rc < 0 && !store_refused(rc)) {
+    int rc =
+        answer(&of_item, (enum wire_method)item->method, item->request.data, item->request.len);
+    *refused = store_refused(rc);
+    if (rc < 0 && !*refused) {
         *c->err = err;
         return rc;
     }
     return put_answer(c, rc, &err, &reply);
 }
 
+static int look_for_room(struct call *c, const Forkless__Room *room, bool *found)
+{
+    int64_t counts[TRIAL_STATES], left = room->target;
+    int rc = store_study_counts(c->store, room->study_id, counts, c->err);
+    for (int state = 0; state < TRIAL_STATES && rc == 0; state++) {
+        if (state == TRIAL_RUNNING || (room->states & STORE_STATE_BIT(state)) != 0)
+            left -= counts[state];
+    }
+    *found = rc == 0 && counts[TRIAL_WAITING] == 0 && (room->target < 0 || left > 0);
+    return rc;
+}
+
+static int say_no_room(struct call *c)
+{
+    Forkless__BatchReply r = FORKLESS__BATCH_REPLY__INIT;
+    r.no_room = true;
+    wire_pack(c->reply, &r);
+    return 0;
+}
+
 static int batch(struct call *c)
 {
     const Forkless__BatchRequest *q = c->request;
-    int rc = 0;
-    for (size_t i = 0; i < q->n_items && rc == 0; i++)
-        rc = answer_item(c, q->items[i]);
+    bool refused = false, room = true;
+    int rc = q->room != NULL ? look_for_room(c, q->room, &room) : 0;
+    if (rc == 0 && !room)
+        return say_no_room(c);
+    for (size_t i = 0; i < q->n_items && rc == 0 && !(refused && q->until_refused); i++)
+        rc = answer_item(c, q->items[i], &refused);
     return rc;
 }
 
@@ -372,18 +402,24 @@ static int (*const handlers[WIRE_METHODS])(struct call *c) = {
     [WIRE_BATCH] = batch,
 };
 
+static int answer(struct call *c, enum wire_method m, const void *request, size_t n)
+{
+    AUTO(pool_destroy_p) struct pool *pool = pool_create();
+    if (pool == NULL)
+        return err_set(c->err, ERR_NOMEM, "a request");
+    c->pool = pool;
+    int rc = wire_unpack(&c->request, wire_request(m), pool, request, n, c->err);
+    if (rc == 0)
+        rc = wire_check_texts(wire_request(m), request, n, c->err);
+    if (rc == 0)
+        rc = handlers[m](c);
+    buf_free(&c->scratch);
+    return rc == 0 && c->reply->failed ? err_set(c->err, ERR_NOMEM, "a reply") : rc;
+}
+
 int service_answer(struct store *s, enum wire_method m, const void *request, size_t n,
                    struct buf *reply, struct err *err)
 {
-    AUTO(pool_destroy_p) struct pool *pool = pool_create();
-    struct call c = {.store = s, .pool = pool, .reply = reply, .err = err};
-    if (pool == NULL)
-        return err_set(err, ERR_NOMEM, "a request");
-    int rc = wire_unpack(&c.request, wire_request(m), pool, request, n, err);
-    if (rc == 0)
-        rc = wire_check_texts(wire_request(m), request, n, err);
-    if (rc == 0)
-        rc = handlers[m](&c);
-    buf_free(&c.scratch);
-    return rc == 0 && reply->failed ? err_set(err, ERR_NOMEM, "a reply") : rc;
+    struct call c = {.store = s, .reply = reply, .err = err};
+    return answer(&c, m, request, n);
 }

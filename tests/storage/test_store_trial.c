@@ -59,6 +59,102 @@ Test(store_trial, rows_are_optunas)
     store_destroy(s);
 }
 
+static const struct trial_step losses[] = {{0, 0.5}, {1, 0.25}};
+static const struct trial_attr user_attr = {"note", "\"n\""}, system_attr = {"rung", "1"};
+static const double a_half = 0.5;
+static const struct store_end good_end = {
+    .state = TRIAL_COMPLETE, .values = &a_half, .n_values = 1};
+
+/* All that a trial leaves, with its end. */
+static struct store_write whole(const struct trial_param *p)
+{
+    return (struct store_write){.params = p,
+                                .n_params = 1,
+                                .steps = losses,
+                                .n_steps = ARRAY_LEN(losses),
+                                .system_attrs = &system_attr,
+                                .n_system_attrs = 1,
+                                .user_attrs = &user_attr,
+                                .n_user_attrs = 1,
+                                .end = &good_end};
+}
+
+static int take_loss(void *ctx, const struct trial *t)
+{
+    *(double *)ctx = t->n_steps > 0 ? t->steps[0].value : NAN;
+    return 0;
+}
+
+static int expect_whole(void *ctx, const struct trial *t)
+{
+    (void)ctx;
+    cr_expect_eq(t->state, TRIAL_COMPLETE);
+    cr_assert_eq(t->n_params, 1);
+    cr_expect_eq(t->params[0].value, 0.001);
+    cr_assert_eq(t->n_steps, 2);
+    cr_expect_eq(t->steps[1].value, 0.25);
+    cr_assert_eq(t->n_values, 1);
+    cr_expect_eq(t->values[0], 0.5);
+    int found = 0;
+    for (size_t i = 0; i < t->n_user_attrs; i++)
+        found += strcmp(t->user_attrs[i].key, "note") == 0;
+    for (size_t i = 0; i < t->n_system_attrs; i++)
+        found += strcmp(t->system_attrs[i].key, "rung") == 0;
+    cr_expect_eq(found, 2);
+    return 0;
+}
+
+Test(store_trial, all_that_it_leaves_is_written_at_once)
+{
+    struct store *s = must_open(fresh_path());
+    int64_t a = must_study(s, "a");
+    const struct trial_param p = {"lr", &lr, 0.001};
+    const struct store_write w = whole(&p), nothing = {0};
+    struct store_claim c = must_claim(s, a, -1, CLAIM_NEW);
+    MUST(store_trial_write(s, c.id, &nothing, &err));
+    MUST(store_trial_write(s, c.id, &w, &err));
+    MUST(store_trial_get(s, c.id, WANT_ALL, expect_whole, NULL, &err));
+    REFUSED(ERR_FINISHED, store_trial_write(s, c.id, &w, &err));
+    REFUSED(ERR_NOTFOUND, store_trial_write(s, c.id + 1000, &w, &err));
+    (void)must_claim(s, a, 1, CLAIM_FULL);
+    store_destroy(s);
+}
+
+/* A trial that lacks something has not succeeded. */
+Test(store_trial, an_end_is_not_written_when_what_comes_before_it_is_refused)
+{
+    struct store *s = must_open(fresh_path());
+    int64_t a = must_study(s, "a");
+    const struct dist choice = {.kind = DIST_INT, .low = 0, .high = 3, .step = 1};
+    const struct trial_param p = {"lr", &lr, 0.001}, other = {"lr", &choice, 1};
+    struct store_claim c = must_claim(s, a, -1, CLAIM_NEW);
+    struct store_claim d = must_claim(s, a, -1, CLAIM_NEW);
+    const struct store_write good = whole(&p), bad = whole(&other);
+    struct trial_head head;
+    MUST(store_trial_write(s, c.id, &good, &err));
+    REFUSED(ERR_CONFLICT, store_trial_write(s, d.id, &bad, &err));
+    MUST(store_trial_look(s, d.id, &head, &err));
+    cr_expect_eq(head.state, TRIAL_RUNNING);
+    MUST(store_trial_write(s, d.id, &good, &err));
+    store_destroy(s);
+}
+
+Test(store_trial, a_step_that_was_written_keeps_its_value)
+{
+    struct store *s = must_open(fresh_path());
+    int64_t a = must_study(s, "a");
+    struct store_claim c = must_claim(s, a, -1, CLAIM_NEW);
+    const struct trial_step again[] = {{0, 7}, {0, 8}};
+    const struct store_write first = {.steps = losses, .n_steps = 1};
+    const struct store_write second = {.steps = again, .n_steps = 2};
+    double loss = 0;
+    MUST(store_trial_write(s, c.id, &first, &err));
+    MUST(store_trial_write(s, c.id, &second, &err));
+    MUST(store_trial_get(s, c.id, WANT_STEPS, take_loss, &loss, &err));
+    cr_expect_eq(loss, 0.5);
+    store_destroy(s);
+}
+
 Test(store_trial, infinite_objectives_are_types)
 {
     const char *path = fresh_path();

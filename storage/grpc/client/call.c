@@ -151,10 +151,24 @@ static int run(struct store_grpc *g, struct rpc *calls, size_t n, uint32_t flags
 
 /* ---- several as one, where the server is ours ---- */
 
-static int pack_batch(struct rpc *batch, const struct rpc *calls, size_t n, struct pool *pool,
-                      struct err *err)
+/* How calls become one. */
+struct terms {
+    bool in_order;
+    const struct rpc_room *room; /* NULL: at any rate */
+};
+
+static int pack_batch(struct rpc *batch, const struct rpc *calls, size_t n,
+                      const struct terms *terms, struct pool *pool, struct err *err)
 {
     Forkless__BatchRequest q = FORKLESS__BATCH_REQUEST__INIT;
+    Forkless__Room room = FORKLESS__ROOM__INIT;
+    q.until_refused = terms->in_order;
+    if (terms->room != NULL) {
+        room.study_id = terms->room->study;
+        room.target = terms->room->target;
+        room.states = terms->room->states;
+        q.room = &room;
+    }
     Forkless__BatchItem *items = pool_alloc(pool, n * sizeof(*items));
     q.items = pool_alloc(pool, n * sizeof(Forkless__BatchItem *));
     if (items == NULL || q.items == NULL)
@@ -163,6 +177,7 @@ static int pack_batch(struct rpc *batch, const struct rpc *calls, size_t n, stru
         Forkless__BatchItem *item = &items[q.n_items];
         forkless__batch_item__init(item);
         item->method = (int32_t)calls[q.n_items].method;
+        item->keep = calls[q.n_items].keep;
         item->request.data = (uint8_t *)buf_str(&calls[q.n_items].request);
         item->request.len = calls[q.n_items].request.len;
         q.items[q.n_items] = item;
@@ -182,36 +197,40 @@ static void take_answer(const struct store_grpc *g, struct rpc *c, const Forkles
     c->reply = grpc_slice_from_copied_buffer((const char *)a->reply.data, a->reply.len);
 }
 
+/* Those behind one that was refused have no answer, where they were to be made in order. Returns 1
+ * when there was no room for them. */
 static int take_answers(struct store_grpc *g, struct rpc *calls, size_t n, const struct rpc *batch,
                         struct pool *pool, struct err *err)
 {
     Forkless__BatchReply *r = NULL;
     int rc = wire_unpack(&r, &forkless__batch_reply__descriptor, pool,
                          GRPC_SLICE_START_PTR(batch->reply), GRPC_SLICE_LENGTH(batch->reply), err);
-    if (rc == 0 && r->n_answers != n)
-        rc = err_set(err, ERR_CORRUPT, "%s: %zu answers to %zu calls", g->target, r->n_answers, n);
-    for (size_t i = 0; i < n && rc == 0; i++)
+    if (rc < 0)
+        return rc;
+    if (r->no_room)
+        return 1;
+    for (size_t i = 0; i < n && i < r->n_answers; i++)
         take_answer(g, &calls[i], r->answers[i]);
-    return rc;
+    if (r->n_answers != n &&
+        (r->n_answers == 0 || r->n_answers > n || calls[r->n_answers - 1].rc == 0))
+        return err_set(err, ERR_CORRUPT, "%s: %zu answers to %zu calls", g->target, r->n_answers,
+                       n);
+    return 0;
 }
 
-/* Makes the calls as one. On an error none has an answer: all were undone, or nobody knows. */
-static int run_as_one(struct store_grpc *g, struct rpc *calls, size_t n, struct err *err)
+/* Makes the calls as one. On an error none has an answer: all were undone, or nobody knows. Returns
+ * 1 when there was no room for them. */
+static int run_as_one(struct store_grpc *g, struct rpc *calls, size_t n, const struct terms *terms,
+                      struct err *err)
 {
     AUTO(pool_destroy_p) struct pool *pool = pool_create();
     AUTO(rpc_free) struct rpc batch = {.reply = grpc_empty_slice()};
     int rc = pool == NULL ? err_set(err, ERR_NOMEM, "%zu calls", n)
-                          : pack_batch(&batch, calls, n, pool, err);
+                          : pack_batch(&batch, calls, n, terms, pool, err);
     if (rc == 0)
         rc = run(g, &batch, 1, 0, g->timeout_ms, err);
+    g->plain = g->plain || rc == -ERR_UNSUPPORTED;
     return rc == 0 ? take_answers(g, calls, n, &batch, pool, err) : rc;
-}
-
-typedef int run_fn(struct store_grpc *g, struct rpc *calls, size_t n, struct err *err);
-
-static int at_once(struct store_grpc *g, struct rpc *calls, size_t n, struct err *err)
-{
-    return run(g, calls, n, 0, g->timeout_ms, err);
 }
 
 static int one_by_one(struct store_grpc *g, struct rpc *calls, size_t n, struct err *err)
@@ -222,18 +241,22 @@ static int one_by_one(struct store_grpc *g, struct rpc *calls, size_t n, struct 
     return rc;
 }
 
+static int singly(struct store_grpc *g, struct rpc *calls, size_t n, bool in_order, struct err *err)
+{
+    return in_order ? one_by_one(g, calls, n, err) : run(g, calls, n, 0, g->timeout_ms, err);
+}
+
 /* As one; singly where that cannot be, or where one call spoils it for the others. */
-static int make(struct store_grpc *g, struct rpc *calls, size_t n, run_fn *singly, struct err *err)
+static int make(struct store_grpc *g, struct rpc *calls, size_t n, bool in_order, struct err *err)
 {
     struct err why = {0};
     if (n <= 1 || g->plain)
-        return singly(g, calls, n, err);
-    int rc = run_as_one(g, calls, n, &why);
+        return singly(g, calls, n, in_order, err);
+    int rc = run_as_one(g, calls, n, &(struct terms){.in_order = in_order}, &why);
     if (rc == 0)
         return first_error(calls, n, err);
-    g->plain = rc == -ERR_UNSUPPORTED;
     if (rc != -ERR_UNAVAILABLE)
-        return singly(g, calls, n, err);
+        return singly(g, calls, n, in_order, err);
     for (size_t i = 0; i < n; i++) {
         calls[i].rc = rc;
         calls[i].err = why;
@@ -243,12 +266,27 @@ static int make(struct store_grpc *g, struct rpc *calls, size_t n, run_fn *singl
 
 int rpc_all(struct store_grpc *g, struct rpc *calls, size_t n, struct err *err)
 {
-    return make(g, calls, n, at_once, err);
+    return make(g, calls, n, false, err);
 }
 
 int rpc_in_order(struct store_grpc *g, struct rpc *calls, size_t n, struct err *err)
 {
-    return make(g, calls, n, one_by_one, err);
+    return make(g, calls, n, true, err);
+}
+
+int rpc_as_one(struct store_grpc *g, struct rpc *calls, size_t n, const struct rpc_room *room,
+               struct err *err)
+{
+    if (g->plain)
+        return err_set(err, ERR_UNSUPPORTED, "%s takes one call at a time", g->target);
+    int rc = run_as_one(g, calls, n, &(struct terms){.in_order = true, .room = room}, err);
+    return rc == 0 ? first_error(calls, n, err) : rc;
+}
+
+int rpc_reply(const struct rpc *c, struct pool *pool, void *reply, struct err *err)
+{
+    return wire_unpack(reply, wire_reply(c->method), pool, GRPC_SLICE_START_PTR(c->reply),
+                       GRPC_SLICE_LENGTH(c->reply), err);
 }
 
 int rpc_one(struct store_grpc *g, enum wire_method m, const void *message, struct pool *pool,
@@ -257,10 +295,7 @@ int rpc_one(struct store_grpc *g, enum wire_method m, const void *message, struc
     AUTO(rpc_free) struct rpc c;
     rpc_init(&c, m, message);
     int rc = rpc_all(g, &c, 1, err);
-    if (rc < 0 || reply == NULL)
-        return rc;
-    return wire_unpack(reply, wire_reply(m), pool, GRPC_SLICE_START_PTR(c.reply),
-                       GRPC_SLICE_LENGTH(c.reply), err);
+    return rc < 0 || reply == NULL ? rc : rpc_reply(&c, pool, reply, err);
 }
 
 /* Any answer will do: that of a study without a name, which hardly anybody has. */

@@ -23,7 +23,7 @@ static int64_t count_done(const struct mirror *m, unsigned states)
 }
 
 /* How many more trials may run; negative: one was too many. */
-static int64_t room(const struct mirror *m, const struct store_claim_opts *opts)
+static int64_t places(const struct mirror *m, const struct store_claim_opts *opts)
 {
     return opts->target < 0
                ? INT64_MAX
@@ -129,7 +129,7 @@ static int judge(struct store_grpc *g, struct mirror *m, const struct store_clai
         *out = (struct store_claim){.kind = CLAIM_LATER, .due_us = soon_us(g)};
         return 0;
     }
-    if (room(m, opts) < 0)
+    if (places(m, opts) < 0)
         return withdraw(g, m, trial, out, err);
     return keep(g, k, kind, out, err);
 }
@@ -195,9 +195,9 @@ static int verify_doubt(struct store_grpc *g, struct mirror *m, const struct sto
 }
 
 /* A new trial with its owner, and a look at the study, in one call. Nobody's trial has no name
- * either: there is nobody who would claim again. */
+ * either: there is nobody who would claim again. Returns 1 when there was no room. */
 static int claim_new(struct store_grpc *g, struct mirror *m, const struct store_claim_opts *opts,
-                     struct store_claim *out, struct err *err)
+                     const struct rpc_room *room, struct store_claim *out, struct err *err)
 {
     AUTO(buf_free) struct buf name = BUF_INIT;
     AUTO(buf_free) struct buf owner = BUF_INIT;
@@ -218,14 +218,30 @@ static int claim_new(struct store_grpc *g, struct mirror *m, const struct store_
                             .n_system_attrs = opts->owner != NULL ? 2 : 0};
     rc = client_create_init(&c, m->study, &t, err);
     if (rc == 0)
-        rc = mirror_refresh_after(g, m, &c, err);
+        rc = mirror_refresh_after(g, m, &c, room, err);
     if (rc == 0)
         rc = client_created(&c, &id, err);
     if (rc == 0)
         rc = judge(g, m, opts, id, CLAIM_NEW, out, err);
-    if (rc == 0)
+    if (rc == 0 || rc == 1 || rc == -ERR_UNSUPPORTED)
         settle(m);
     return rc;
+}
+
+/* Without a look at the study before, where the server can tell whether there is room for a new
+ * trial. Returns 1 when the study has to be looked at. */
+static int claim_at_once(struct store_grpc *g, struct mirror *m,
+                         const struct store_claim_opts *opts, struct store_claim *out,
+                         struct err *err)
+{
+    const struct rpc_room room = {
+        .study = m->study, .target = opts->target, .states = opts->target_states};
+    if (g->plain || m->doubt != NULL || !m->loaded)
+        return 1;
+    int rc = opts->owner != NULL ? run_note(g, m, err) : 0;
+    if (rc == 0)
+        rc = claim_new(g, m, opts, &room, out, err);
+    return rc == -ERR_UNSUPPORTED ? 1 : rc;
 }
 
 static int claim(struct store_grpc *g, struct mirror *m, const struct store_claim_opts *opts,
@@ -240,7 +256,7 @@ static int claim(struct store_grpc *g, struct mirror *m, const struct store_clai
     if (rc == 0)
         settle(m);
     while (rc == 0) {
-        int64_t free_places = room(m, opts);
+        int64_t free_places = places(m, opts);
         struct queue queue = look_queue(m, clock_utc_us());
         if (free_places <= 0) {
             bool full = count_done(m, opts->target_states) >= opts->target;
@@ -252,7 +268,7 @@ static int claim(struct store_grpc *g, struct mirror *m, const struct store_clai
             return 0;
         }
         if (queue.due == NULL)
-            return claim_new(g, m, opts, out, err);
+            return claim_new(g, m, opts, NULL, out, err);
         rc = claim_queued(g, m, opts, queue.due->id, out, err);
         if (rc != 1)
             return rc;
@@ -265,8 +281,9 @@ int grpc_trial_claim(struct store *s, int64_t study, const struct store_claim_op
                      struct store_claim *out, struct err *err)
 {
     struct mirror *m = mirror_of(SELF(s), study);
-    return m == NULL ? err_set(err, ERR_NOMEM, "a study's trials")
-                     : claim(SELF(s), m, opts, out, err);
+    int rc = m == NULL ? err_set(err, ERR_NOMEM, "a study's trials")
+                       : claim_at_once(SELF(s), m, opts, out, err);
+    return rc == 1 ? claim(SELF(s), m, opts, out, err) : rc;
 }
 
 /* ---- a failed trial, queued again ---- */

@@ -85,6 +85,7 @@ struct store_grpc {
 struct rpc {
     enum wire_method method;
     struct buf request;
+    bool keep;        /* of an intermediate value, in rpc_as_one: one that is there stays */
     grpc_slice reply; /* when rc is 0 */
     int rc;
     struct err err;
@@ -99,6 +100,19 @@ void rpc_free(struct rpc *c);
 int rpc_all(struct store_grpc *g, struct rpc *calls, size_t n, struct err *err);
 /* The same, but one after the other, until one fails. */
 int rpc_in_order(struct store_grpc *g, struct rpc *calls, size_t n, struct err *err);
+/* What a study must have for a new trial: see Room in batch.proto. */
+struct rpc_room {
+    int64_t study, target;
+    unsigned states; /* STORE_STATE_BIT */
+};
+/* The same as one call, or not at all. room: only if the study has it, else 1 is returned; NULL: at
+ * any rate. Errors: the first refusal; ERR_UNSUPPORTED (the server takes
+ * one at a time); what broke the one call: then all are undone, or after ERR_UNAVAILABLE nobody
+ * knows. */
+int rpc_as_one(struct store_grpc *g, struct rpc *calls, size_t n, const struct rpc_room *room,
+               struct err *err);
+/* The reply of a call that was made: a message that lives as long as the pool. */
+int rpc_reply(const struct rpc *c, struct pool *pool, void *reply, struct err *err);
 /* Makes one; *reply (NULL: it is not wanted) lives as long as the pool. */
 int rpc_one(struct store_grpc *g, enum wire_method m, const void *message, struct pool *pool,
             void *reply, struct err *err);
@@ -114,9 +128,10 @@ struct mirror *mirror_with(struct store_grpc *g, int64_t trial);
 struct known *mirror_find(struct mirror *m, int64_t trial);
 /* Brings it up to date. Errors: ERR_NOTFOUND (study). */
 int mirror_refresh(struct store_grpc *g, struct mirror *m, struct err *err);
-/* The same after a call that is made first, whose error it returns too. */
+/* The same after a call that is made first, whose error it returns too. room: nothing is done
+ * without it, and 1 returned, see rpc_as_one; NULL: at any rate. */
 int mirror_refresh_after(struct store_grpc *g, struct mirror *m, struct rpc *first,
-                         struct err *err);
+                         const struct rpc_room *room, struct err *err);
 /* The same, and tells what store_trials_sync tells. */
 int mirror_sync(struct store_grpc *g, struct mirror *m, store_trial_fn *fn, void *ctx,
                 struct err *err);
@@ -138,11 +153,12 @@ struct client_range {
     int64_t study;
     const int64_t *also;
     size_t n_also;
-    int64_t after_id;  /* -1: all */
-    struct rpc *first; /* a call that is made before; NULL: none */
+    int64_t after_id;            /* -1: all */
+    struct rpc *first;           /* a call that is made before; NULL: none */
+    const struct rpc_room *room; /* for both, as in rpc_as_one */
 };
 
-/* Reads trials; fn gets each. Errors: those of `first` too. */
+/* Reads trials; fn gets each. Returns 1 when there was no room. Errors: those of `first` too. */
 int client_trials(struct store_grpc *g, const struct client_range *range, store_trial_fn *fn,
                   void *ctx, struct err *err);
 /* Reads one trial; it lives as long as the pool and *out. */
@@ -155,10 +171,23 @@ const char *client_attr(const struct trial_attr *attrs, size_t n, const char *ke
 int client_create_init(struct rpc *c, int64_t study, const struct trial *t, struct err *err);
 /* The id that the call has answered. */
 int client_created(const struct rpc *c, int64_t *id, struct err *err);
+/* Prepares the call that sets it. */
+void client_state_init(struct rpc *c, int64_t trial, enum trial_state state, const double *values,
+                       size_t n);
 int client_set_state(struct store_grpc *g, int64_t trial, enum trial_state state,
                      const double *values, size_t n, bool *changed, struct err *err);
 /* Takes the owner off a trial, before it goes back into the queue: the protocol deletes nothing. */
 int client_disown(struct store_grpc *g, int64_t trial, struct err *err);
+
+/* Tells that a trial has ended. Returns -ERR_FINISHED. */
+int client_refuse_finished(int64_t trial, enum trial_state state, struct err *err);
+/* The values that end a trial: as many as its study has directions? Errors: ERR_INVALID. */
+int client_check_end(struct store_grpc *g, int64_t trial, const struct store_end *end,
+                     struct err *err);
+/* What the call that was to end a trial has come to: rc, or better when an earlier one, whose
+ * answer was lost, had ended it so. */
+int client_ended(struct store_grpc *g, int64_t trial, const struct store_end *end, int rc,
+                 struct err *err);
 
 /* ---- the operations, by file ---- */
 
@@ -188,6 +217,7 @@ int grpc_trial_steps(struct store *s, int64_t trial, const struct trial_step *st
                      bool replace, struct err *err);
 int grpc_trial_attrs(struct store *s, int64_t trial, enum attr_kind kind,
                      const struct trial_attr *attrs, size_t n, struct err *err);
+int grpc_trial_write(struct store *s, int64_t trial, const struct store_write *w, struct err *err);
 int grpc_trial_finish(struct store *s, int64_t trial, enum trial_state state, const double *values,
                       size_t n_values, struct err *err);
 int grpc_trial_state(struct store *s, int64_t trial, enum trial_state state, bool *changed,

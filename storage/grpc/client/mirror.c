@@ -190,10 +190,11 @@ static bool has_ended(const struct mirror *m, int64_t trial)
 
 struct refresh {
     struct mirror *m;
-    struct rpc *first;    /* what is done before; NULL: nothing */
-    struct newest before; /* as it was known */
-    bool seen;            /* it is still there */
-    store_trial_fn *tell; /* NULL: nobody listens */
+    struct rpc *first;           /* what is done before; NULL: nothing */
+    const struct rpc_room *room; /* for both; NULL: at any rate */
+    struct newest before;        /* as it was known */
+    bool seen;                   /* it is still there */
+    store_trial_fn *tell;        /* NULL: nobody listens */
     void *ctx;
     bool again;   /* the study is not the one that was known */
     bool learned; /* something of the reply was taken in */
@@ -282,9 +283,11 @@ static int ask(struct store_grpc *g, struct refresh *r)
                                        .also = also,
                                        .n_also = n,
                                        .after_id = all ? -1 : m->newest.id,
-                                       .first = r->first};
+                                       .first = r->first,
+                                       .room = r->room};
     int rc = client_trials(g, &range, on_trial, r, r->err);
     r->first = NULL; /* done, once */
+    r->room = NULL;
     r->again = r->again || (rc == 0 && !r->seen);
     for (size_t i = 0; i < m->n_open && rc == 0; i++)
         r->again = r->again || !m->open[i].seen;
@@ -314,9 +317,10 @@ int mirror_refresh(struct store_grpc *g, struct mirror *m, struct err *err)
     return refresh(g, &r);
 }
 
-int mirror_refresh_after(struct store_grpc *g, struct mirror *m, struct rpc *first, struct err *err)
+int mirror_refresh_after(struct store_grpc *g, struct mirror *m, struct rpc *first,
+                         const struct rpc_room *room, struct err *err)
 {
-    struct refresh r = {.m = m, .first = first, .err = err};
+    struct refresh r = {.m = m, .first = first, .room = room, .err = err};
     return refresh(g, &r);
 }
 

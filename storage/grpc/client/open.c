@@ -109,6 +109,7 @@ static const struct store_ops ops = {
     .trial_steps = grpc_trial_steps,
     .trial_attrs = grpc_trial_attrs,
     .trial_finish = grpc_trial_finish,
+    .trial_write = grpc_trial_write,
     .trial_state = grpc_trial_state,
     .trial_retry = grpc_trial_retry,
     .heartbeat = grpc_heartbeat,

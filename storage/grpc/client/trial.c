@@ -71,7 +71,8 @@ int client_trials(struct store_grpc *g, const struct client_range *range, store_
     if (range->first != NULL)
         calls[n++] = *range->first;
     rpc_init(&calls[n], WIRE_GET_TRIALS, &q);
-    int rc = rpc_in_order(g, calls, n + 1, err);
+    int rc = range->room != NULL ? rpc_as_one(g, calls, n + 1, range->room, err)
+                                 : rpc_in_order(g, calls, n + 1, err);
     if (range->first != NULL)
         *range->first = calls[0];
     if (rc == 0)
@@ -284,7 +285,7 @@ static int create_and_look(struct store_grpc *g, struct mirror *m, const struct 
     AUTO(rpc_free) struct rpc c;
     int rc = client_create_init(&c, m->study, t, err);
     if (rc == 0)
-        rc = mirror_refresh_after(g, m, &c, err);
+        rc = mirror_refresh_after(g, m, &c, NULL, err);
     return rc < 0 ? rc : client_created(&c, id, err);
 }
 
@@ -316,142 +317,27 @@ int grpc_trial_create(struct store *s, int64_t study, const struct trial *tmpl, 
     return rc;
 }
 
-int grpc_trial_params(struct store *s, int64_t trial, const struct trial_param *params, size_t n,
-                      struct err *err)
+void client_state_init(struct rpc *c, int64_t trial, enum trial_state state, const double *values,
+                       size_t n)
 {
-    AUTO(buf_free) struct buf json = BUF_INIT;
-    AUTO_FREE struct rpc *calls = calloc(n + 1, sizeof(*calls));
-    if (calls == NULL)
-        return err_set(err, ERR_NOMEM, "parameters");
-    for (size_t i = 0; i < n; i++) {
-        Optuna__SetTrialParameterRequest q = OPTUNA__SET_TRIAL_PARAMETER_REQUEST__INIT;
-        buf_clear(&json);
-        dist_put_json(&json, params[i].dist);
-        q.trial_id = trial;
-        q.param_name = (char *)params[i].name;
-        q.param_value_internal = params[i].value;
-        q.distribution = (char *)buf_str(&json);
-        rpc_init(&calls[i], WIRE_SET_TRIAL_PARAMETER, &q);
-    }
-    int rc = rpc_all(SELF(s), calls, n, err);
-    for (size_t i = 0; i < n; i++)
-        rpc_free(&calls[i]);
-    return rc;
-}
-
-static bool has_step(const struct trial_step *steps, size_t n, int64_t step)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (steps[i].step == step)
-            return true;
-    }
-    return false;
-}
-
-/* Each step once: of several values the first when those that are there shall stay, else the last.
- */
-static size_t pick_steps(const struct trial_step *steps, size_t n, const struct trial *there,
-                         struct trial_step *out)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < n; i++) {
-        bool skip = there != NULL ? has_step(there->steps, there->n_steps, steps[i].step) ||
-                                        has_step(steps, i, steps[i].step)
-                                  : has_step(steps + i + 1, n - i - 1, steps[i].step);
-        if (!skip)
-            out[kept++] = steps[i];
-    }
-    return kept;
-}
-
-static int set_steps(struct store_grpc *g, int64_t trial, const struct trial_step *steps, size_t n,
-                     struct err *err)
-{
-    AUTO_FREE struct rpc *calls = calloc(n + 1, sizeof(*calls));
-    if (calls == NULL)
-        return err_set(err, ERR_NOMEM, "intermediate values");
-    for (size_t i = 0; i < n; i++) {
-        Optuna__SetTrialIntermediateValueRequest q =
-            OPTUNA__SET_TRIAL_INTERMEDIATE_VALUE_REQUEST__INIT;
-        q.trial_id = trial;
-        q.step = steps[i].step;
-        q.intermediate_value = steps[i].value;
-        rpc_init(&calls[i], WIRE_SET_TRIAL_INTERMEDIATE_VALUE, &q);
-    }
-    int rc = rpc_all(g, calls, n, err);
-    for (size_t i = 0; i < n; i++)
-        rpc_free(&calls[i]);
-    return rc;
-}
-
-static int finished(int64_t trial, enum trial_state state, struct err *err)
-{
-    return err_set(err, ERR_FINISHED, "trial id %lld is already %s and cannot change",
-                   (long long)trial, trial_state_name(state));
-}
-
-/* The protocol replaces what is there: so look first. */
-int grpc_trial_steps(struct store *s, int64_t trial, const struct trial_step *steps, size_t n,
-                     bool replace, struct err *err)
-{
-    AUTO(pool_destroy_p) struct pool *pool = pool_create();
-    AUTO(wire_trial_free) struct wire_trial t = {0};
-    struct trial_step *wanted = pool != NULL ? pool_alloc(pool, (n + 1) * sizeof(*wanted)) : NULL;
-    if (wanted == NULL)
-        return err_set(err, ERR_NOMEM, "intermediate values");
-    int rc = replace ? 0 : client_trial(SELF(s), trial, pool, &t, err);
-    if (rc == 0 && !replace && trial_state_finished(t.trial.state))
-        rc = finished(trial, t.trial.state, err);
-    if (rc < 0)
-        return rc;
-    return set_steps(SELF(s), trial, wanted,
-                     pick_steps(steps, n, replace ? NULL : &t.trial, wanted), err);
-}
-
-static bool has_key(const struct trial_attr *attrs, size_t n, const char *key)
-{
-    return client_attr(attrs, n, key) != NULL;
-}
-
-int grpc_trial_attrs(struct store *s, int64_t trial, enum attr_kind kind,
-                     const struct trial_attr *attrs, size_t n, struct err *err)
-{
-    AUTO_FREE struct rpc *calls = calloc(n + 1, sizeof(*calls));
-    size_t made = 0;
-    if (calls == NULL)
-        return err_set(err, ERR_NOMEM, "attributes");
-    for (size_t i = 0; i < n; i++) {
-        Optuna__SetTrialUserAttributeRequest user = OPTUNA__SET_TRIAL_USER_ATTRIBUTE_REQUEST__INIT;
-        Optuna__SetTrialSystemAttributeRequest system =
-            OPTUNA__SET_TRIAL_SYSTEM_ATTRIBUTE_REQUEST__INIT;
-        if (has_key(attrs + i + 1, n - i - 1, attrs[i].key)) /* the last one stays */
-            continue;
-        user.trial_id = system.trial_id = trial;
-        user.key = system.key = (char *)attrs[i].key;
-        user.value = system.value = (char *)attrs[i].json;
-        if (kind == ATTR_USER)
-            rpc_init(&calls[made++], WIRE_SET_TRIAL_USER_ATTRIBUTE, &user);
-        else
-            rpc_init(&calls[made++], WIRE_SET_TRIAL_SYSTEM_ATTRIBUTE, &system);
-    }
-    int rc = rpc_all(SELF(s), calls, made, err);
-    for (size_t i = 0; i < made; i++)
-        rpc_free(&calls[i]);
-    return rc;
+    Optuna__SetTrialStateValuesRequest q = OPTUNA__SET_TRIAL_STATE_VALUES_REQUEST__INIT;
+    q.trial_id = trial;
+    q.state = (Optuna__TrialState)state; /* the numbers are Optuna's */
+    q.values = (double *)values;
+    q.n_values = n;
+    rpc_init(c, WIRE_SET_TRIAL_STATE_VALUES, &q);
 }
 
 int client_set_state(struct store_grpc *g, int64_t trial, enum trial_state state,
                      const double *values, size_t n, bool *changed, struct err *err)
 {
     AUTO(pool_destroy_p) struct pool *pool = pool_create();
-    Optuna__SetTrialStateValuesRequest q = OPTUNA__SET_TRIAL_STATE_VALUES_REQUEST__INIT;
+    AUTO(rpc_free) struct rpc c;
     Optuna__SetTrialStateValuesReply *r = NULL;
-    q.trial_id = trial;
-    q.state = (Optuna__TrialState)state; /* the numbers are Optuna's */
-    q.values = (double *)values;
-    q.n_values = n;
-    int rc = pool == NULL ? err_set(err, ERR_NOMEM, "a trial")
-                          : rpc_one(g, WIRE_SET_TRIAL_STATE_VALUES, &q, pool, &r, err);
+    client_state_init(&c, trial, state, values, n);
+    int rc = pool == NULL ? err_set(err, ERR_NOMEM, "a trial") : rpc_all(g, &c, 1, err);
+    if (rc == 0)
+        rc = rpc_reply(&c, pool, &r, err);
     if (rc == 0)
         *changed = r->trial_updated != 0;
     return rc;
@@ -477,6 +363,12 @@ static bool take_doubt(struct store_grpc *g, int64_t trial)
     return false;
 }
 
+int client_refuse_finished(int64_t trial, enum trial_state state, struct err *err)
+{
+    return err_set(err, ERR_FINISHED, "trial id %lld is already %s and cannot change",
+                   (long long)trial, trial_state_name(state));
+}
+
 /* An earlier try got no answer: was it that one that ended the trial? */
 static int ended_so(struct store_grpc *g, int64_t trial, enum trial_state state,
                     const double *values, size_t n, struct err *err)
@@ -489,27 +381,41 @@ static int ended_so(struct store_grpc *g, int64_t trial, enum trial_state state,
         return rc;
     bool same = t.trial.state == state && t.trial.n_values == n &&
                 (n == 0 || memcmp(t.trial.values, values, n * sizeof(values[0])) == 0);
-    return same ? 0 : finished(trial, t.trial.state, err);
+    return same ? 0 : client_refuse_finished(trial, t.trial.state, err);
+}
+
+int client_check_end(struct store_grpc *g, int64_t trial, const struct store_end *end,
+                     struct err *err)
+{
+    struct mirror *m = mirror_with(g, trial);
+    return m != NULL ? check_count(g, m, end->state, end->n_values, err) : 0;
+}
+
+int client_ended(struct store_grpc *g, int64_t trial, const struct store_end *end, int rc,
+                 struct err *err)
+{
+    struct mirror *m = mirror_with(g, trial);
+    bool doubt = rc == -ERR_FINISHED && take_doubt(g, trial);
+    if (doubt)
+        rc = ended_so(g, trial, end->state, end->values, end->n_values, err);
+    if (rc == -ERR_UNAVAILABLE)
+        note_doubt(g, trial);
+    if (rc == 0 && m != NULL)
+        mirror_set_state(m, trial, end->state);
+    return rc;
 }
 
 int grpc_trial_finish(struct store *s, int64_t trial, enum trial_state state, const double *values,
                       size_t n_values, struct err *err)
 {
     struct store_grpc *g = SELF(s);
-    struct mirror *m = mirror_with(g, trial);
+    const struct store_end end = {.state = state, .values = values, .n_values = n_values};
     bool changed = false;
-    int rc = m != NULL ? check_count(g, m, state, n_values, err) : 0;
+    int rc = client_check_end(g, trial, &end, err);
     if (rc < 0)
         return rc;
     rc = client_set_state(g, trial, state, values, n_values, &changed, err);
-    bool doubt = rc == -ERR_FINISHED && take_doubt(g, trial);
-    if (doubt)
-        rc = ended_so(g, trial, state, values, n_values, err);
-    if (rc == -ERR_UNAVAILABLE)
-        note_doubt(g, trial);
-    if (rc == 0 && m != NULL)
-        mirror_set_state(m, trial, state);
-    return rc;
+    return client_ended(g, trial, &end, rc, err);
 }
 
 int client_disown(struct store_grpc *g, int64_t trial, struct err *err)

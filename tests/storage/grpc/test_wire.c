@@ -284,6 +284,58 @@ Test(service, a_batch_is_answered_in_order_and_a_refusal_is_one_calls_alone)
     store_destroy(s);
 }
 
+Test(service, a_batch_in_order_ends_with_the_first_refusal)
+{
+    struct store *s = must_open(fresh_path());
+    Forkless__BatchItem *items[3];
+    Forkless__BatchRequest q = FORKLESS__BATCH_REQUEST__INIT;
+    Optuna__CreateNewTrialRequest create = OPTUNA__CREATE_NEW_TRIAL_REQUEST__INIT;
+    int64_t counts[TRIAL_STATES];
+    create.study_id = must_study(s, "a");
+    create.template_trial_is_none = true;
+    q.items = items;
+    q.until_refused = true;
+    put_call(&q, WIRE_CREATE_NEW_TRIAL, &create);
+    put_item(&q, WIRE_SET_TRIAL_PARAMETER, "\xff\xff", 2);
+    put_call(&q, WIRE_CREATE_NEW_TRIAL, &create);
+    const Forkless__BatchReply *r = ask(s, WIRE_BATCH, &q);
+    cr_assert(r != NULL && r->n_answers == 2, "%s", err.msg);
+    cr_expect_eq(r->answers[1]->status, 3);
+    MUST(store_study_counts(s, create.study_id, counts, &err));
+    cr_expect_eq(counts[TRIAL_RUNNING], 1);
+    store_destroy(s);
+}
+
+Test(service, a_batch_that_needs_room_does_nothing_without_it)
+{
+    struct store *s = must_open(fresh_path());
+    Forkless__BatchItem *item;
+    Forkless__BatchRequest q = FORKLESS__BATCH_REQUEST__INIT;
+    Forkless__Room room = FORKLESS__ROOM__INIT;
+    Optuna__CreateNewTrialRequest create = OPTUNA__CREATE_NEW_TRIAL_REQUEST__INIT;
+    create.study_id = room.study_id = must_study(s, "a");
+    create.template_trial_is_none = true;
+    room.states = STORE_STATE_BIT(TRIAL_COMPLETE);
+    room.target = 1;
+    q.items = &item;
+    q.room = &room;
+    put_call(&q, WIRE_CREATE_NEW_TRIAL, &create);
+    const Forkless__BatchReply *r = ask(s, WIRE_BATCH, &q);
+    cr_assert(r != NULL && r->n_answers == 1 && !r->no_room, "%s", err.msg);
+    r = ask(s, WIRE_BATCH, &q);
+    cr_assert(r != NULL && r->n_answers == 0 && r->no_room, "one runs: %s", err.msg);
+    room.target = -1;
+    r = ask(s, WIRE_BATCH, &q);
+    cr_assert(r != NULL && r->n_answers == 1, "%s", err.msg);
+    MUST(store_trial_create(s, room.study_id, &(struct trial){.state = TRIAL_WAITING}, NULL, NULL,
+                            &err));
+    r = ask(s, WIRE_BATCH, &q);
+    cr_assert(r != NULL && r->no_room, "one waits: %s", err.msg);
+    room.study_id = 99;
+    cr_expect_eq(status_of(s, WIRE_BATCH, &q), 5);
+    store_destroy(s);
+}
+
 Test(service, a_text_with_a_nul_in_it_is_refused_whole)
 {
     static const char attr[] = "\x08\1\x12\3a\0b\x1a\0011";       /* trial_id 1, key, value */
