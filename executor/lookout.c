@@ -321,6 +321,7 @@ static void leave(struct lookout *l, int sys)
 {
     (void)pthread_mutex_lock(&l->lock);
     cleanup_close(&l->listener);
+    l->listener = -1;
     l->failed = sys;
     (void)pthread_mutex_unlock(&l->lock);
     judge_last(l);

@@ -240,6 +240,7 @@ Test(guard, a_command_with_a_finding_keeps_its_exit_code)
 {
     cr_expect(eq(int, guard("--json", "2", "fork"), 0));
     cr_expect(sandbox_has("err", "with 3 threads alive"));
+    cr_expect(not(sandbox_has("err", "left processes behind")));
     cr_expect(sandbox_has("out", "loss=0"));
     cr_expect(sandbox_has("out", "\"forks\":1,\"threaded\":1,\"going_on\":1,\"denied\":0"));
 }
