@@ -79,6 +79,9 @@ struct store_ops {
     int (*study_counts)(struct store *s, int64_t study, int64_t counts[static TRIAL_STATES],
                         struct err *err);
 
+    /* Whether id and number may be NULL in the calls that make a trial, when nobody asks for them:
+     * then it may be written as late as the batch's commit. */
+    bool ids_optional;
     int (*trial_create)(struct store *s, int64_t study, const struct trial *tmpl, int64_t *id,
                         int64_t *number, struct err *err);
     int (*trial_claim)(struct store *s, int64_t study, const struct store_claim_opts *opts,

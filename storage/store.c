@@ -291,6 +291,16 @@ int store_study_counts(struct store *s, int64_t study, int64_t counts[static TRI
     return s->ops->study_counts(s, study, counts, err);
 }
 
+/* Both or none. */
+static void ask_for_ids(const struct store *s, int64_t **id, int64_t **number,
+                        int64_t ignored[static 2])
+{
+    if (s->ops->ids_optional && *id == NULL && *number == NULL)
+        return;
+    *id = *id != NULL ? *id : &ignored[0];
+    *number = *number != NULL ? *number : &ignored[1];
+}
+
 int store_trial_create(struct store *s, int64_t study, const struct trial *tmpl, int64_t *id,
                        int64_t *number, struct err *err)
 {
@@ -307,8 +317,8 @@ int store_trial_create(struct store *s, int64_t study, const struct trial *tmpl,
     }
     if (rc < 0)
         return rc;
-    return s->ops->trial_create(s, study, tmpl, id != NULL ? id : &ignored[0],
-                                number != NULL ? number : &ignored[1], err);
+    ask_for_ids(s, &id, &number, ignored);
+    return s->ops->trial_create(s, study, tmpl, id, number, err);
 }
 
 int store_trial_claim(struct store *s, int64_t study, const struct store_claim_opts *opts,
@@ -408,8 +418,8 @@ int store_trial_retry(struct store *s, int64_t trial, const struct store_retry *
     int rc = check_write(s, err);
     if (rc < 0)
         return rc;
-    return s->ops->trial_retry(s, trial, retry, retry_id != NULL ? retry_id : &ignored[0],
-                               retry_number != NULL ? retry_number : &ignored[1], err);
+    ask_for_ids(s, &retry_id, &retry_number, ignored);
+    return s->ops->trial_retry(s, trial, retry, retry_id, retry_number, err);
 }
 
 int store_heartbeat(struct store *s, const int64_t *trials, size_t n, struct err *err)

@@ -22,7 +22,7 @@ static bool add(struct effects *list, const struct effect *e)
 static bool same(const struct effect *a, const struct effect *b)
 {
     return a->kind == b->kind && a->on == b->on && a->id == b->id && a->what == b->what &&
-           a->time_us == b->time_us;
+           a->number == b->number && a->time_us == b->time_us && a->xid == b->xid;
 }
 
 static bool has(const struct effects *list, const struct effect *e)
@@ -64,6 +64,23 @@ void again_forget(struct store_pg *q, const struct effect *e)
 {
     const struct effect copy = *e;
     take_out(&q->doubt, &copy);
+}
+
+static void know(struct effects *list, const struct effect *e, int64_t id, int64_t number)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        if (same(&list->of[i], e)) {
+            list->of[i].id = id;
+            list->of[i].number = number;
+            return;
+        }
+    }
+}
+
+void again_known(struct store_pg *q, const struct effect *e, int64_t id, int64_t number)
+{
+    know(&q->now, e, id, number);
+    know(&q->landed, e, id, number);
 }
 
 void again_land(struct store_pg *q)

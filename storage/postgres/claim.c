@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "storage/lineage.h"
+#include "storage/postgres/add.h"
 #include "storage/postgres/index.h"
 #include "storage/postgres/ops.h"
 #include "storage/postgres/reader.h"
@@ -226,7 +227,9 @@ static int claim(struct store_pg *q, int64_t study, const struct store_claim_opt
 {
     struct trial_index *ix = NULL;
     bool there = false;
-    int rc = index_ready(q, study, &ix, err);
+    int rc = q->n_additions > 0 ? add_land(q, err) : 0; /* one of them may be next */
+    if (rc == 0)
+        rc = index_ready(q, study, &ix, err);
     const struct effect *e;
     while (rc == 0 && !there && (e = again_find(q, EFFECT_CLAIM, study, 0)) != NULL) {
         rc = index_lock(q, study, &ix, NULL, err); /* so that what may have landed has */
@@ -250,26 +253,52 @@ int pg_trial_claim(struct store *s, int64_t study, const struct store_claim_opts
     return rc;
 }
 
-/* The clone comes first: it may be refused, and then nothing must have been written. */
-static int queue_clone(struct store_pg *q, int64_t study, const struct trial *t,
-                       const struct store_retry *retry, struct effect *made, struct err *err)
+/* Now, for whoever asks for its id. */
+static int clone_locked(struct store_pg *q, int64_t study, const struct trial *clone,
+                        struct effect *made, struct err *err)
 {
-    AUTO(lineage_free) struct lineage l = LINEAGE_INIT;
     struct trial_index *ix;
     struct open_trial open;
-    int rc = lineage_clone(&l, t, retry, err);
-    if (rc <= 0)
+    int rc = index_lock(q, study, &ix, &made->id, err);
+    if (rc == 0)
+        rc = trial_insert(q, ix, clone, made->id, &open, err);
+    if (rc < 0)
         return rc;
-    rc = index_lock(q, study, &ix, &made->id, err);
+    made->number = open.number;
+    again_note(q, made);
+    return 0;
+}
+
+/* With the commit, when the server needs the study's lock for a moment only. */
+static int clone_later(struct store_pg *q, int64_t study, const struct trial *clone,
+                       const struct effect *made, struct err *err)
+{
+    struct trial_index *ix;
+    int rc = index_ready(q, study, &ix, err);
     if (rc == 0)
-        rc = trial_insert(q, ix, &l.clone, made->id, &open, err);
-    if (rc == 0)
-        made->number = open.number;
-    return rc;
+        rc = trial_check_params(q, ix, clone->params, clone->n_params, err);
+    return rc == 0 ? add_later(q, study, clone, made, NULL, err) : rc;
+}
+
+/* The clone comes first: it may be refused, and then nothing must have been written. */
+static int queue_clone(struct store_pg *q, int64_t study, const struct trial *t,
+                       const struct store_retry *retry, bool asked, struct effect *made,
+                       struct err *err)
+{
+    AUTO(lineage_free) struct lineage l = LINEAGE_INIT;
+    int rc = lineage_clone(&l, t, retry, err);
+    if (rc < 0)
+        return rc;
+    if (rc == 0) {
+        again_note(q, made);
+        return 0;
+    }
+    return asked || !add_can(&l.clone) ? clone_locked(q, study, &l.clone, made, err)
+                                       : clone_later(q, study, &l.clone, made, err);
 }
 
 static int fail_and_queue(struct store_pg *q, int64_t trial, const struct store_retry *retry,
-                          struct effect *made, struct err *err)
+                          bool asked, struct effect *made, struct err *err)
 {
     const struct trial *t = NULL;
     int64_t study;
@@ -285,12 +314,8 @@ static int fail_and_queue(struct store_pg *q, int64_t trial, const struct store_
     if (rc == 0)
         rc = reader_get(q, trial, WANT_ALL & ~WANT_STEPS, &t, err);
     if (rc == 0)
-        rc = queue_clone(q, study, t, retry, made, err);
-    if (rc == 0)
-        rc = trial_end(q, study, trial, TRIAL_FAIL, NULL, 0, made->time_us, err);
-    if (rc == 0)
-        again_note(q, made);
-    return rc;
+        rc = queue_clone(q, study, t, retry, asked, made, err);
+    return rc < 0 ? rc : trial_end(q, study, trial, TRIAL_FAIL, NULL, 0, made->time_us, err);
 }
 
 int pg_trial_retry(struct store *s, int64_t trial, const struct store_retry *retry,
@@ -302,8 +327,9 @@ int pg_trial_retry(struct store *s, int64_t trial, const struct store_retry *ret
     int rc = tx_enter(q, err);
     if (rc < 0)
         return rc;
-    rc = tx_leave(q, fail_and_queue(q, trial, retry, &made, err), err);
-    if (rc == 0) {
+    bool asked = retry_id != NULL;
+    rc = tx_leave(q, fail_and_queue(q, trial, retry, asked, &made, err), err);
+    if (rc == 0 && asked) {
         *retry_id = made.id;
         *retry_number = made.number;
     }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "storage/postgres/add.h"
 
 #define NEW_ROWS 1000 /* the limit of SQL_INDEX_NEW */
 
@@ -361,7 +362,9 @@ int index_get(struct store_pg *q, int64_t study, struct trial_index **out, struc
     struct trial_index *ix = NULL;
     int64_t last;
     bool now;
-    int rc = get(q, study, &ix, &now, err);
+    int rc = add_now(q, err);
+    if (rc == 0)
+        rc = get(q, study, &ix, &now, err);
     if (rc == 0 && !now && !ix->locked && !ix->fresh)
         rc = refresh(q, ix, &last, err);
     if (rc == 0)
@@ -393,7 +396,9 @@ int index_lock(struct store_pg *q, int64_t study, struct trial_index **out, int6
     struct trial_index *ix = NULL;
     int64_t last;
     bool now;
-    int rc = get(q, study, &ix, &now, err);
+    int rc = add_now(q, err);
+    if (rc == 0)
+        rc = get(q, study, &ix, &now, err);
     if (rc == 0 && ix->locked) {
         rc = next_id != NULL ? draw_id(q, next_id, err) : 0;
         *out = rc == 0 ? ix : *out;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "storage/module.h"
+#include "storage/postgres/add.h"
 #include "storage/postgres/index.h"
 #include "storage/postgres/ops.h"
 #include "storage/postgres/reader.h"
@@ -16,6 +17,7 @@ static void pg_destroy(struct store *s)
     conn_drop(q);
     index_free(q);
     again_free(q);
+    add_free(q);
     reader_destroy(q->reader);
     free(q->waits);
     free(q->checked);
@@ -41,6 +43,7 @@ static const struct store_ops ops = {
     .study_attr_get = pg_study_attr_get,
     .study_attrs_each = pg_study_attrs_each,
     .study_counts = pg_study_counts,
+    .ids_optional = true,
     .trial_create = pg_trial_create,
     .trial_claim = pg_trial_claim,
     .trial_params = pg_trial_params,

@@ -16,6 +16,7 @@
 struct trial_index;
 struct open_trial;
 struct reader;
+struct addition;
 
 /* A statement on its way: where its result goes. */
 struct pg_wait {
@@ -67,9 +68,17 @@ struct store_pg {
     size_t n_checked, cap_checked;
     bool no_guards;        /* one was wrong: look at each trial, until the next commit */
     bool study_locked;     /* the open transaction holds a study's lock */
+    bool ending;           /* the batch is being committed */
+    bool unflushed;        /* what was committed in it may not have reached the disk */
+    int64_t xid;           /* the open transaction's, once it was asked for; 0 = not yet */
     struct effects now;    /* of the open transaction */
     struct effects landed; /* of those that were committed in the batch that is open */
     struct effects doubt;  /* of those whose commit was lost */
+
+    /* add.c */
+    struct addition *additions; /* trials that wait for the commit, owned */
+    size_t n_additions, cap_additions;
+    int64_t n_created; /* so far */
 
     /* migrate.c */
     bool results_ready; /* the results tables are there, in our version: were they to go, that is
@@ -188,7 +197,13 @@ void tx_done(struct store_pg *q, int64_t trial);
 /* Queues the study's lock, which is held until the commit; *out has a row when there is the study.
  */
 int tx_lock_study(struct store_pg *q, int64_t study, PGresult **out, struct err *err);
-/* Queues the commit of what is open. */
+/* The id of the transaction that is open, by which its fate can be told later. One round trip, the
+ * first time. */
+int tx_id(struct store_pg *q, int64_t *xid, struct err *err);
+/* Whether a transaction has committed. Errors: ERR_BUSY, while it may yet do so. */
+int tx_landed(struct store_pg *q, int64_t xid, bool *landed, struct err *err);
+/* Queues the commit of what is open, and of what waits in the list of add.c. In the middle of a
+ * batch it need not reach the disk. */
 int tx_queue_commit(struct store_pg *q, struct err *err);
 /* Makes the round trip with it, unless rc is an error: then, and when the round fails, it is rolled
  * back. Returns rc or the round's error. */
@@ -210,9 +225,12 @@ struct effect {
     int64_t on;      /* CREATE, CLAIM: the study; END, RETRY: the trial */
     int64_t id;      /* STUDY: of the study; CREATE, RETRY: of the new trial; CLAIM: of the one that
                       * waited; -1 = none */
-    int64_t number;  /* of that trial */
+    int64_t number;  /* of that trial; while it has no id yet, a number that no other has */
     int64_t time_us; /* CLAIM: its start; END, RETRY: the trial's end, as we wrote them */
     uint64_t what;   /* STUDY, CREATE: hash of what was asked for */
+    int64_t xid;     /* CREATE without an id: the transaction; 0: it is known by its start */
+    int64_t after, place; /* CREATE without an id: of those of the study with a larger one
+                           * that came of the transaction it is this one */
 };
 
 /* Notes what the open transaction does, or has found done. Running out of memory only means that a
@@ -223,6 +241,8 @@ void again_note(struct store_pg *q, const struct effect *e);
  * next again_ call. */
 const struct effect *again_find(const struct store_pg *q, enum effect_kind kind, int64_t on,
                                 uint64_t what);
+/* The trial that it made has this id and number. */
+void again_known(struct store_pg *q, const struct effect *e, int64_t id, int64_t number);
 /* It landed, and its caller will not hear of it. */
 void again_keep(struct store_pg *q, const struct effect *e);
 /* It did not land. */
@@ -266,6 +286,9 @@ static inline bool id_fits(int64_t id)
 int study_check(struct store_pg *q, int64_t study, struct err *err);
 int no_study(int64_t study, struct err *err);
 int no_trial(int64_t trial, struct err *err);
+/* Whether the parameters may stand beside the study's; nothing is written. Errors: ERR_CONFLICT. */
+int trial_check_params(struct store_pg *q, struct trial_index *ix, const struct trial_param *params,
+                       size_t n, struct err *err);
 /* Inserts a trial of the locked study as tmpl says, or a RUNNING one, with this id; as_it_is: with
  * tmpl's number and times too. Errors: ERR_CONFLICT, ERR_INVALID, before any write. */
 int trial_write(struct store_pg *q, struct trial_index *ix, const struct trial *tmpl, int64_t id,

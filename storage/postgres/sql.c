@@ -43,6 +43,11 @@ static const char *const texts[SQL_COUNT] = {
     /* something in the log: a transaction without is not waited for */
     [SQL_LOG_SOMETHING] = "SELECT pg_logical_emit_message(true, 'forkless', '')",
 
+    [SQL_XID] = "SELECT txid_current()",
+    /* one that is not there yet is of another server, before a failover */
+    [SQL_XID_STATUS] = "SELECT CASE WHEN $1::bigint < txid_snapshot_xmax(txid_current_snapshot())"
+                       " THEN txid_status($1::bigint) END",
+
     [SQL_STUDY_INSERT] = "INSERT INTO studies(study_name) VALUES($1)"
                          " ON CONFLICT(study_name) DO NOTHING RETURNING study_id",
     [SQL_STUDY_DIRECTION_INSERT] =
@@ -81,6 +86,38 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_TRIAL_IDS_BEHIND] = IDS_BEHIND("trials", "trial_id"),
     [SQL_TRIAL_INSERT] = "INSERT INTO trials(trial_id, number, study_id, state, datetime_start,"
                          " datetime_complete) VALUES($1, $2, $3, $4, $5, $6)",
+    /* Behind the study's lock: $1 study, $2 up to which id its trials are known, $3 how many those
+     * are, $4 state, $5 start, then names, values and distributions of parameters, keys and values
+     * of attributes: of users, of the system. The third column is as in SQL_CLAIM. More than 1000
+     * trials that are new to us, of any study, are counted in a slower way. */
+    [SQL_TRIAL_ADD] =
+        "WITH fresh AS (SELECT study_id FROM trials WHERE trial_id>$2::int"
+        " ORDER BY trial_id LIMIT 1000),"
+        " made AS (INSERT INTO trials(trial_id, number, study_id, state, datetime_start)"
+        " SELECT nextval(pg_get_serial_sequence('trials', 'trial_id')),"
+        " $3::int + CASE WHEN (SELECT count(*) FROM fresh) < 1000"
+        " THEN (SELECT count(*) FROM fresh WHERE study_id=$1::int)"
+        " ELSE (SELECT count(*) FROM trials WHERE study_id=$1::int AND trial_id>$2::int) END,"
+        " s.study_id, $4::text::trialstate, $5::timestamp"
+        " FROM studies s WHERE s.study_id=$1::int RETURNING trial_id, number),"
+        " p AS (INSERT INTO trial_params(trial_id, param_name, param_value, distribution_json)"
+        " SELECT trial_id, u.* FROM made, unnest($6::text[], $7::float8[], $8::text[]) u"
+        " ON CONFLICT DO NOTHING),"
+        " ua AS (INSERT INTO trial_user_attributes(trial_id, key, value_json)"
+        " SELECT trial_id, u.* FROM made, unnest($9::text[], $10::text[]) u ON CONFLICT DO "
+        "NOTHING),"
+        " sa AS (INSERT INTO trial_system_attributes(trial_id, key, value_json)"
+        " SELECT trial_id, u.* FROM made, unnest($11::text[], $12::text[]) u"
+        " ON CONFLICT DO NOTHING)"
+        " SELECT (SELECT trial_id FROM made), (SELECT number FROM made),"
+        " (SELECT max(trial_id) FROM trials)",
+    /* by its row, or where somebody has claimed it meanwhile, by what came with it */
+    [SQL_TRIAL_OF_XID] =
+        "SELECT t.trial_id, t.number FROM trials t WHERE t.study_id=$1 AND t.trial_id>$2::int"
+        " AND ($3::bigint % 4294967296)::text IN (SELECT t.xmin::text UNION ALL"
+        " SELECT a.xmin::text FROM trial_system_attributes a WHERE a.trial_id=t.trial_id UNION ALL"
+        " SELECT p.xmin::text FROM trial_params p WHERE p.trial_id=t.trial_id)"
+        " ORDER BY t.trial_id LIMIT 1 OFFSET $4::bigint",
     [SQL_TRIAL_LOOK] = "SELECT study_id, number, state FROM trials WHERE trial_id=$1",
     [SQL_TRIAL_LOCK] = "SELECT study_id, number, state, datetime_start, datetime_complete"
                        " FROM trials WHERE trial_id=$1" LOCK,

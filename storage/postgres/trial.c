@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "storage/postgres/add.h"
 #include "storage/postgres/index.h"
 #include "storage/postgres/ops.h"
 #include "storage/times.h"
@@ -50,9 +51,8 @@ static int load_firsts(struct store_pg *q, struct trial_index *ix, const struct 
     return rc;
 }
 
-/* Whether the parameters may stand beside the study's; nothing is written. Errors: ERR_CONFLICT. */
-static int check_params(struct store_pg *q, struct trial_index *ix,
-                        const struct trial_param *params, size_t n, struct err *err)
+int trial_check_params(struct store_pg *q, struct trial_index *ix, const struct trial_param *params,
+                       size_t n, struct err *err)
 {
     AUTO_FREE PGresult **found = calloc(n + 1, sizeof(PGresult *));
     if (found == NULL)
@@ -67,7 +67,7 @@ static int check_params(struct store_pg *q, struct trial_index *ix,
     return rc;
 }
 
-/* Writes parameters that check_params has passed. */
+/* Writes parameters that trial_check_params has passed. */
 static int put_params(struct store_pg *q, struct trial_index *ix, int64_t trial,
                       const struct trial_param *params, size_t n, struct err *err)
 {
@@ -191,7 +191,7 @@ int trial_write(struct store_pg *q, struct trial_index *ix, const struct trial *
                                .own = true};
     int rc = check_steps(t.steps, t.n_steps, err);
     if (rc == 0 && !as_it_is)
-        rc = check_params(q, ix, t.params, t.n_params, err);
+        rc = trial_check_params(q, ix, t.params, t.n_params, err);
     if (rc == 0 && !as_it_is && trial_state_finished(t.state))
         rc = check_count(ix, t.state, t.n_values, err);
     if (rc == 0)
@@ -252,19 +252,47 @@ static uint64_t hash_trial(const struct trial *t)
     return again_hash(h, &t->complete_us, sizeof(t->complete_us));
 }
 
+/* What became of a trial whose id is not known: *id stays -1 when it did not land. */
+static int find_unknown(struct store_pg *q, struct effect *e, struct err *err)
+{
+    AUTO_RESULT PGresult *r = NULL;
+    struct args a = {0};
+    bool landed = true;
+    int rc = e->xid != 0 ? tx_landed(q, e->xid, &landed, err) : 0;
+    if (rc < 0 || !landed)
+        return rc;
+    arg_int(&a, e->on);
+    if (e->xid == 0) { /* nobody owns it, and nobody else starts one at that time */
+        arg_time(&a, e->time_us);
+        arg_text(&a, NULL);
+    } else {
+        arg_int(&a, e->after);
+        arg_int(&a, e->xid);
+        arg_int(&a, e->place);
+    }
+    rc = pipe_run(q, e->xid != 0 ? SQL_TRIAL_OF_XID : SQL_CLAIM_FIND, &a, &r, err);
+    if (rc == 0 && PQntuples(r) > 0)
+        e->id = field_int(r, 0, 0);
+    return rc;
+}
+
 /* Whether the trial that was created before a commit was lost is there. */
 static int find_created(struct store_pg *q, struct trial_index *ix, const struct effect *e,
-                        bool *there, struct err *err)
+                        struct added *out, bool *there, struct err *err)
 {
-    struct trial_head head;
-    int rc = pg_trial_look(&q->base, e->id, &head, err);
+    struct trial_head head = {0};
+    struct effect found = *e;
+    int rc = e->id < 0 ? find_unknown(q, &found, err) : 0;
+    if (rc == 0)
+        rc = found.id >= 0 ? pg_trial_look(&q->base, found.id, &head, err) : -ERR_NOTFOUND;
     *there = rc == 0 && head.study == ix->study;
     if (*there) {
-        const struct open_trial t = {.id = e->id,
-                                     .number = e->number,
+        const struct open_trial t = {.id = found.id,
+                                     .number = head.number,
                                      .start_us = e->time_us,
                                      .state = head.state,
                                      .own = true};
+        *out = (struct added){.id = found.id, .number = head.number};
         again_note(q, e);
         return trial_state_finished(head.state) ? 0 : index_created(ix, &t, err);
     }
@@ -274,46 +302,75 @@ static int find_created(struct store_pg *q, struct trial_index *ix, const struct
     return 0;
 }
 
-static int create(struct store_pg *q, int64_t study, const struct trial *tmpl, int64_t *id,
-                  int64_t *number, struct err *err)
+/* Under the study's lock, so that what may have landed has. */
+static int create_locked(struct store_pg *q, int64_t study, const struct trial *tmpl,
+                         struct effect *made, struct added *out, struct err *err)
 {
     struct trial_index *ix = NULL;
     struct open_trial t;
-    struct effect made = {.kind = EFFECT_CREATE, .on = study, .what = hash_trial(tmpl)};
     bool there = false;
-    int rc = index_lock(q, study, &ix, &made.id, err);
-    const struct effect *e = rc == 0 ? again_find(q, EFFECT_CREATE, study, made.what) : NULL;
-    if (e != NULL) {
-        made = *e;
-        rc = find_created(q, ix, e, &there, err);
-    }
-    if (rc == 0 && !there) {
-        rc = e != NULL ? index_lock(q, study, &ix, &made.id, err) : 0;
-        if (rc == 0)
-            rc = trial_insert(q, ix, tmpl, made.id, &t, err);
-        made.number = t.number;
-        made.time_us = t.start_us;
-        if (rc == 0)
-            again_note(q, &made);
-    }
-    if (rc == 0) {
-        *id = made.id;
-        *number = made.number;
-    }
-    return rc;
+    int rc = index_lock(q, study, &ix, NULL, err);
+    const struct effect *e = rc == 0 ? again_find(q, EFFECT_CREATE, study, made->what) : NULL;
+    if (e != NULL)
+        rc = find_created(q, ix, e, out, &there, err);
+    if (rc < 0 || there)
+        return rc;
+    rc = index_lock(q, study, &ix, &made->id, err);
+    if (rc == 0)
+        rc = trial_insert(q, ix, tmpl, made->id, &t, err);
+    if (rc < 0)
+        return rc;
+    made->number = t.number;
+    made->time_us = t.start_us;
+    again_note(q, made);
+    *out = (struct added){.id = made->id, .number = made->number};
+    return 0;
+}
+
+/* By the server, with the commit. */
+static int create_there(struct store_pg *q, struct trial_index *ix, const struct trial *tmpl,
+                        struct effect *made, struct added *out, struct err *err)
+{
+    made->id = -1;
+    made->number = ++q->n_created;
+    made->after = ix->seen_id;
+    made->place = add_waiting(q, ix->study);
+    made->time_us = tmpl != NULL ? tmpl->start_us : 0;
+    if (made->time_us == 0 && (tmpl == NULL || tmpl->state == TRIAL_RUNNING))
+        made->time_us = clock_utc_us();
+    int rc = tmpl != NULL ? trial_check_params(q, ix, tmpl->params, tmpl->n_params, err) : 0;
+    if (rc == 0 && (tmpl != NULL || q->in_batch)) /* else its start tells it from all others */
+        rc = tx_id(q, &made->xid, err);
+    return rc == 0 ? add_later(q, ix->study, tmpl, made, out, err) : rc;
+}
+
+static int create(struct store_pg *q, int64_t study, const struct trial *tmpl, struct added *out,
+                  struct err *err)
+{
+    struct trial_index *ix = NULL;
+    struct added ignored;
+    struct effect made = {.kind = EFFECT_CREATE, .on = study, .what = hash_trial(tmpl)};
+    int rc = index_ready(q, study, &ix, err);
+    if (rc < 0)
+        return rc;
+    bool again = again_find(q, EFFECT_CREATE, study, made.what) != NULL;
+    bool in_time = out == NULL || !q->in_batch; /* the commit comes before its id is asked for */
+    if (!again && in_time && !ix->locked && add_can(tmpl))
+        return create_there(q, ix, tmpl, &made, out, err);
+    return create_locked(q, study, tmpl, &made, out != NULL ? out : &ignored, err);
 }
 
 int pg_trial_create(struct store *s, int64_t study, const struct trial *tmpl, int64_t *id,
                     int64_t *number, struct err *err)
 {
     struct store_pg *q = SELF(s);
-    int64_t made[2] = {0, 0};
+    struct added made = {0};
     int rc = tx_enter(q, err);
     if (rc == 0)
-        rc = tx_leave(q, create(q, study, tmpl, &made[0], &made[1], err), err);
-    if (rc == 0) {
-        *id = made[0];
-        *number = made[1];
+        rc = tx_leave(q, create(q, study, tmpl, id != NULL ? &made : NULL, err), err);
+    if (rc == 0 && id != NULL) {
+        *id = made.id;
+        *number = made.number;
     }
     return rc;
 }
@@ -331,7 +388,7 @@ static int set_params(struct store_pg *q, int64_t trial, const struct trial_para
         return rc < 0 ? rc : 0;
     rc = index_slot(q, study, &ix, err);
     if (rc == 0)
-        rc = check_params(q, ix, params, n, err);
+        rc = trial_check_params(q, ix, params, n, err);
     return rc < 0 ? rc : put_params(q, ix, trial, params, n, err);
 }
 

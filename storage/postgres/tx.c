@@ -3,8 +3,10 @@
  *   store_begin          nothing is sent
  *   what is written      is queued, behind BEGIN and a guard for each of our trials
  *   store_trial_claim    sends that, and a claim that the server decides by itself, and COMMIT:
- * while it holds the study's lock it waits for nobody store_commit         sends what is left and
- * COMMIT, and waits once
+ *                        while it holds the study's lock it waits for nobody
+ *   store_trial_retry    its trial is added by the server with the commit, and so is one that is
+ *                        created by itself, or whose id nobody asks for
+ *   store_commit         sends what is left and COMMIT, and waits once
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -12,6 +14,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "storage/postgres/add.h"
 #include "storage/postgres/index.h"
 #include "storage/postgres/pg.h"
 
@@ -30,6 +33,7 @@ int no_study(int64_t study, struct err *err)
 static void tx_over(struct store_pg *q)
 {
     q->in_tx = q->reading = q->study_locked = false;
+    q->xid = 0;
     q->n_checked = 0;
 }
 
@@ -45,6 +49,7 @@ static void roll_back(struct store_pg *q)
             conn_drop(q);
     }
     tx_over(q);
+    add_forget(q);
     q->results_made = false;
     index_roll_back(q);
     again_roll_back(q);
@@ -74,18 +79,57 @@ int tx_lock_study(struct store_pg *q, int64_t study, PGresult **out, struct err 
     return rc;
 }
 
-int tx_queue_commit(struct store_pg *q, struct err *err)
+/* Makes durable what was committed before. */
+static int queue_flush(struct store_pg *q, struct err *err)
 {
-    int rc = pipe_queue(q, SQL_COMMIT, ARGS_NONE, NULL, err);
-    pipe_mark_commit(q);
-    if (rc < 0 || !q->study_locked)
-        return rc;
-    rc = pipe_queue(q, SQL_BEGIN_WRITE, ARGS_NONE, NULL, err);
+    int rc = pipe_queue(q, SQL_BEGIN_WRITE, ARGS_NONE, NULL, err);
     if (rc == 0)
         rc = pipe_queue(q, SQL_LOG_SOMETHING, ARGS_NONE, NULL, err);
     if (rc == 0)
         rc = pipe_queue(q, SQL_COMMIT, ARGS_NONE, NULL, err);
     return rc;
+}
+
+/* The batch goes on. */
+static bool in_the_middle(const struct store_pg *q)
+{
+    return q->in_batch && !q->ending;
+}
+
+int tx_queue_commit(struct store_pg *q, struct err *err)
+{
+    int rc = add_queue(q, err);
+    q->unflushed = q->unflushed || q->study_locked;
+    if (rc == 0)
+        rc = pipe_queue(q, SQL_COMMIT, ARGS_NONE, NULL, err);
+    if (rc == 0)
+        pipe_mark_commit(q);
+    return rc < 0 || in_the_middle(q) || !q->unflushed ? rc : queue_flush(q, err);
+}
+
+int tx_id(struct store_pg *q, int64_t *xid, struct err *err)
+{
+    AUTO_RESULT PGresult *r = NULL;
+    int rc = q->xid == 0 ? pipe_run(q, SQL_XID, ARGS_NONE, &r, err) : 0;
+    if (rc == 0 && q->xid == 0)
+        q->xid = field_int(r, 0, 0);
+    *xid = q->xid;
+    return rc;
+}
+
+int tx_landed(struct store_pg *q, int64_t xid, bool *landed, struct err *err)
+{
+    AUTO_RESULT PGresult *r = NULL;
+    struct args a = {0};
+    arg_int(&a, xid);
+    int rc = pipe_run(q, SQL_XID_STATUS, &a, &r, err);
+    if (rc < 0)
+        return rc;
+    *landed = strcmp(field(r, 0, 0), "committed") == 0;
+    if (strcmp(field(r, 0, 0), "in progress") == 0)
+        return err_set(err, ERR_BUSY, "%s: a transaction whose answer was lost is still under way",
+                       q->name);
+    return 0;
 }
 
 int tx_land(struct store_pg *q, int rc, struct err *err)
@@ -96,6 +140,7 @@ int tx_land(struct store_pg *q, int rc, struct err *err)
         rc = pipe_round(q, err);
     if (rc == 0) {
         tx_over(q);
+        q->unflushed = q->unflushed && in_the_middle(q);
         index_land(q);
         again_land(q);
         q->no_guards = false;
@@ -113,8 +158,14 @@ static int commit(struct store_pg *q, struct err *err)
 {
     int rc = 0;
     q->commit_in_doubt = false;
-    if (q->in_tx) /* or nothing was done, since the last claim at least */
+    q->ending = true;
+    if (q->n_additions > 0)
+        rc = add_land(q, err);
+    else if (q->in_tx)
         rc = tx_land(q, tx_queue_commit(q, err), err);
+    else if (q->unflushed) /* nothing was done since the last claim */
+        rc = tx_land(q, queue_flush(q, err), err);
+    q->ending = false;
     if (rc == 0) {
         index_commit(q);
         again_commit(q);
@@ -159,11 +210,14 @@ int tx_leave(struct store_pg *q, int rc, struct err *err)
 
 int tx_enter_read(struct store_pg *q, struct err *err)
 {
-    if (q->in_batch)
-        return tx_enter(q, err);
-    int rc = conn_ensure(q, false, err);
-    if (rc == 0)
-        rc = pipe_queue(q, SQL_BEGIN_READ, ARGS_NONE, NULL, err);
+    int rc = q->in_batch ? tx_enter(q, err) : conn_ensure(q, false, err);
+    if (rc < 0)
+        return rc;
+    if (q->in_batch) {
+        rc = add_now(q, err);
+        return rc < 0 ? tx_leave(q, rc, err) : 0;
+    }
+    rc = pipe_queue(q, SQL_BEGIN_READ, ARGS_NONE, NULL, err);
     if (rc == 0) {
         q->in_tx = q->reading = true;
         /* the caller of a long read may take its time */
@@ -195,6 +249,8 @@ int tx_leave_read(struct store_pg *q, int rc)
 int look(struct store_pg *q, enum sql id, const struct args *a, PGresult **out, struct err *err)
 {
     int rc = q->in_batch ? tx_enter(q, err) : conn_ensure(q, false, err);
+    if (rc == 0)
+        rc = add_now(q, err);
     if (rc == 0)
         rc = pipe_run(q, id, a, out, err);
     if (rc < 0 && q->in_batch && q->broken.code == ERR_NONE)

@@ -221,6 +221,120 @@ Test(postgres, a_claim_that_never_arrived_is_made)
     claim_is_lost(CUT_REQUEST, CLAIM_QUEUED);
 }
 
+/* A retry and trials whose ids nobody asks for, which wait for the commit. */
+static int add_trials(struct store *s, int64_t study, int64_t failing, struct cut_relay *relay,
+                      enum cut what)
+{
+    const struct trial_attr attr = {"k", "1"};
+    const struct trial waiting = {.state = TRIAL_WAITING, .user_attrs = &attr, .n_user_attrs = 1};
+    const struct store_retry again = {.max_retries = -1};
+    int rc = store_begin(s, &err);
+    if (rc == 0)
+        rc = store_trial_retry(s, failing, &again, NULL, NULL, &err);
+    for (int i = 0; i < 2 && rc == 0; i++) /* two that are alike */
+        rc = store_trial_create(s, study, &waiting, NULL, NULL, &err);
+    if (relay != NULL)
+        cut_next(relay, what);
+    int committed = store_commit(s, true, &err);
+    store_rollback(s);
+    return rc < 0 ? rc : committed;
+}
+
+static void additions_are_lost(enum cut what)
+{
+    struct cut_relay *relay = cut_start(server.dir);
+    struct store *s = open_with(pg_url(cut_dir(relay), "postgres"), 20000);
+    int64_t study = must_study(s, "a"), failing = must_claim(s, study, -1, CLAIM_NEW).id;
+    cr_assert_eq(add_trials(s, study, failing, relay, what), -ERR_UNAVAILABLE, "%s", err.msg);
+    cr_expect_eq(ask("SELECT count(*) FROM trials"), what == CUT_ANSWER ? 4 : 1);
+    int rc = -ERR_BUSY; /* a guard is wrong: it has ended */
+    while (rc == -ERR_BUSY)
+        rc = add_trials(s, study, failing, NULL, CUT_NOTHING);
+    MUST(rc);
+    cr_expect_eq(ask("SELECT count(*) FROM trials"), 4);
+    cr_expect_eq(ask("SELECT count(DISTINCT number) FROM trials WHERE number < 4"), 4);
+    cr_expect_eq(ask("SELECT count(*) FROM trials WHERE state='WAITING'"), 3);
+    cr_expect_eq(ask("SELECT count(*) FROM trial_user_attributes"), 2);
+    for (int i = 1; i < 4; i++)
+        cr_expect_eq(must_claim(s, study, -1, CLAIM_QUEUED).number, i);
+    MUST(add_trials(s, study, must_claim(s, study, -1, CLAIM_NEW).id, NULL, CUT_NOTHING));
+    cr_expect_eq(ask("SELECT count(*) FROM trials"), 8, "it is found once more");
+    store_destroy(s);
+    cut_stop(relay);
+}
+
+Test(postgres, trials_whose_addition_was_not_answered_are_there_once)
+{
+    additions_are_lost(CUT_ANSWER);
+}
+
+Test(postgres, trials_whose_addition_never_arrived_are_added_the_second_time)
+{
+    additions_are_lost(CUT_REQUEST);
+}
+
+Test(postgres, a_new_trial_whose_answer_is_lost_is_found)
+{
+    struct cut_relay *relay = cut_start(server.dir);
+    struct store *s = open_with(pg_url(cut_dir(relay), "postgres"), 20000);
+    int64_t study = must_study(s, "a"), id, number;
+    MUST(store_trial_create(s, study, NULL, NULL, NULL, &err));
+    for (int i = 0; i < 2; i++) {
+        cut_next(relay, i == 0 ? CUT_ANSWER : CUT_REQUEST);
+        REFUSED(ERR_UNAVAILABLE, store_trial_create(s, study, NULL, &id, &number, &err));
+        MUST(store_trial_create(s, study, NULL, &id, &number, &err));
+        cr_expect_eq(number, i + 1);
+        cr_expect_eq(ask("SELECT count(*) FROM trials"), i + 2);
+    }
+    store_destroy(s);
+    cut_stop(relay);
+}
+
+/* Whoever retries a trial, or makes one, may go on with the batch: nobody waits for it. */
+Test(postgres, nobody_waits_for_a_batch_that_has_retried_a_trial)
+{
+    const struct trial waiting = {.state = TRIAL_WAITING, .params = &x, .n_params = 1};
+    const struct store_retry again = {.max_retries = -1};
+    struct store *s = open_with(url, 20000), *other = open_with(url, 400);
+    int64_t study = must_study(s, "a"), number;
+    int64_t failing = must_claim(s, study, -1, CLAIM_NEW).id;
+    MUST(store_begin(s, &err));
+    MUST(store_trial_retry(s, failing, &again, NULL, NULL, &err));
+    MUST(store_trial_create(s, study, &waiting, NULL, NULL, &err));
+    MUST(store_trial_create(other, study, NULL, NULL, &number, &err));
+    cr_expect_eq(number, 1);
+    (void)must_claim(other, study, -1, CLAIM_NEW);
+    MUST(store_commit(s, true, &err));
+    cr_expect_eq(ask("SELECT count(DISTINCT number) FROM trials WHERE number < 5"), 5);
+    cr_expect_eq(ask("SELECT number FROM trials t JOIN trial_system_attributes a USING (trial_id)"
+                     " WHERE key='failed_trial'"),
+                 3);
+    cr_expect_eq(ask("SELECT number FROM trials t JOIN trial_params USING (trial_id)"), 4);
+    cr_expect_eq(must_claim(s, study, -1, CLAIM_QUEUED).number, 3);
+    store_destroy(s);
+    store_destroy(other);
+}
+
+/* Who looks within a batch sees what it has made. */
+Test(postgres, a_batch_sees_the_trials_that_wait_for_its_commit)
+{
+    const struct trial waiting = {.state = TRIAL_WAITING};
+    struct store *s = must_open(url);
+    int64_t study = must_study(s, "a"), counts[TRIAL_STATES];
+    MUST(store_begin(s, &err));
+    MUST(store_trial_create(s, study, &waiting, NULL, NULL, &err));
+    MUST(store_study_counts(s, study, counts, &err));
+    cr_expect_eq(counts[TRIAL_WAITING], 1);
+    MUST(store_trial_create(s, study, &waiting, NULL, NULL, &err));
+    cr_expect_eq(must_claim(s, study, -1, CLAIM_QUEUED).number, 0);
+    MUST(store_trial_create(s, study, &waiting, NULL, NULL, &err));
+    store_rollback(s); /* the claim has committed what was before it */
+    MUST(store_study_counts(s, study, counts, &err));
+    cr_expect(counts[TRIAL_WAITING] == 1 && counts[TRIAL_RUNNING] == 1);
+    cr_expect_eq(ask("SELECT count(*) FROM trials"), 2);
+    store_destroy(s);
+}
+
 /* What stands before a claim is committed with it; a batch that fails behind it is done again. */
 Test(postgres, a_batch_that_fails_behind_a_claim_is_done_once)
 {
