@@ -74,9 +74,8 @@ static double cpu_ms(const struct rusage *u)
     return timeval_ms(u->ru_utime) + timeval_ms(u->ru_stime);
 }
 
-/* user and system time of a process that is over but not yet waited for, without its children's: to
- * the nanosecond, which its /proc/PID/stat is not. */
-static double own_cpu_ms(pid_t pid)
+/* to the nanosecond, which its /proc/PID/stat is not */
+double bench_cpu_ms(pid_t pid)
 {
     clockid_t clock;
     struct timespec t;
@@ -136,7 +135,7 @@ void bench_command(char *const argv[], const char *dir, struct cost *cost, char 
     if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) < 0)
         bench_die("waitid");
     cost->wall_ms = bench_now_ms() - from;
-    cost->own_cpu_ms = own_cpu_ms(pid);
+    cost->own_cpu_ms = bench_cpu_ms(pid);
     if (wait4(pid, &status, 0, &use) < 0)
         bench_die("wait4");
     cost->cpu_ms = cpu_ms(&use);

@@ -4,12 +4,17 @@
 #pragma once
 
 #include <stddef.h>
+#include <sys/types.h>
 
 /* Ends the program: "WHAT: strerror" when errno says something, WHAT otherwise. */
 _Noreturn void bench_die(const char *what);
 
 /* Monotonic clock, ms. */
 double bench_now_ms(void);
+
+/* User and system time of a process, all its threads', without its children's. It may be over, but
+ * not waited for yet. */
+double bench_cpu_ms(pid_t pid);
 
 /* A new directory out/bench/NAME.XXXXXX below the working directory, whose files are on a disk like
  * a user's; path [n] is absolute. */

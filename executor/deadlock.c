@@ -8,34 +8,74 @@
 #define SCAN_MS 2000u   /* between two searches for forked children, where forks are not seen */
 #define STACKS_WAIT_MS 1250u /* after stacks that proved nothing; doubled each time */
 #define STACKS_WAIT_MAX_MS 300000u
+#define MAX_DEPTH 64 /* of a worker's tree, as far as it is looked at */
 
-/* A process with threads that has a child made by fork which did not exec; 0: none. */
+/* --- forked children, where forks are not seen -------------------------------------------------
+ */
+
+static void look_at_child(void *ctx, pid_t pid)
+{
+    struct proc_stat st;
+    bool *forked = ctx;
+    *forked = *forked || (proc_read_stat(pid, &st) && (st.flags & PROC_FORKED_NO_EXEC) != 0);
+}
+
+/* Of processes with threads: one that has a child made by fork which did not exec; 0: none. */
 static void find_forker(void *ctx, pid_t pid)
 {
-    struct proc_stat st, parent;
     pid_t *forker = ctx;
-    if (*forker == 0 && proc_read_stat(pid, &st) && (st.flags & PROC_FORKED_NO_EXEC) != 0 &&
-        proc_read_stat(st.ppid, &parent) && parent.threads > 1)
-        *forker = st.ppid;
+    bool forked = false;
+    if (*forker != 0)
+        return;
+    proc_each_child(pid, look_at_child, &forked);
+    *forker = forked ? pid : 0;
 }
 
-/* Workers are looked at together: what is read of the machine serves all of them. */
-static int64_t newest(struct executor *ex)
+/* The slot of the worker that has this process in its tree; NULL: none. */
+static struct slot *slot_of(struct executor *ex, pid_t pid)
+{
+    struct proc_stat st;
+    for (int depth = 0; depth < MAX_DEPTH && pid > 1; depth++) {
+        for (int i = 0; i < ex->plan.jobs; i++) {
+            if (ex->slots[i].alive && ex->slots[i].proc.pid == pid)
+                return &ex->slots[i];
+        }
+        pid = proc_read_stat(pid, &st) ? st.ppid : 0;
+    }
+    return NULL;
+}
+
+static void on_birth(void *ctx, pid_t pid)
+{
+    struct slot *s = slot_of(ctx, pid);
+    if (s != NULL)
+        s->deadlock.born = true;
+}
+
+/* Workers are looked at together: what is read of the machine serves all of them, and where few
+ * were born they are fewer than those who live. */
+static void look_for_births(struct executor *ex)
 {
     uint64_t now = executor_now(ex);
-    if (ex->newest_ms != now)
-        ex->newest = proc_newest();
-    ex->newest_ms = now;
-    return ex->newest;
+    if (ex->births_ms == now)
+        return;
+    ex->births_ms = now;
+    bool known = births_look(&ex->births, 2 * (unsigned)ex->plan.jobs, on_birth, ex);
+    for (int i = 0; i < ex->plan.jobs && !known; i++)
+        ex->slots[i].deadlock.born = true;
 }
 
-/* Whether it has no forked children because nobody at all was born since the last search. */
-static bool nobody_is_new(struct slot *s)
+/* Whether its tree may have forked children that it had not at the last search. */
+static bool somebody_is_new(struct slot *s)
 {
-    int64_t now = newest(s->ex), before = s->deadlock.newest;
-    s->deadlock.newest = now;
-    return !s->forks.threaded && now != 0 && now == before;
+    look_for_births(s->ex);
+    bool born = s->deadlock.born;
+    s->deadlock.born = false;
+    return born;
 }
+
+/* --- looks -------------------------------------------------------------------------------------
+ */
 
 /* Whether there is any reason to look closely: most workers never fork, and cost nothing here. */
 static bool has_grounds(struct slot *s)
@@ -47,9 +87,9 @@ static bool has_grounds(struct slot *s)
     if (now - s->deadlock.scanned_ms < SCAN_MS)
         return s->forks.threaded;
     s->deadlock.scanned_ms = now;
-    if (nobody_is_new(s))
+    if (!somebody_is_new(s) && !s->forks.threaded)
         return false;
-    proc_walk(s->proc.pid, find_forker, &forker);
+    proc_walk_threaded(s->proc.pid, find_forker, &forker);
     s->forks.threaded = forker != 0;
     if (forker != 0)
         forks_found(s, forker);
@@ -80,7 +120,7 @@ static void on_look(void *ctx, const struct evidence_result *r)
 
 void deadlock_begin(struct slot *s)
 {
-    s->deadlock = (struct deadlock){.stacks_wait_ms = STACKS_WAIT_MS};
+    s->deadlock = (struct deadlock){.stacks_wait_ms = STACKS_WAIT_MS, .born = true};
 }
 
 void deadlock_look(struct slot *s)

@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "executor/attrs.h"
+#include "executor/births.h"
 #include "executor/deadlock.h"
 #include "executor/evidence/job.h"
 #include "executor/executor.h"
@@ -199,8 +200,8 @@ struct executor {
     uint64_t stop_ms;            /* since when the sweep ends; 0: it does not */
     struct executor_forks forks; /* all: without those of workers that live */
     bool forks_told;             /* a person has read of one */
-    int64_t newest;              /* proc_newest, as of newest_ms */
-    uint64_t newest_ms;
+    struct births births;        /* as of births_ms */
+    uint64_t births_ms;
     bool forks_unseen;      /* told that the guard does not work here */
     bool beating;           /* a heartbeat job is under way */
     atomic_bool over;       /* the writer asks too: nothing is entered any more */

@@ -23,6 +23,10 @@
 /* Of the list of a thread's children; those beyond are met when others have ended. */
 #define MAX_CHILDREN_BYTES 65536
 
+/* The kernel makes twice as much of a file at once: who asks for no more, and gets less, has all.
+ */
+#define AT_ONCE_BYTES 2048
+
 ssize_t proc_read(const char *path, char *out, size_t n)
 {
     AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -35,7 +39,10 @@ ssize_t proc_read(const char *path, char *out, size_t n)
             continue;
         if (k <= 0)
             break;
+        bool last = len == 0 && n <= AT_ONCE_BYTES && (size_t)k < n - 1;
         len += (size_t)k;
+        if (last)
+            break;
     }
     out[len] = '\0';
     return (ssize_t)len;
@@ -63,27 +70,30 @@ int64_t proc_newest(void)
     return last != NULL ? strtoll(last, NULL, 10) : 0;
 }
 
-void proc_each_thread(pid_t pid, void (*visit)(void *ctx, pid_t pid, pid_t tid), void *ctx)
+int proc_each_thread(pid_t pid, void (*visit)(void *ctx, pid_t pid, pid_t tid), void *ctx)
 {
-    if (proc_count_threads(pid) == 1) { /* as most have: the first thread is there to the end */
+    int threads = proc_count_threads(pid);
+    if (threads == 1) { /* as most have: the first thread is there to the end */
         visit(ctx, pid, pid);
-        return;
+        return threads;
     }
     char path[64];
     (void)snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
     AUTO(cleanup_dir) DIR *dir = opendir(path);
     if (dir == NULL)
-        return;
+        return threads;
     for (struct dirent *e; (e = readdir(dir)) != NULL;) {
         if (isdigit((unsigned char)e->d_name[0]))
             visit(ctx, pid, (pid_t)atoi(e->d_name));
     }
+    return threads;
 }
 
 struct walk {
     void (*visit)(void *ctx, pid_t pid);
     void *ctx;
     int depth;
+    int least; /* threads of those who are visited */
 };
 
 static void walk_children(void *ctx, pid_t pid, pid_t tid);
@@ -93,9 +103,11 @@ static void walk_tree(struct walk *w, pid_t pid)
     if (w->depth >= MAX_DEPTH)
         return;
     w->depth++;
-    proc_each_thread(pid, walk_children, w); /* children first: a killed parent hides them */
+    int threads =
+        proc_each_thread(pid, walk_children, w); /* children first: a killed parent hides them */
     w->depth--;
-    w->visit(w->ctx, pid);
+    if (threads >= w->least)
+        w->visit(w->ctx, pid);
 }
 
 /* Each thread lists the children that it made. */
@@ -125,6 +137,12 @@ static void walk_children(void *ctx, pid_t pid, pid_t tid)
 void proc_walk(pid_t pid, void (*visit)(void *ctx, pid_t pid), void *ctx)
 {
     struct walk w = {.visit = visit, .ctx = ctx};
+    walk_tree(&w, pid);
+}
+
+void proc_walk_threaded(pid_t pid, void (*visit)(void *ctx, pid_t pid), void *ctx)
+{
+    struct walk w = {.visit = visit, .ctx = ctx, .least = 2};
     walk_tree(&w, pid);
 }
 
@@ -169,7 +187,7 @@ bool proc_read_thread_stat(pid_t pid, pid_t tid, struct proc_stat *out)
 void proc_each_child(pid_t pid, void (*visit)(void *ctx, pid_t pid), void *ctx)
 {
     struct walk w = {.visit = visit, .ctx = ctx}; /* depth 0: no further */
-    proc_each_thread(pid, walk_children, &w);
+    (void)proc_each_thread(pid, walk_children, &w);
 }
 
 static void add_cpu(void *ctx, pid_t pid)
@@ -276,7 +294,7 @@ int proc_reap_orphans(bool (*is_worker)(void *ctx, pid_t pid),
         return 0; /* no child at all, as between the trials of a single slot */
     struct orphans o = {.is_worker = is_worker, .is_stray = is_stray, .ctx = ctx};
     struct walk w = {.visit = visit_child, .ctx = &o};
-    proc_each_thread(getpid(), walk_children, &w);
+    (void)proc_each_thread(getpid(), walk_children, &w);
     return o.left;
 }
 

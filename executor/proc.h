@@ -42,12 +42,16 @@ int proc_count_threads(pid_t tid);
  * the same nobody was born. */
 int64_t proc_newest(void);
 
-void proc_each_thread(pid_t pid, void (*visit)(void *ctx, pid_t pid, pid_t tid), void *ctx);
+/* Returns their number; 0: it is gone. */
+int proc_each_thread(pid_t pid, void (*visit)(void *ctx, pid_t pid, pid_t tid), void *ctx);
 
 void proc_each_child(pid_t pid, void (*visit)(void *ctx, pid_t pid), void *ctx);
 
 /* Calls visit for pid and all its descendants, children before their parents. */
 void proc_walk(pid_t pid, void (*visit)(void *ctx, pid_t pid), void *ctx);
+
+/* The same for those of them that have threads beside the first one. */
+void proc_walk_threaded(pid_t pid, void (*visit)(void *ctx, pid_t pid), void *ctx);
 
 /* CPU time in milliseconds used by pid and all its descendants, those that ended included; 0 when
  * it is gone. A few system calls a process. */

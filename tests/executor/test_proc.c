@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "executor/births.h"
 #include "executor/proc.h"
 #include "tests/lib/sandbox.h"
 
@@ -78,6 +79,62 @@ Test(proc, a_new_process_is_the_newest_for_a_while)
     cr_expect(gt(i64, before, 0));
     cr_expect(proc_newest() != before);
     proc_kill_tree(pid, SIGKILL);
+    (void)sandbox_wait(pid, 30);
+}
+
+static void note(void *ctx, pid_t pid)
+{
+    *(pid_t *)ctx = pid;
+}
+
+static pid_t parent_of(pid_t pid)
+{
+    struct proc_stat st;
+    return proc_read_stat(pid, &st) ? st.ppid : 0;
+}
+
+Test(proc, a_child_forked_by_a_process_with_threads_is_found_among_the_new)
+{
+    struct births b = {0};
+    pid_t found = 0, parent = 0;
+    cr_expect(not(births_look(&b, 1u << 20, note, &found))); /* nothing is known yet */
+    pid_t pid = sandbox_start((const char *const[]){FORKER, "2", "fork", NULL});
+    for (int i = 0; i < 600 && parent != pid; i++) {
+        (void)usleep(20000);
+        (void)births_look(&b, 1u << 20, note, &found);
+        parent = found != 0 ? parent_of(found) : 0;
+    }
+    cr_expect(eq(int, parent, pid));
+    (void)sandbox_wait(pid, 60);
+}
+
+Test(proc, children_that_exec_and_those_of_no_threads_are_not_found)
+{
+    static const char *const ways[][2] = {{"2", "spawn"}, {"0", "fork"}};
+    for (size_t i = 0; i < 2; i++) {
+        struct births b = {0};
+        pid_t found = 0;
+        (void)births_look(&b, 1u << 20, note, &found);
+        pid_t pid = sandbox_start((const char *const[]){FORKER, ways[i][0], ways[i][1], NULL});
+        for (int k = 0; k < 600 && waitpid(pid, NULL, WNOHANG) == 0; k++) {
+            (void)usleep(20000);
+            (void)births_look(&b, 1u << 20, note, &found);
+            cr_expect(found == 0 || parent_of(found) != pid, "%s", ways[i][1]);
+            found = 0;
+        }
+    }
+}
+
+Test(proc, too_many_new_processes_are_not_asked)
+{
+    struct births b = {0};
+    pid_t found = 0;
+    (void)births_look(&b, 1u << 20, note, &found);
+    (void)births_look(&b, 1u << 20, note, &found);
+    cr_expect(births_look(&b, 1u << 20, note, &found));
+    pid_t pid = start("sleep", NULL);
+    cr_expect(not(births_look(&b, 0, note, &found)));
+    (void)kill(pid, SIGKILL);
     (void)sandbox_wait(pid, 30);
 }
 
