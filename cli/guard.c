@@ -18,11 +18,14 @@ static const char examples[] =
     "                                                        threads live: OSError at the line\n"
     "\n"
     "A fork whose child execs at once is harmless and only counted; so are forks of processes\n"
-    "without threads. A child is looked at from 2 ms after its fork on. Missed can be one that "
-    "ends\n"
-    "sooner, that computes for less than about 20 ms and ends, or whose parent ends right after "
-    "the\n"
-    "fork. A fork that a signal meets while it is looked at can fail with EINTR where the handler\n"
+    "without threads. A child is looked at from 2 ms after its fork on. One that ends sooner, "
+    "that\n"
+    "computes for less than about 20 ms and ends, or whose parent ends right after the fork may "
+    "have\n"
+    "been missed, whether it called exec or not: such forks are counted and told at the end "
+    "(`missed`\n"
+    "in --json), and --fail-on passes over them. A fork that a signal meets while it is looked at "
+    "can fail with EINTR where the handler\n"
     "has no SA_RESTART: shells with pipelines do.\n"
     "The exit code is the command's (128 + the signal that ended it), or 1 when\n"
     "--fail-on says so.\n";
@@ -59,10 +62,10 @@ static bool was_seen(const struct guarded_report *r)
 static void print_json(const struct guarded_report *r, const struct findings *all, int code)
 {
     (void)printf("{\"exit\":%d,\"seen\":%s,\"forks\":%llu,\"threaded\":%llu,\"going_on\":%llu,"
-                 "\"denied\":%llu,\"findings\":[%s]}\n",
+                 "\"missed\":%llu,\"denied\":%llu,\"findings\":[%s]}\n",
                  code, was_seen(r) ? "true" : "false", (unsigned long long)r->forks,
                  (unsigned long long)r->threaded, (unsigned long long)r->going_on,
-                 (unsigned long long)r->denied, buf_str(&all->json));
+                 (unsigned long long)r->missed, (unsigned long long)r->denied, buf_str(&all->json));
 }
 
 static int exit_code_of(const struct guarded_report *r, bool strict)
@@ -126,6 +129,10 @@ int guard_main(int argc, char **argv)
         cli_error("forks are not seen: %s", guard_why(r.unseen));
     if (r.broke != 0)
         cli_error("forks are not seen any more, and fail since (ENOSYS): %s", strerror(r.broke));
+    if (r.missed > 0)
+        cli_error("%llu fork%s of a process with threads could not be judged: the child was over "
+                  "before it was looked at",
+                  (unsigned long long)r.missed, r.missed > 1 ? "s" : "");
     if (r.left)
         cli_error("the command left processes behind: they cannot fork any more");
     code = exit_code_of(&r, fail_on != NULL);

@@ -103,7 +103,7 @@ static void explain(struct slot *s, const struct fork_call *f, const struct orig
 
 static void count(struct executor_forks *all, const struct lookout_report *l)
 {
-    all->threaded += l->how != LOOKOUT_GOES_ON ? (int64_t)l->n : 0;
+    all->threaded += l->how == LOOKOUT_CALLED || l->how == LOOKOUT_DENIED ? (int64_t)l->n : 0;
     all->going_on += l->how == LOOKOUT_GOES_ON;
     all->denied += l->how == LOOKOUT_DENIED;
 }
@@ -131,6 +131,8 @@ static void take(struct slot *s, const struct lookout_report *l)
         r->forks.going_on++;
         tell(s, &l->call, l->origin, "goes on");
         break;
+    case LOOKOUT_MISSED:
+        break; /* it is over, and hangs nobody */
     }
 }
 

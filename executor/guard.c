@@ -364,7 +364,8 @@ void guard_put_json(struct buf *b, const struct fork_call *f, const struct origi
 /* Children of one fork and later ones of its caller. */
 struct child_look {
     uint64_t since;
-    bool found; /* one that has not called exec */
+    bool execs; /* one that has called exec */
+    bool found; /* one that has not */
     bool ran;   /* and has had a CPU */
     pid_t pid;  /* of one that did more than to prepare its exec; 0: none */
     uint64_t start;
@@ -374,9 +375,12 @@ static void look_at_child(void *ctx, pid_t pid)
 {
     struct child_look *l = ctx;
     struct proc_stat st;
+    if (!proc_read_stat(pid, &st) || st.start_ticks < l->since)
+        return;
     /* one that has ended already keeps the flag until it is awaited */
-    if (proc_read_stat(pid, &st) && (st.flags & PROC_FORKED_NO_EXEC) != 0 &&
-        st.start_ticks >= l->since) {
+    if ((st.flags & PROC_FORKED_NO_EXEC) == 0) {
+        l->execs = true;
+    } else {
         l->found = true;
         bool ran = st.ticks > 0 || (st.state != 'R' && st.state != 'D');
         l->ran = l->ran || ran;
@@ -445,7 +449,7 @@ bool guard_take_due(struct guard_pending *p, uint64_t now_ms, struct guard_pende
 }
 
 /* What has become of a child that ran without exec. */
-enum suspected { SUSPECT_NONE, SUSPECT_GOES_ON, SUSPECT_ENDED };
+enum suspected { SUSPECT_NONE, SUSPECT_EXECS, SUSPECT_GOES_ON, SUSPECT_ENDED };
 
 static enum suspected look_at_suspect(const struct guard_pended *g)
 {
@@ -454,30 +458,42 @@ static enum suspected look_at_suspect(const struct guard_pended *g)
         return SUSPECT_NONE;
     if (!proc_read_stat(g->suspect, &st) || st.start_ticks != g->suspect_start)
         return SUSPECT_ENDED;
-    return (st.flags & PROC_FORKED_NO_EXEC) != 0 ? SUSPECT_GOES_ON : SUSPECT_NONE;
+    return (st.flags & PROC_FORKED_NO_EXEC) != 0 ? SUSPECT_GOES_ON : SUSPECT_EXECS;
 }
 
-bool guard_goes_on(struct guard_pending *p, const struct guard_pended *due, uint64_t now_ms)
+static enum guard_judged without_finding(const struct guard_pended *g)
+{
+    origin_free(g->origin);
+    return g->execs ? GUARD_EXECS : GUARD_MISSED;
+}
+
+enum guard_judged guard_judge(struct guard_pending *p, const struct guard_pended *due,
+                              uint64_t now_ms)
 {
     struct child_look l = {.since = due->call.start_ticks};
     struct guard_pended again = *due;
     enum suspected known = look_at_suspect(due);
     uint64_t age = now_ms - due->at_ms;
     if (known == SUSPECT_ENDED)
-        return true;
+        return GUARD_GOES_ON;
     if (known == SUSPECT_GOES_ON && age >= EXEC_MS)
-        return true; /* its parent may be gone */
+        return GUARD_GOES_ON; /* its parent may be gone */
     proc_each_child(due->call.pid, look_at_child, &l);
     bool early = age < EXEC_MS;
     bool busy = l.found && !l.ran && age < EXEC_LATEST_MS;
-    if (known == SUSPECT_NONE) {
+    again.execs = due->execs || l.execs || known == SUSPECT_EXECS;
+    if (known != SUSPECT_GOES_ON) {
         again.suspect = l.pid;
         again.suspect_start = l.start;
     }
-    bool goes_on = l.found && !early && !busy;
-    if (early || busy)
+    if (early || busy) {
         note(p, &again, due->at_ms + next_look(age)); /* there is room: it was taken out */
-    else if (!goes_on)
-        origin_free(due->origin);
-    return goes_on;
+        return GUARD_LATER;
+    }
+    return l.found ? GUARD_GOES_ON : without_finding(&again);
+}
+
+enum guard_judged guard_judge_last(const struct guard_pended *due)
+{
+    return due->suspect != 0 ? GUARD_GOES_ON : without_finding(due);
 }

@@ -88,6 +88,7 @@ struct guard_pending {
         uint64_t at_ms, due_ms;
         pid_t suspect; /* a child of it that ran without exec when last looked at; 0: none */
         uint64_t suspect_start; /* its start_ticks */
+        bool execs;             /* a child of it that had called exec was seen */
     } v[GUARD_PENDING];
     size_t n; /* the first is due first */
 };
@@ -107,7 +108,18 @@ int guard_patience(const struct guard_pending *p, uint64_t now_ms);
 /* Takes the first that is due; false when there is none. UINT64_MAX: the first. */
 bool guard_take_due(struct guard_pending *p, uint64_t now_ms, struct guard_pended *out);
 
-/* Whether the caller has a child of that fork or a later one that has not called exec, or had one
- * that ended without; one that may yet do so is noted again. due->origin is taken unless true is
- * returned. */
-bool guard_goes_on(struct guard_pending *p, const struct guard_pended *due, uint64_t now_ms);
+/* What a look at a fork that is due tells. */
+enum guard_judged {
+    GUARD_LATER,   /* it is noted again */
+    GUARD_EXECS,   /* the child has called exec */
+    GUARD_GOES_ON, /* the caller has a child of that fork or a later one that has not called exec,
+                      or had one that ended without */
+    GUARD_MISSED,  /* nobody saw whether the child called exec: it was over before, or its parent */
+};
+
+/* due->origin is taken unless GUARD_GOES_ON is returned. */
+enum guard_judged guard_judge(struct guard_pending *p, const struct guard_pended *due,
+                              uint64_t now_ms);
+
+/* The same when all processes are gone, and nobody can be looked at any more. */
+enum guard_judged guard_judge_last(const struct guard_pended *due);

@@ -62,6 +62,9 @@ static void take_reports(struct guarded *g)
             r->going_on++;
             g->conf->found(g->conf->ctx, &l.call, l.origin, "goes on");
             break;
+        case LOOKOUT_MISSED:
+            r->missed += l.n;
+            break;
         }
         origin_free(l.origin);
     }

@@ -21,6 +21,7 @@ struct guarded_report {
     uint64_t forks;    /* all of them */
     uint64_t threaded; /* made by a process with threads */
     uint64_t going_on; /* of those: the child did not exec */
+    uint64_t missed;   /* of those: nobody saw whether it did */
     uint64_t denied;
     bool left; /* processes of the command live on; their forks fail from now on */
 };

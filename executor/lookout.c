@@ -168,14 +168,20 @@ static struct entry *add_entry(struct lookout *l)
     return e;
 }
 
+/* A loop of forks is one report. */
+static bool is_tally(const struct lookout_report *r)
+{
+    return r->how == LOOKOUT_CALLED || r->how == LOOKOUT_MISSED;
+}
+
 /* Takes the origin over. */
 static void report(struct lookout *l, const struct lookout_report *r)
 {
     (void)pthread_mutex_lock(&l->lock);
     struct entry *last = l->n > 0 ? entry_at(l, l->n - 1) : NULL;
-    bool same = last != NULL && last->report.how == LOOKOUT_CALLED && r->how == LOOKOUT_CALLED;
+    bool same = last != NULL && is_tally(r) && last->report.how == r->how;
     struct entry *e = same ? NULL : add_entry(l);
-    if (same) { /* a loop of forks is one report */
+    if (same) {
         last->report.n++;
     } else if (e != NULL) {
         e->report = *r;
@@ -198,6 +204,20 @@ static void report_found(struct lookout *l, const struct guard_pended *g)
                                        .origin = g->origin});
 }
 
+static void report_missed(struct lookout *l, const struct guard_pended *g)
+{
+    report(l, &(struct lookout_report){
+                  .how = LOOKOUT_MISSED, .n = 1, .call = g->call, .at_ms = g->at_ms});
+}
+
+static void report_judged(struct lookout *l, const struct guard_pended *g, enum guard_judged how)
+{
+    if (how == GUARD_GOES_ON)
+        report_found(l, g);
+    else if (how == GUARD_MISSED)
+        report_missed(l, g);
+}
+
 static void report_call(struct lookout *l, const struct fork_call *f, uint64_t at_ms, bool denied,
                         struct origin *origin)
 {
@@ -214,22 +234,16 @@ static void judge_due(struct lookout *l)
 {
     uint64_t now = clock_mono_ms();
     struct guard_pended due;
-    while (guard_take_due(&l->pending, now, &due)) {
-        if (guard_goes_on(&l->pending, &due, now))
-            report_found(l, &due);
-    }
+    while (guard_take_due(&l->pending, now, &due))
+        report_judged(l, &due, guard_judge(&l->pending, &due, now));
 }
 
 /* Whoever had run without exec has ended so. */
 static void judge_last(struct lookout *l)
 {
     struct guard_pended last;
-    while (guard_take_due(&l->pending, UINT64_MAX, &last)) {
-        if (last.suspect != 0)
-            report_found(l, &last);
-        else
-            origin_free(last.origin);
-    }
+    while (guard_take_due(&l->pending, UINT64_MAX, &last))
+        report_judged(l, &last, guard_judge_last(&last));
     atomic_store(&l->over, true);
     (void)pthread_mutex_lock(&l->lock);
     wake(l);

@@ -18,6 +18,7 @@ struct lookout_report {
         LOOKOUT_CALLED,  /* forks of processes with threads: so many */
         LOOKOUT_DENIED,  /* one of them that was refused */
         LOOKOUT_GOES_ON, /* such a fork's child has not called exec */
+        LOOKOUT_MISSED,  /* whether it has is not known: nobody saw the child. So many */
     } how;
     uint64_t n;
     struct fork_call call; /* the last one */
