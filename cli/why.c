@@ -411,8 +411,8 @@ static int put_starter(struct why *w, struct err *err)
                    pid);
     else if (rc == 0)
         buf_puts(&w->next,
-                 "nobody runs this study here: run the same command again, that starts it before "
-                 "any new trial");
+                 "nobody runs this study here: run the same command again, which starts it before "
+                 "any new trial, unless the study has its target");
     put_due(&w->next, w->not_before);
     return rc;
 }
@@ -585,7 +585,8 @@ static void print_text(const struct why *w)
         (void)printf("%-9s %s: %s\n", "there", text_of(w, "forks_in"), text_of(w, "fix_there"));
     print_tries(w->tries);
     line("next", text_of(w, "next"));
-    line("logs", text_of(w, "logs"));
+    if (w->state != TRIAL_WAITING) /* it has printed nothing */
+        line("logs", text_of(w, "logs"));
     if (doc_get(w->autopsy.found, "file")[0] != '\0')
         (void)printf("%-9s %s/evidence.txt\n", "evidence", text_of(w, "dir"));
 }

@@ -98,6 +98,7 @@ Test(why, what_waits_says_whose_it_is_and_who_starts_it)
     SAYS(pid_text);
     cr_expect(eq(int, WHY("2"), 0));
     SAYS("a run had taken it ahead of its turn, and gave it back when it stopped");
+    cr_expect(not(sandbox_has("out", "logs ")), "%s", sandbox_text("out"));
     cr_expect(eq(int, STATUS(NULL), 0));
     (void)snprintf(pid_text, sizeof(pid_text), "): pid %d starts them", (int)run);
     SAYS("s: 2 trials wait (1 enqueued, 1 given back at a stop");

@@ -181,6 +181,21 @@ Test(spool, status_says_what_waits_since_when_and_for_whom)
     cr_expect(not(sandbox_has("out", "WAITS ON DISK")), "%s", sandbox_text("out"));
 }
 
+Test(spool, status_of_a_store_that_cannot_be_read_says_what_waits_in_the_usual_place)
+{
+    static const char zeros[4000];
+    spool_two(SIGKILL);
+    AUTO_CLOSE int fd = open("s.db", O_WRONLY | O_CLOEXEC);
+    (void)unlink("s.db-wal");
+    (void)unlink("s.db-shm");
+    cr_assert(pwrite(fd, zeros, sizeof(zeros), 100) == (ssize_t)sizeof(zeros));
+    cr_assert(eq(int, rename("runs", "forkless-runs"), 0));
+    cr_expect(eq(int, status(NULL), 6));
+    cr_expect(sandbox_has("err", "malformed"), "%s", sandbox_text("err"));
+    cr_expect(sandbox_has("out", "forkless spool ls --dir forkless-runs"), "%s",
+              sandbox_text("out"));
+}
+
 static int spool_command(const char *what, const char *more, const char *value)
 {
     return sandbox_wait(sandbox_start((const char *const[]){FORKLESS, "spool", what, "--dir",
