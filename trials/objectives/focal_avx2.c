@@ -5,15 +5,11 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
-#include <stdbool.h>
 #include <stdint.h>
 
 enum {
     LANES = 8,
     AHEAD = 256, /* rows fetched before they are needed */
-    /* So many rows, with what comes of them, are more than caches hold: what is written goes past
-     * them, and memory does not read first what is about to be overwritten. */
-    STREAMED = 1 << 21,
 };
 
 /* ---- which piece, and where in it ---- */
@@ -87,20 +83,8 @@ static inline void eight_rows(const char *middle, __m256 steps, const int32_t *a
 
 /* ---- all rows ---- */
 
-/* to: of 16 bytes alignment when streamed. */
-static inline void put(float *to, __m256 v, bool streamed)
-{
-    if (streamed) {
-        _mm_stream_ps(to, _mm256_castps256_ps128(v));
-        _mm_stream_ps(to + 4, _mm256_extractf128_ps(v, 1));
-    } else {
-        _mm256_storeu_ps(to, v);
-    }
-}
-
-static inline __attribute__((always_inline)) void one_block(const struct focal_table *t,
-                                                            const float *margin, const float *label,
-                                                            float *grad, float *hess, bool streamed)
+static void one_block(const struct focal_table *t, const float *margin, const float *label,
+                      float *grad, float *hess)
 {
     struct places places;
     const char *middle = (const char *)(t->pieces[0] + t->reach);
@@ -111,20 +95,15 @@ static inline __attribute__((always_inline)) void one_block(const struct focal_t
         _mm_prefetch((const char *)(margin + i + AHEAD), _MM_HINT_T0);
         _mm_prefetch((const char *)(label + i + AHEAD), _MM_HINT_T0);
         eight_rows(middle, steps, places.at + i, _mm256_loadu_ps(places.t + i), &g, &h);
-        put(grad + i, g, streamed);
-        put(hess + i, h, streamed);
+        _mm256_storeu_ps(grad + i, g);
+        _mm256_storeu_ps(hess + i, h);
     }
 }
 
 void focal_blocks_avx2(const struct focal_table *t, const float *margin, const float *label,
                        size_t n, float *grad, float *hess)
 {
-    bool streamed = n >= STREAMED && ((uintptr_t)grad | (uintptr_t)hess) % 16 == 0;
-    for (size_t i = 0; i < n && !streamed; i += FOCAL_BLOCK)
-        one_block(t, margin + i, label + i, grad + i, hess + i, false);
-    for (size_t i = 0; i < n && streamed; i += FOCAL_BLOCK)
-        one_block(t, margin + i, label + i, grad + i, hess + i, true);
-    if (streamed)
-        _mm_sfence();
+    for (size_t i = 0; i < n; i += FOCAL_BLOCK)
+        one_block(t, margin + i, label + i, grad + i, hess + i);
 }
 #endif
