@@ -42,6 +42,7 @@ struct load {
 struct executor {
     pthread_t thread;
     const struct load *load;
+    double phase; /* when it begins, in trials */
     int64_t trials;
     int64_t busy; /* batches that the server refused: locks, deadlocks, serialization */
     double longest_ms;
@@ -100,10 +101,8 @@ static void must(struct executor *e, int rc, const struct err *err)
         die(err);
 }
 
-/* As long as a trial takes, some more and some less. */
-static void work(const struct store_claim *c, int ms)
+static void work(double part, int ms)
 {
-    const double part = 0.5 + fmod((double)c->number * 0.618, 1);
     const long us = (long)(part * ms * 1e3);
     const struct timespec ts = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
     if (ms > 0)
@@ -118,7 +117,8 @@ static void one_trial(struct executor *e, struct store *s, int64_t study)
     double start = bench_now_ms();
     int rc = claim(s, study, &c, &err);
     must(e, rc, &err);
-    work(&c, rc == 0 ? e->load->trial_ms : 0);
+    /* as long as a trial takes, some more and some less */
+    work(0.5 + fmod((double)c.number * 0.618, 1), rc == 0 ? e->load->trial_ms : 0);
     if (rc == 0) {
         while ((rc = finish(s, &c, e->load->claims_only, &err)) == -ERR_BUSY)
             e->busy++;
@@ -142,6 +142,7 @@ static void *run(void *arg)
     e->longest_ms = 0;
     e->trials = 0;
     (void)pthread_barrier_wait(&ready);
+    work(e->phase, e->load->trial_ms); /* they did not all begin at once */
     while (!atomic_load(&stop))
         one_trial(e, s, study);
     return NULL;
@@ -152,7 +153,16 @@ struct figures {
     int64_t busy;
 };
 
-static void measure(const struct load *load, struct figures *out)
+static void must_exec(PGconn *c, const char *sql)
+{
+    PGresult *r = PQexec(c, sql);
+    if (PQresultStatus(r) != PGRES_COMMAND_OK)
+        bench_die(PQerrorMessage(c));
+    PQclear(r);
+}
+
+/* locks: where they are noted; NULL: nowhere. */
+static void measure(const struct load *load, PGconn *locks, struct figures *out)
 {
     static struct executor all[MOST];
     const struct timespec ts = {.tv_sec = (load->run_ms > 0 ? load->run_ms : RUN_MS) / 1000};
@@ -163,10 +173,13 @@ static void measure(const struct load *load, struct figures *out)
     (void)pthread_barrier_init(&ready, NULL, (unsigned)load->n + 1);
     for (int i = 0; i < load->n; i++) {
         all[i].load = load;
+        all[i].phase = (double)i / load->n;
         if (pthread_create(&all[i].thread, NULL, run, &all[i]) != 0)
             bench_die("threads");
     }
     (void)pthread_barrier_wait(&ready);
+    if (locks != NULL)
+        must_exec(locks, "TRUNCATE held"); /* those of the beginning, all at once */
     double start = bench_now_ms();
     (void)nanosleep(&ts, NULL);
     atomic_store(&stop, true);
@@ -191,14 +204,6 @@ static void figure(const char *what, int n, double v, const char *unit_of)
 
 /* --- how long the study's lock is held ---------------------------------------------------------
  */
-
-static void must_exec(PGconn *c, const char *sql)
-{
-    PGresult *r = PQexec(c, sql);
-    if (PQresultStatus(r) != PGRES_COMMAND_OK)
-        bench_die(PQerrorMessage(c));
-    PQclear(r);
-}
 
 /* A claim's statement begins when the lock is there, and what it inserts is visible to others when
  * its transaction has committed. */
@@ -235,11 +240,10 @@ static void measure_lock(void)
     PGconn *c = PQconnectdb(url);
     struct figures f;
     note_locks(c);
-    measure(&full, &f);
+    measure(&full, c, &f);
     figure("no CPU idle: the study's lock is held for, median", MOST, held_ms(c, 0.5), " ms");
     figure("no CPU idle: 99 of 100", MOST, held_ms(c, 0.99), " ms");
-    must_exec(c, "TRUNCATE held");
-    measure(&paced, &f);
+    measure(&paced, c, &f);
     figure("trials of 1 s, stored", MOST, f.per_s, "/s");
     figure("trials of 1 s: the study's lock is held for, median", MOST, held_ms(c, 0.5), " ms");
     bench_claim(
@@ -300,7 +304,7 @@ int main(void)
         die(&err);
     store_destroy(s);
     for (size_t i = 0; i < ARRAY_LEN(fleets); i++) {
-        measure(&(const struct load){.n = fleets[i]}, &f);
+        measure(&(const struct load){.n = fleets[i]}, NULL, &f);
         per_s[i] = f.per_s;
         busy += f.busy;
         figure("trials stored", fleets[i], f.per_s, "/s");
@@ -313,7 +317,7 @@ int main(void)
                                             per_s[3] / per_s[0], "x"});
     bench_claim(&(const struct bench_claim){"batches refused by locks, deadlocks, serialization",
                                             AT_MOST, 0, (double)busy, ""});
-    measure(&(const struct load){.n = MOST, .claims_only = true}, &f);
+    measure(&(const struct load){.n = MOST, .claims_only = true}, NULL, &f);
     figure("bare claims", MOST, f.per_s, "/s");
     measure_lock();
     beside_optuna(server.dir, per_s);
