@@ -136,7 +136,11 @@ static void tell(pid_t pid, int seconds, int births)
     char text[96];
     (void)snprintf(text, sizeof(text), "64 silent workers (128 processes), %d births a second",
                    births);
-    bench_claim(&(struct bench_claim){text, AT_MOST, 0.1, watch(pid, seconds, births), " %"});
+    double percent = watch(pid, seconds, births);
+    if (births < MANY) /* what more there are to ask is no work for the watched ones */
+        bench_claim(&(struct bench_claim){text, AT_MOST, 0.1, percent, " %"});
+    else
+        bench_figure(text, percent, " %");
 }
 
 int main(int argc, char **argv)

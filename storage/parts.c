@@ -1,3 +1,5 @@
+/* What a trial leaves at one time, for backends that have no better way than one part after the
+ * other. */
 #include "storage/backend.h"
 
 int backend_write_parts(struct store *s, int64_t trial, const struct store_write *w,
