@@ -173,9 +173,14 @@ int grpc_trial_write(struct store *s, int64_t trial, const struct store_write *w
     if (rc < 0)
         return rc;
     rc = write_as_one(g, trial, w, &why);
-    if (rc < 0 && rc != -ERR_UNAVAILABLE && !store_refused(rc)) /* it cannot be one call */
-        return backend_write_parts(s, trial, w, err);
+    bool parts = rc < 0 && rc != -ERR_UNAVAILABLE && !store_refused(rc); /* it cannot be one call */
+    if (parts)
+        rc = backend_write_parts(s, trial, w, &why);
     if (rc < 0 && err != NULL)
         *err = why;
-    return w->end != NULL ? client_ended(g, trial, w->end, rc, err) : rc;
+    /* of the parts the end has seen to itself, but a trial that an earlier try has ended refuses
+     * those before it */
+    return w->end != NULL && (!parts || rc == -ERR_FINISHED)
+               ? client_ended(g, trial, w->end, rc, err)
+               : rc;
 }

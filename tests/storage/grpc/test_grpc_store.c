@@ -55,25 +55,42 @@ Test(grpc_store, many_that_claim_at_once_never_end_above_the_target)
         store_destroy(s[i]);
 }
 
-/* The call goes on at the server after the client has given it up. */
-Test(grpc_store, a_claim_without_an_answer_is_found_when_the_server_is_back)
+/* Another program that locks the file of the server's store. */
+static sqlite3 *lock_file(const char *url)
 {
-    const char *url = fresh_path();
-    char slow[160];
-    (void)snprintf(slow, sizeof(slow), "%s?timeout=1", url);
-    struct store *s = must_open(slow);
-    int64_t study = must_study(s, "a");
-    struct store_claim c;
-    MUST(store_trial_claim(s, study, &of_two, &c, &err));
     const char *path = strstr(url, "://") + 3;
     char file[160];
     (void)snprintf(file, sizeof(file), "%.*s.db", (int)strlen(path) - 5, path);
     sqlite3 *db = NULL;
     cr_assert_eq(sqlite3_open(file, &db), SQLITE_OK);
     cr_assert_eq(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
-    REFUSED(ERR_UNAVAILABLE, store_trial_claim(s, study, &of_two, &c, &err));
+    return db;
+}
+
+static void unlock_file(sqlite3 *db)
+{
     cr_assert_eq(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
     (void)sqlite3_close(db);
+}
+
+static struct store *open_impatient(const char *url)
+{
+    char slow[160];
+    (void)snprintf(slow, sizeof(slow), "%s?timeout=1", url);
+    return must_open(slow);
+}
+
+/* The call goes on at the server after the client has given it up. */
+Test(grpc_store, a_claim_without_an_answer_is_found_when_the_server_is_back)
+{
+    const char *url = fresh_path();
+    struct store *s = open_impatient(url);
+    int64_t study = must_study(s, "a");
+    struct store_claim c;
+    MUST(store_trial_claim(s, study, &of_two, &c, &err));
+    sqlite3 *db = lock_file(url);
+    REFUSED(ERR_UNAVAILABLE, store_trial_claim(s, study, &of_two, &c, &err));
+    unlock_file(db);
     while (strcmp(rows(url, "SELECT count(*) FROM trials"), "2") != 0)
         (void)usleep(1000);
     signal_server(SIGSTOP);
@@ -83,6 +100,28 @@ Test(grpc_store, a_claim_without_an_answer_is_found_when_the_server_is_back)
     cr_expect_eq(c.kind, CLAIM_NEW);
     cr_expect_eq(c.number, 1);
     cr_expect_str_eq(rows(url, "SELECT count(*) FROM trials"), "2");
+    store_destroy(s);
+}
+
+/* What is written again is refused, for the trial has ended: by that very call. */
+Test(grpc_store, an_end_without_an_answer_is_known_again_with_all_that_came_with_it)
+{
+    const char *url = fresh_path();
+    struct store *s = open_impatient(url);
+    int64_t study = must_study(s, "a");
+    const double value = 0.25, other = 0.5;
+    const struct trial_attr note = {"note", "1"};
+    struct store_end end = {.state = TRIAL_COMPLETE, .values = &value, .n_values = 1};
+    const struct store_write w = {.user_attrs = &note, .n_user_attrs = 1, .end = &end};
+    struct store_claim c = must_claim(s, study, -1, CLAIM_NEW);
+    sqlite3 *db = lock_file(url);
+    REFUSED(ERR_UNAVAILABLE, store_trial_write(s, c.id, &w, &err));
+    unlock_file(db);
+    while (strcmp(rows(url, "SELECT state FROM trials"), "COMPLETE") != 0)
+        (void)usleep(1000);
+    MUST(store_trial_write(s, c.id, &w, &err));
+    end.values = &other; /* of another */
+    REFUSED(ERR_FINISHED, store_trial_write(s, c.id, &w, &err));
     store_destroy(s);
 }
 
