@@ -5,8 +5,7 @@
 static bool is_forked(pid_t pid)
 {
     struct proc_stat st;
-    return proc_read_stat(pid, &st) && (st.flags & PROC_FORKED_NO_EXEC) != 0 &&
-           proc_count_threads(st.ppid) > 1;
+    return proc_read_stat(pid, &st) && (st.flags & PROC_FORKED_NO_EXEC) != 0;
 }
 
 bool births_look(struct births *b, unsigned most, void (*visit)(void *ctx, pid_t pid), void *ctx)

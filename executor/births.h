@@ -13,7 +13,7 @@ struct births {
 };
 
 /* Calls visit for each process (or thread: whoever has such a number) that was born since the last
- * look but one, was made by fork from a process with threads, and has not called exec. False when
+ * look but one, was made by fork, and has not called exec. False when
  * it did not ask: at the first look, when more than `most` would have to be asked, when the numbers
  * began again, or are unknown (gVisor). */
 bool births_look(struct births *b, unsigned most, void (*visit)(void *ctx, pid_t pid), void *ctx);

@@ -106,14 +106,15 @@ static void on_look(void *ctx, const struct evidence_result *r)
               LOG_TEXT("deadlock", verdict_name(r->verdict.kind)),
               LOG_FLAG("stacks", d->with_stacks), LOG_FLAG("unsure", r->verdict.unsure),
               LOG_TEXT("why", r->verdict.why), LOG_INT("ms", r->took_ms));
-    d->verdict = r->verdict;
+    if (!r->verdict.unsure) /* else the next look begins with who was stuck before */
+        d->verdict = r->verdict;
     if (!proven && d->with_stacks && r->verdict.look_closer && !r->verdict.unsure) {
         d->stacks_ms = executor_now(s->ex) + d->stacks_wait_ms;
         d->stacks_wait_ms =
             2 * d->stacks_wait_ms < STACKS_WAIT_MAX_MS ? 2 * d->stacks_wait_ms : STACKS_WAIT_MAX_MS;
     }
     if (proven)
-        slot_feed_stuck(s, r->verdict.in_fork ? proc_age_ms(r->verdict.pid) : 0);
+        slot_feed_stuck(s, &r->verdict);
     else
         slot_feed(s, r->verdict.unsure ? WK_EV_UNSURE : WK_EV_FREE);
 }

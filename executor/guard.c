@@ -301,16 +301,26 @@ bool guard_receive(int listener, const struct fork_call *last, struct fork_call 
     return guard_waits(listener, n.id);
 }
 
+/* A signal, or a debugger, may come in between. */
+static bool ask_kernel(int listener, unsigned long what, void *arg)
+{
+    int rc;
+    do
+        rc = ioctl(listener, what, arg);
+    while (rc < 0 && errno == EINTR);
+    return rc == 0;
+}
+
 bool guard_waits(int listener, uint64_t id)
 {
-    return ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+    return ask_kernel(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id);
 }
 
 int guard_answer(int listener, uint64_t id, int sys)
 {
     struct seccomp_notif_resp n = {
         .id = id, .error = -sys, .flags = sys == 0 ? SECCOMP_USER_NOTIF_FLAG_CONTINUE : 0};
-    bool sent = ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &n) == 0 || errno == ENOENT;
+    bool sent = ask_kernel(listener, SECCOMP_IOCTL_NOTIF_SEND, &n) || errno == ENOENT;
     return sent ? 0 : errno; /* ENOENT: it was killed */
 }
 

@@ -198,6 +198,7 @@ struct executor {
     int signals;
     uint64_t signal_ms;          /* when the first one came */
     uint64_t stop_ms;            /* since when the sweep ends; 0: it does not */
+    uint64_t alone_ms;           /* since when no worker is there then; 0: there is one */
     struct executor_forks forks; /* all: without those of workers that live */
     bool forks_told;             /* a person has read of one */
     struct births births;        /* as of births_ms */
@@ -401,8 +402,8 @@ unsigned slot_spawn_flags(const struct slot *s);
 
 /* worker_shell.c */
 void slot_feed(struct slot *s, enum wk_event_type type);
-/* A look has found a deadlock, which lasts so long already. */
-void slot_feed_stuck(struct slot *s, uint64_t for_ms);
+/* A look has proven a deadlock. */
+void slot_feed_stuck(struct slot *s, const struct verdict *v);
 /* Stops the worker because its trial is pruned and it has no channel to be told through. */
 void slot_prune(struct slot *s);
 

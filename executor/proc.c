@@ -210,14 +210,6 @@ uint64_t proc_now_ticks(void)
            (uint64_t)sysconf(_SC_CLK_TCK) / 1000;
 }
 
-uint64_t proc_age_ms(pid_t pid)
-{
-    struct proc_stat st;
-    uint64_t now = proc_now_ticks();
-    return proc_read_stat(pid, &st) && st.start_ticks < now ? proc_ticks_ms(now - st.start_ticks)
-                                                            : 0;
-}
-
 uint64_t proc_tree_cpu_ms(pid_t pid)
 {
     unsigned long long ticks = 0;

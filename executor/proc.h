@@ -28,8 +28,6 @@ bool proc_read_thread_stat(pid_t pid, pid_t tid, struct proc_stat *out);
 uint64_t proc_ticks_ms(unsigned long long ticks);
 /* Now, by the clock of start_ticks. */
 uint64_t proc_now_ticks(void);
-/* Since when there is such a process; 0: there is none. */
-uint64_t proc_age_ms(pid_t pid);
 
 /* Reads a file of /proc, at most n-1 bytes, and ends it with a NUL; -1 when it cannot be opened. */
 ssize_t proc_read(const char *path, char *out, size_t n);

@@ -85,8 +85,8 @@ static bool any_worker(const struct executor *ex)
 }
 
 /* However the sweep came to its end: a store that refuses must not hold it much longer than the
- * workers may, and when none runs it has as long as they have to end by themselves. What it has not
- * taken then is in the spool. */
+ * workers may, and when the last is gone it has as long as they had to end by themselves. What it
+ * has not taken then is in the spool. */
 static void arm_stop_timer(struct executor *ex)
 {
     uint64_t now = executor_now(ex), grace = ex->spec->watch.grace_ms;
@@ -94,7 +94,14 @@ static void arm_stop_timer(struct executor *ex)
         return;
     if (ex->stop_ms == 0)
         ex->stop_ms = now;
-    uint64_t due = ex->stop_ms + (any_worker(ex) ? grace : grace / 2) + STORE_GRACE_MS;
+    if (any_worker(ex))
+        ex->alone_ms = 0;
+    else if (ex->alone_ms == 0)
+        ex->alone_ms = now;
+    uint64_t due = ex->stop_ms + grace;
+    if (ex->alone_ms != 0 && ex->alone_ms + grace / 2 < due)
+        due = ex->alone_ms + grace / 2;
+    due += STORE_GRACE_MS;
     (void)uv_timer_start(&ex->stop_timer, on_stop_timer, due > now ? due - now : 0, 0);
 }
 

@@ -175,16 +175,19 @@ static unsigned watch(struct wk *w, uint64_t now_ms)
 /* Not before the trial, and seen so itself for half of the time that it has to last. */
 static uint64_t stuck_since(const struct wk *w, uint64_t now_ms)
 {
-    uint64_t unseen_ms = earlier(w->stuck_for_ms, w->conf.deadlock_ms / 2);
+    uint64_t unseen_ms = earlier(w->last.for_ms, w->conf.deadlock_ms / 2);
     return unseen_ms < now_ms - w->started_ms ? now_ms - unseen_ms : w->started_ms;
 }
 
 /* Activity proves nothing against it: other threads of the tree may burn CPU for ever. */
 static unsigned found_stuck(struct wk *w, uint64_t now_ms)
 {
-    if (!w->stuck)
+    bool another = w->unsure && w->last.who != w->stuck_who; /* and not that one all the time */
+    if (!w->stuck || another)
         w->stuck_ms = stuck_since(w, now_ms);
     w->stuck = true;
+    w->stuck_who = w->last.who;
+    w->unsure = false;
     w->look_ms = earlier(next_look(w, now_ms), w->stuck_ms + w->conf.deadlock_ms);
     return now_ms - w->stuck_ms >= w->conf.deadlock_ms ? hang(w, now_ms, WK_DEADLOCKED) : 0;
 }
@@ -193,6 +196,7 @@ static unsigned found_stuck(struct wk *w, uint64_t now_ms)
 static unsigned found_unsure(struct wk *w, uint64_t now_ms)
 {
     w->look_ms = next_look(w, now_ms);
+    w->unsure = true;
     return 0;
 }
 
@@ -282,7 +286,7 @@ void wk_init(struct wk *w, const struct wk_conf *conf, uint64_t now_ms)
 
 unsigned wk_step(struct wk *w, struct wk_event ev)
 {
-    w->stuck_for_ms = ev.for_ms;
+    w->last = ev;
     return actions[w->state][ev.type](w, ev.now_ms);
 }
 

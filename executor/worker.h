@@ -69,27 +69,30 @@ struct wk_conf {
     bool only_tell;       /* a hang is written down, and the worker goes on */
 };
 
-struct wk {
-    struct wk_conf conf;
-    enum wk_state state;
-    enum wk_reason reason;
-    uint64_t started_ms;   /* of the current trial */
-    uint64_t active_ms;    /* last progress */
-    uint64_t probe_ms;     /* next probe; 0 = none due */
-    bool last_look;        /* the stall limit is reached, and one more probe was asked for */
-    uint64_t look_ms;      /* next look for a deadlock; UINT64_MAX: one is under way */
-    uint64_t stuck_ms;     /* since when; found by the first look in a row that found one */
-    uint64_t stuck_for_ms; /* of the last event: see for_ms */
-    bool stuck;
-    bool must_end;   /* asked to stop while the evidence was collected */
-    bool over;       /* its trial ended then */
-    uint64_t due_ms; /* deadline of leaving, evidence, terminating */
-};
-
 struct wk_event {
     enum wk_event_type type;
     uint64_t now_ms; /* the loop's clock; never runs backwards */
     uint64_t for_ms; /* STUCK: so long it has been so already, as far as is known */
+    uint64_t who;    /* STUCK: tells processes apart */
+};
+
+struct wk {
+    struct wk_conf conf;
+    enum wk_state state;
+    enum wk_reason reason;
+    uint64_t started_ms;  /* of the current trial */
+    uint64_t active_ms;   /* last progress */
+    uint64_t probe_ms;    /* next probe; 0 = none due */
+    bool last_look;       /* the stall limit is reached, and one more probe was asked for */
+    uint64_t look_ms;     /* next look for a deadlock; UINT64_MAX: one is under way */
+    uint64_t stuck_ms;    /* since when; found by the first look in a row that found one */
+    uint64_t stuck_who;   /* the process that was found last */
+    bool unsure;          /* the looks since then were not done in time */
+    struct wk_event last; /* the event that is taken in */
+    bool stuck;
+    bool must_end;   /* asked to stop while the evidence was collected */
+    bool over;       /* its trial ended then */
+    uint64_t due_ms; /* deadline of leaving, evidence, terminating */
 };
 
 /* What a worker's tree used between two probes. */

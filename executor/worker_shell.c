@@ -5,6 +5,9 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "executor/internal.h"
+#include "executor/proc.h"
+
+enum { PID_BITS = 22 }; /* the kernel has no larger numbers */
 
 /* A timer later than that: we were stopped (Ctrl-Z, docker pause), perhaps the worker with us. */
 #define ASLEEP_MS 2000u
@@ -76,23 +79,28 @@ static void arm_timer(struct slot *s)
         (void)uv_timer_start(&s->timer, on_timer, due > now ? due - now : 1, 0);
 }
 
-static void feed(struct slot *s, enum wk_event_type type, uint64_t for_ms)
+static void feed(struct slot *s, struct wk_event ev)
 {
     if (!s->alive)
         return;
-    obey(s, wk_step(&s->fsm, (struct wk_event){type, executor_now(s->ex), for_ms}));
-    if (type != WK_EV_ACTIVITY) /* which only moves deadlines away: the timer finds that out */
+    ev.now_ms = executor_now(s->ex);
+    obey(s, wk_step(&s->fsm, ev));
+    if (ev.type != WK_EV_ACTIVITY) /* which only moves deadlines away: the timer finds that out */
         arm_timer(s);
 }
 
 void slot_feed(struct slot *s, enum wk_event_type type)
 {
-    feed(s, type, 0);
+    feed(s, (struct wk_event){.type = type});
 }
 
-void slot_feed_stuck(struct slot *s, uint64_t for_ms)
+void slot_feed_stuck(struct slot *s, const struct verdict *v)
 {
-    feed(s, WK_EV_STUCK, for_ms);
+    uint64_t born = v->start_ticks, now = proc_now_ticks();
+    struct wk_event ev = {.type = WK_EV_STUCK, .who = born << PID_BITS | (uint64_t)v->pid};
+    if (v->in_fork && born > 0 && born < now)
+        ev.for_ms = proc_ticks_ms(now - born);
+    feed(s, ev);
 }
 
 void slot_prune(struct slot *s)

@@ -169,7 +169,7 @@ static void judge_frames(const json_t *thread, pid_t pid, const struct frame *fr
     if (p == NULL)
         return;
     v.kind = weigh(f, thread, p);
-    v.in_fork = p->kind == PATTERN_AFTER_FORK && v.tid == pid;
+    v.in_fork = v.tid == pid && pattern_born_here(frames, n);
     (void)snprintf(v.why, sizeof(v.why),
                    "process %d, forked without exec from process %d, which has %d threads, stands "
                    "%s%s",

@@ -88,6 +88,16 @@ const struct pattern *pattern_find(const struct frame *frames, size_t n)
     return NULL;
 }
 
+bool pattern_born_here(const struct frame *frames, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (fits("PyOS_AfterFork_Child", frames[i].function) ||
+            fits("*grpc_postfork_child*", frames[i].function))
+            return true;
+    }
+    return false;
+}
+
 const char *pattern_kind_name(enum pattern_kind kind)
 {
     static const char *const names[] = {"after_fork", "allocator", "library", "gil"};

@@ -28,4 +28,6 @@ struct pattern {
 /* The first pattern, of native or Python frames, in the order of the table, that one of the frames
  * shows; NULL: none. */
 const struct pattern *pattern_find(const struct frame *frames, size_t n);
+/* Whether one of the frames is of a handler that runs in a child, inside the call that made it. */
+bool pattern_born_here(const struct frame *frames, size_t n);
 const char *pattern_kind_name(enum pattern_kind kind);

@@ -172,7 +172,10 @@ void verdict_look(pid_t pid, struct verdict *out, struct verdict_facts *facts)
 
 void verdict_note(struct verdict *v)
 {
-    v->digest = v->kind == VERDICT_PROVEN ? count(v->pid, 0).digest : 0;
+    struct proc_stat st;
+    bool proven = v->kind == VERDICT_PROVEN;
+    v->digest = proven ? count(v->pid, 0).digest : 0;
+    v->start_ticks = proven && proc_read_stat(v->pid, &st) ? st.start_ticks : 0;
 }
 
 bool verdict_stands(const struct verdict *v)

@@ -19,7 +19,8 @@ struct verdict {
     bool look_closer; /* the locks tell nothing, but the stacks may */
     bool unsure;      /* no proof, but the time for stacks was over before all were seen */
     bool in_fork;     /* it stands in the fork that made it: as long as it lives */
-    uint64_t digest;  /* of where pid's threads wait, and how often each has run; 0: unknown */
+    unsigned long long start_ticks; /* of a proof's process: its number may be used again */
+    uint64_t digest; /* of where pid's threads wait, and how often each has run; 0: unknown */
 };
 
 /* "none", "suspicious", "proven". Static. */
@@ -36,7 +37,7 @@ struct verdict_facts {
 };
 /* Judges one process, and tells by what. */
 void verdict_look(pid_t pid, struct verdict *out, struct verdict_facts *facts);
-/* Notes how the process stands, once it was proven to be deadlocked. */
+/* Notes how the process stands and which one it is, once it was proven to be deadlocked. */
 void verdict_note(struct verdict *v);
 /* Whether a process that was proven to be deadlocked has not moved since: then it still is. */
 bool verdict_stands(const struct verdict *v);

@@ -137,6 +137,20 @@ Test(patterns, each_line_is_met_by_its_stack_and_no_other)
     }
 }
 
+Test(patterns, who_stands_in_the_fork_that_made_it_is_known_by_handlers_of_children)
+{
+    const struct frame child[] = {
+        {.function = "pthread_cond_wait"}, {.function = ""}, {.function = "PyOS_AfterFork_Child"}};
+    const struct frame parent[] = {{.function = "PyOS_AfterFork_Parent"},
+                                   {.function = "grpc_prefork"},
+                                   {.function = "my_after_fork"}};
+    const struct frame grpc[] = {{.function = "__pyx_f_grpc_postfork_child_x"}};
+    cr_expect(pattern_born_here(child, ARRAY_LEN(child)));
+    cr_expect(pattern_born_here(grpc, ARRAY_LEN(grpc)));
+    cr_expect(not(pattern_born_here(parent, ARRAY_LEN(parent))));
+    cr_expect(not(pattern_born_here(parent, 0)));
+}
+
 Test(patterns, what_the_helper_says_is_taken_apart_whatever_it_is)
 {
     char good[] = "process\t7\nthread\t8\nframe\t0x10\t0x2\tf\t/lib/x.so\nframe\t0x20\t0x0\t\t\n"

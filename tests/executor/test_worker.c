@@ -242,11 +242,11 @@ Test(worker, a_deadlock_lasts_since_the_fork_that_it_stands_in)
     }
     for (uint64_t at = 4000; at <= 9000; at += 1000) {
         until(&s, at);
-        step_event(&s, (struct wk_event){WK_EV_STUCK, at, at - 1500});
+        step_event(&s, (struct wk_event){.type = WK_EV_STUCK, .now_ms = at, .for_ms = at - 1500});
     }
     cr_expect(eq(u64, s.w.stuck_ms, 1500));
     until(&s, 9500);
-    step_event(&s, (struct wk_event){WK_EV_STUCK, 9500, 8000});
+    step_event(&s, (struct wk_event){.type = WK_EV_STUCK, .now_ms = 9500, .for_ms = 8000});
     cr_expect(eq(int, (int)s.w.state, WK_EVIDENCE));
     buf_free(&s.trace);
 }
@@ -269,6 +269,28 @@ Test(worker, a_look_that_was_not_done_in_time_changes_nothing)
     buf_free(&s.trace);
 }
 
+/* Two that were met for a moment each are no deadlock. */
+Test(worker, behind_unsure_looks_another_process_begins_anew)
+{
+    struct scene s;
+    begin_watched(&s);
+    step(&s, 0, WK_EV_TRIAL);
+    for (uint64_t at = 1000; at <= 9000; at += 1000) {
+        until(&s, at);
+        step_event(&s, (struct wk_event){.type = at == 1000   ? WK_EV_STUCK
+                                                 : at == 9000 ? WK_EV_STUCK
+                                                              : WK_EV_UNSURE,
+                                         .now_ms = at,
+                                         .who = at});
+    }
+    cr_expect(eq(int, (int)s.w.state, WK_RUNNING));
+    cr_expect(eq(u64, s.w.stuck_ms, 9000));
+    until(&s, 10000);
+    step_event(&s, (struct wk_event){.type = WK_EV_STUCK, .now_ms = 10000, .who = 4});
+    cr_expect(eq(u64, s.w.stuck_ms, 9000), "children of a pool are met in turn");
+    buf_free(&s.trace);
+}
+
 /* However old it is: half of the time it was seen so, and the trial is not blamed for another's. */
 Test(worker, what_nobody_has_seen_is_at_most_half_of_a_deadlock)
 {
@@ -276,11 +298,11 @@ Test(worker, what_nobody_has_seen_is_at_most_half_of_a_deadlock)
     begin_watched(&s);
     step(&s, 0, WK_EV_TRIAL);
     until(&s, 1000);
-    step_event(&s, (struct wk_event){WK_EV_STUCK, 1000, 60000});
+    step_event(&s, (struct wk_event){.type = WK_EV_STUCK, .now_ms = 1000, .for_ms = 60000});
     cr_expect(eq(u64, s.w.stuck_ms, 0));
     step(&s, 6000, WK_EV_FREE);
     until(&s, 7000);
-    step_event(&s, (struct wk_event){WK_EV_STUCK, 7000, 60000});
+    step_event(&s, (struct wk_event){.type = WK_EV_STUCK, .now_ms = 7000, .for_ms = 60000});
     cr_expect(eq(u64, s.w.stuck_ms, 3000));
     buf_free(&s.trace);
 }
