@@ -169,6 +169,8 @@ static int commit(struct store_pg *q, struct err *err)
     if (rc == 0) {
         index_commit(q);
         again_commit(q);
+    } else {
+        again_roll_back(q); /* it may have landed, and failed behind that */
     }
     return rc;
 }

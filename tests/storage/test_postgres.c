@@ -315,6 +315,27 @@ Test(postgres, nobody_waits_for_a_batch_that_has_retried_a_trial)
     store_destroy(other);
 }
 
+/* The commit has landed, but not what was to be added to a study that is gone. */
+Test(postgres, an_end_that_landed_beside_a_deleted_study_is_ours_the_second_time)
+{
+    const struct trial waiting = {.state = TRIAL_WAITING};
+    const double value = 1;
+    struct store *s = must_open(url), *other = must_open(url);
+    int64_t kept = must_study(s, "a"), gone = must_study(s, "b");
+    int64_t id = must_claim(s, kept, -1, CLAIM_NEW).id;
+    MUST(store_begin(s, &err));
+    MUST(store_trial_state(s, id, TRIAL_COMPLETE, &value, 1, NULL, &err));
+    MUST(store_trial_create(s, gone, &waiting, NULL, NULL, &err));
+    MUST(store_study_delete(other, gone, &err));
+    REFUSED(ERR_NOTFOUND, store_commit(s, true, &err));
+    cr_expect_eq(ask("SELECT count(*) FROM trials WHERE state='COMPLETE'"), 1);
+    MUST(store_begin(s, &err));
+    MUST(store_trial_state(s, id, TRIAL_COMPLETE, &value, 1, NULL, &err));
+    MUST(store_commit(s, true, &err));
+    store_destroy(s);
+    store_destroy(other);
+}
+
 /* Who looks within a batch sees what it has made. */
 Test(postgres, a_batch_sees_the_trials_that_wait_for_its_commit)
 {
