@@ -56,6 +56,14 @@ int64_t add_waiting(const struct store_pg *q, int64_t study)
     return n;
 }
 
+void add_count(const struct store_pg *q, int64_t study, int64_t counts[static TRIAL_STATES])
+{
+    for (size_t i = 0; i < q->n_additions; i++) {
+        if (q->additions[i].study == study)
+            counts[q->additions[i].t.state]++;
+    }
+}
+
 /* As an element of an array. */
 static void put_element(struct buf *b, const char *text)
 {

@@ -13,6 +13,8 @@ struct added {
 bool add_can(const struct trial *t);
 /* How many wait for a place in this study. */
 int64_t add_waiting(const struct store_pg *q, int64_t study);
+/* Adds those to the counts of the study, each to its state's. */
+void add_count(const struct store_pg *q, int64_t study, int64_t counts[static TRIAL_STATES]);
 /* Keeps the trial until the transaction is committed; made, which is noted, is known by its time or
  * its transaction. Its parameters have been checked, and the study's index is loaded. *out (NULL:
  * nobody asks) is filled then. No round trip. Errors: ERR_NOMEM. */

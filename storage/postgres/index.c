@@ -359,12 +359,16 @@ static int get(struct store_pg *q, int64_t study, struct trial_index **out, bool
 
 int index_get(struct store_pg *q, int64_t study, struct trial_index **out, struct err *err)
 {
+    int rc = add_now(q, err);
+    return rc < 0 ? rc : index_landed(q, study, out, err);
+}
+
+int index_landed(struct store_pg *q, int64_t study, struct trial_index **out, struct err *err)
+{
     struct trial_index *ix = NULL;
     int64_t last;
     bool now;
-    int rc = add_now(q, err);
-    if (rc == 0)
-        rc = get(q, study, &ix, &now, err);
+    int rc = get(q, study, &ix, &now, err);
     if (rc == 0 && !now && !ix->locked && !ix->fresh)
         rc = refresh(q, ix, &last, err);
     if (rc == 0)

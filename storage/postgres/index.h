@@ -30,6 +30,8 @@ struct trial_index {
 /* The study's index, up to date as of now. One round trip, more at the first use. Errors:
  * ERR_NOTFOUND. */
 int index_get(struct store_pg *q, int64_t study, struct trial_index **out, struct err *err);
+/* The same without the trials that wait for the commit (see add.h): takes no lock. */
+int index_landed(struct store_pg *q, int64_t study, struct trial_index **out, struct err *err);
 /* Takes the study's lock until the transaction ends; *next_id (NULL: not wanted) is drawn for a new
  * trial. One round trip for all of it. Errors: ERR_NOTFOUND. */
 int index_lock(struct store_pg *q, int64_t study, struct trial_index **out, int64_t *next_id,

@@ -1,6 +1,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "storage/postgres/add.h"
 #include "storage/postgres/index.h"
 #include "storage/postgres/ops.h"
 
@@ -301,8 +302,10 @@ int pg_study_counts(struct store *s, int64_t study, int64_t counts[static TRIAL_
     struct trial_index *ix;
     int rc = q->in_batch ? tx_enter(q, err) : conn_ensure(q, false, err);
     if (rc == 0)
-        rc = index_get(q, study, &ix, err);
-    if (rc == 0)
-        memcpy(counts, ix->tally.counts, sizeof(ix->tally.counts));
-    return rc;
+        rc = index_landed(q, study, &ix, err);
+    if (rc < 0)
+        return rc;
+    memcpy(counts, ix->tally.counts, sizeof(ix->tally.counts));
+    add_count(q, study, counts);
+    return 0;
 }

@@ -296,11 +296,13 @@ Test(postgres, nobody_waits_for_a_batch_that_has_retried_a_trial)
     const struct trial waiting = {.state = TRIAL_WAITING, .params = &x, .n_params = 1};
     const struct store_retry again = {.max_retries = -1};
     struct store *s = open_with(url, 20000), *other = open_with(url, 400);
-    int64_t study = must_study(s, "a"), number;
+    int64_t study = must_study(s, "a"), number, counts[TRIAL_STATES];
     int64_t failing = must_claim(s, study, -1, CLAIM_NEW).id;
     MUST(store_begin(s, &err));
     MUST(store_trial_retry(s, failing, &again, NULL, NULL, &err));
     MUST(store_trial_create(s, study, &waiting, NULL, NULL, &err));
+    MUST(store_study_counts(s, study, counts, &err)); /* as behind every outcome */
+    cr_expect(counts[TRIAL_WAITING] == 2 && counts[TRIAL_FAIL] == 1 && counts[TRIAL_RUNNING] == 0);
     MUST(store_trial_create(other, study, NULL, NULL, &number, &err));
     cr_expect_eq(number, 1);
     (void)must_claim(other, study, -1, CLAIM_NEW);
