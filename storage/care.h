@@ -68,8 +68,8 @@ int store_row_put(struct store *s, enum store_table table, const char *const *ce
 /* Deletes all rows of the table. Creates the tables when missing. In a batch. */
 int store_rows_clear(struct store *s, enum store_table table, struct err *err);
 
-/* Destroys the handle, and the file that was made when it was opened, unless somebody has put a
- * study into it by now. */
+/* Destroys the handle, and the file that was made when it was opened, unless somebody has it
+ * open, or has put a study into it by now. */
 void store_discard(struct store *s);
 
 struct store_copy_opts {

@@ -465,6 +465,14 @@ Test(store_care, a_file_that_is_discarded_is_gone_unless_it_was_there_or_is_used
     store_destroy(other);
     store_discard(s);
     cr_expect_eq(access(made, F_OK), 0);
+    made = fresh_file();
+    s = must_open(made);
+    other = must_open(made);
+    store_discard(s); /* the other is about to put a study into it */
+    cr_expect_eq(access(made, F_OK), 0);
+    (void)must_study(other, "s");
+    store_destroy(other);
+    cr_expect_str_eq(rows(made, "SELECT count(*) FROM studies"), "1");
 }
 
 /* What Optuna does: it looks, and then changes whatever is there. */
