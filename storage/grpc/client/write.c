@@ -165,19 +165,23 @@ static int write_as_one(struct store_grpc *g, int64_t trial, const struct store_
     return l.n == 0 ? 0 : rpc_as_one(g, l.v, l.n, NULL, err);
 }
 
+/* Whether several calls may do what one did not: it is too large, or the server has no such call.
+ */
+static bool is_divisible(int rc)
+{
+    return rc == -ERR_UNSUPPORTED || rc == -ERR_NOMEM || rc == -ERR_CORRUPT || rc == -ERR_IO;
+}
+
 int grpc_trial_write(struct store *s, int64_t trial, const struct store_write *w, struct err *err)
 {
     struct store_grpc *g = SELF(s);
-    struct err why = {0};
     int rc = w->end != NULL ? client_check_end(g, trial, w->end, err) : 0;
     if (rc < 0)
         return rc;
-    rc = write_as_one(g, trial, w, &why);
-    bool parts = rc < 0 && rc != -ERR_UNAVAILABLE && !store_refused(rc); /* it cannot be one call */
+    rc = write_as_one(g, trial, w, err);
+    bool parts = is_divisible(rc);
     if (parts)
-        rc = backend_write_parts(s, trial, w, &why);
-    if (rc < 0 && err != NULL)
-        *err = why;
+        rc = backend_write_parts(s, trial, w, err);
     /* of the parts the end has seen to itself, but a trial that an earlier try has ended refuses
      * those before it */
     return w->end != NULL && (!parts || rc == -ERR_FINISHED)
