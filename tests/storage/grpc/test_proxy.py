@@ -515,6 +515,23 @@ def test_a_unix_socket_is_its_owners(folder):
         pass
 
 
+def test_a_run_ends_each_of_its_trials_once(url, folder):
+    forkless = os.path.join(os.path.dirname(SERVE), "forkless")
+    with serving(url) as server:
+        run = subprocess.run(
+            [forkless, "run", "--json", "-n4", "-j2", "--study", "s", "--metric", "loss",
+             "--storage", f"grpc://127.0.0.1:{server.port}", "--dir", f"{folder}/runs",
+             "x=float:0..1", "--", "echo", "loss=${x}"],
+            capture_output=True, text=True, timeout=120)
+        assert run.returncode == 0, run.stderr
+        events = [json.loads(line)["event"] for line in run.stderr.splitlines()]
+        assert events.count("trial_end") == 4
+        assert "trial_taken_over" not in events
+        trials = server.client().get_all_trials(1)
+        assert len(trials) == 4
+        assert all(t.values == [t.params["x"]] for t in trials)
+
+
 def test_metrics_count_from_the_start(url):
     with serving(url, "--metrics", "127.0.0.1:0") as server:
         def metrics():
