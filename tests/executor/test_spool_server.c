@@ -126,7 +126,7 @@ Test(spool_server, results_outlive_a_table_that_is_not_there_for_a_while)
     run_sql("ALTER TABLE trial_values RENAME TO gone");
     cr_assert(sandbox_await("log", "end 0\n", 60) && sandbox_await("log", "end 1\n", 60));
     cr_expect(sandbox_await("err", "\"spooled\"", 60), "%s", sandbox_text("err"));
-    cr_expect(sandbox_has("err", "trial_values\\\" does not exist (42P01)"), "%s",
+    cr_expect(sandbox_await("err", "trial_values\\\" does not exist (42P01)", 60), "%s",
               sandbox_text("err"));
     run_sql("ALTER TABLE gone RENAME TO trial_values");
     cr_expect(eq(int, sandbox_wait(pid, 120), 0), "%s", sandbox_text("err"));

@@ -76,6 +76,7 @@ Test(store_faults, a_table_that_is_gone_for_a_while_loses_nothing)
     run_sql("ALTER TABLE trial_values RENAME TO gone");
     cr_assert(sandbox_await("log", "end 0", 60));
     cr_expect(sandbox_await("err", "\"spooled\"", 60), "%s", sandbox_text("err"));
+    cr_expect(sandbox_await("err", "no such table: ", 60), "%s", sandbox_text("err"));
     cr_expect(sandbox_has("err", "no such table: main.trial_values") ||
                   sandbox_has("err", "no such table: trial_values"),
               "%s", sandbox_text("err"));
