@@ -52,7 +52,8 @@ static _Noreturn void idle(const char *how)
 
 static int child(const char *how)
 {
-    int fd = open(getenv(READY), O_WRONLY | O_APPEND | O_CLOEXEC);
+    const char *path = getenv(READY);
+    int fd = path != NULL ? open(path, O_WRONLY | O_APPEND | O_CLOEXEC) : -1;
     if (fd < 0 || write(fd, "x", 1) != 1)
         return 1;
     (void)close(fd);

@@ -236,7 +236,7 @@ static int claim(struct store_pg *q, int64_t study, const struct store_claim_opt
         if (rc == 0)
             rc = claim_again(q, ix, e, opts->owner, out, &there, err);
     }
-    return rc < 0 || there ? rc : claim_fresh(q, ix, opts, out, err);
+    return rc != 0 || there ? rc : claim_fresh(q, ix, opts, out, err);
 }
 
 int pg_trial_claim(struct store *s, int64_t study, const struct store_claim_opts *opts,

@@ -414,7 +414,7 @@ int index_lock(struct store_pg *q, int64_t study, struct trial_index **out, int6
         rc = pipe_queue(q, SQL_TRIAL_NEXT_ID, ARGS_NONE, &id, err);
     if (rc == 0)
         rc = refresh(q, ix, &last, err);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     if (PQntuples(lock) == 0) {
         ix->loaded = false;
