@@ -36,6 +36,14 @@ void json_put_string(struct buf *b, const char *text)
     json_put_string_n(b, text, strlen(text));
 }
 
+void json_put_text(struct buf *b, const char *text)
+{
+    if (text != NULL)
+        json_put_string(b, text);
+    else
+        buf_puts(b, "null");
+}
+
 void json_put_double(struct buf *b, double v)
 {
     char text[TEXT_DOUBLE_MAX];

@@ -11,6 +11,8 @@
 /* Appends a JSON string; bytes that are not UTF-8 become U+FFFD, so the line is always valid. */
 void json_put_string(struct buf *b, const char *text);
 void json_put_string_n(struct buf *b, const char *text, size_t n);
+/* The same, or null where there is no text. */
+void json_put_text(struct buf *b, const char *text);
 /* Appends a number in the shortest form that reads back equal; NaN and infinities become null. */
 void json_put_double(struct buf *b, double v);
 

@@ -44,10 +44,7 @@ static void put_field(struct buf *b, const struct log_field *f)
             json_put_double(b, f->d); /* NaN: null, there is none */
         break;
     case LOG_F_TEXT:
-        if (f->s == NULL)
-            buf_puts(b, "null");
-        else
-            json_put_string(b, f->s);
+        json_put_text(b, f->s);
         break;
     case LOG_F_BOOL:
         buf_puts(b, f->b ? "true" : "false");

@@ -173,10 +173,7 @@ static int show_event(void *ctx, const struct store_config_event *e)
         buf_puts(&b, ",\"changed_by\":");
         json_put_string(&b, e->who);
         buf_puts(&b, ",\"reason\":");
-        if (e->why != NULL)
-            json_put_string(&b, e->why);
-        else
-            buf_puts(&b, "null");
+        json_put_text(&b, e->why);
         buf_printf(&b, ",\"old_env\":%s,\"new_env\":%s}\n",
                    e->old_env != NULL ? e->old_env : "null", e->new_env);
         (void)fputs(buf_str(&b), stdout);

@@ -27,10 +27,7 @@ static void real(struct buf *b, const char *name, double v)
 static void text(struct buf *b, const char *name, const char *v)
 {
     key(b, name);
-    if (v != NULL)
-        json_put_string(b, v);
-    else
-        buf_puts(b, "null");
+    json_put_text(b, v);
 }
 
 static void open_object(struct buf *b, const char *name)

@@ -45,15 +45,6 @@ static const char *state_of(const struct spool_file *f, enum spool_owner owner, 
     return rc < 0 ? "unreadable" : f->damaged_name || f->data.damaged > 0 ? "damaged" : "waits";
 }
 
-static void put_text(struct buf *b, const char *key, const char *text)
-{
-    buf_printf(b, ",\"%s\":", key);
-    if (text != NULL)
-        json_put_string(b, text);
-    else
-        buf_puts(b, "null");
-}
-
 static void put_file(struct buf *b, const struct spool_file *f, const char *state)
 {
     buf_puts(b, "{\"file\":");
@@ -63,8 +54,10 @@ static void put_file(struct buf *b, const struct spool_file *f, const char *stat
                ",\"torn\":%s",
                state, spool_data_ended(&f->data), f->data.n, f->data.damaged,
                f->data.torn ? "true" : "false");
-    put_text(b, "run_id", f->data.run_id);
-    put_text(b, "storage", f->data.storage);
+    buf_puts(b, ",\"run_id\":");
+    json_put_text(b, f->data.run_id);
+    buf_puts(b, ",\"storage\":");
+    json_put_text(b, f->data.storage);
 }
 
 static int list_one(void *ctx, struct spool_file *f, enum spool_owner owner, int rc,
@@ -76,7 +69,8 @@ static int list_one(void *ctx, struct spool_file *f, enum spool_owner owner, int
     if (l->json) {
         AUTO(buf_free) struct buf line = BUF_INIT;
         put_file(&line, f, state);
-        put_text(&line, "error", rc < 0 ? why->msg : NULL);
+        buf_puts(&line, ",\"error\":");
+        json_put_text(&line, rc < 0 ? why->msg : NULL);
         buf_putc(&line, '}');
         return line.failed ? -ERR_NOMEM : puts(line.data) < 0 ? 1 : 0;
     }
@@ -175,7 +169,8 @@ static int tell(const struct spools *l, const struct spool_file *f, const struct
                ",\"stored\":%" PRId64 ",\"already\":%" PRId64 ",\"superseded\":%" PRId64
                ",\"missing\":%" PRId64 ",\"incomplete\":%" PRId64,
                r->stored, r->already, r->superseded, r->missing, r->incomplete);
-    put_text(&line, "error", error);
+    buf_puts(&line, ",\"error\":");
+    json_put_text(&line, error);
     buf_putc(&line, '}');
     return line.failed ? -ERR_NOMEM : puts(line.data) < 0 ? 1 : 0;
 }

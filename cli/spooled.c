@@ -27,15 +27,6 @@ void spooled_free(struct spooled *s)
     buf_free(&s->json);
 }
 
-static void put_text(struct buf *b, const char *key, const char *text)
-{
-    buf_printf(b, ",\"%s\":", key);
-    if (text != NULL)
-        json_put_string(b, text);
-    else
-        buf_puts(b, "null");
-}
-
 static void put_json(struct buf *b, const struct spool_file *f, int64_t since_us)
 {
     char at[CLOCK_TEXT_MAX];
@@ -43,9 +34,12 @@ static void put_json(struct buf *b, const struct spool_file *f, int64_t since_us
     json_put_string(b, f->path);
     buf_printf(b, ",\"trials\":%zu,\"entries\":%zu,\"damaged_lines\":%zu",
                spool_data_ended(&f->data), f->data.n, f->data.damaged);
-    put_text(b, "since", since_us != 0 ? clock_rfc3339(since_us, at) : NULL);
-    put_text(b, "run_id", f->data.run_id);
-    put_text(b, "storage", f->data.storage);
+    buf_puts(b, ",\"since\":");
+    json_put_text(b, since_us != 0 ? clock_rfc3339(since_us, at) : NULL);
+    buf_puts(b, ",\"run_id\":");
+    json_put_text(b, f->data.run_id);
+    buf_puts(b, ",\"storage\":");
+    json_put_text(b, f->data.storage);
     owner_put_state(b, f->data.owner);
     buf_putc(b, '}');
 }

@@ -97,10 +97,7 @@ static int put_running(void *ctx, const struct store_running *r)
     else
         buf_puts(&report->json_running, "null");
     buf_puts(&report->json_running, ",\"owner\":");
-    if (r->owner != NULL)
-        json_put_string(&report->json_running, r->owner);
-    else
-        buf_puts(&report->json_running, "null");
+    json_put_text(&report->json_running, r->owner);
     owner_put_state(&report->json_running, r->owner);
     buf_putc(&report->json_running, '}');
 
